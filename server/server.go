@@ -1,0 +1,159 @@
+// Package server is the HTTP edge of the authorization server: it parses, authenticates the
+// caller, calls inward, and writes what the RFC prescribes. routes.go is the map of it; respond.go
+// holds the only writers. What is asked, shown and decided is package consent's; the grants run in
+// server/provider.
+package server
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/remit-auth/remit/server/provider"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// Config is all that a Server depends on; New checks it once.
+type Config struct {
+	// Issuer is the RFC 8414 URL of this server: https, or http on loopback with InsecureHTTP.
+	// Every URL that leaves the server is built from it, never from a request's Host.
+	Issuer string
+	// InsecureHTTP allows an http issuer on a loopback host: for development and demos alone.
+	InsecureHTTP bool
+	// Store and Ephemeral are the server's memory.
+	Store     store.Store
+	Ephemeral store.Ephemeral
+	// MasterKey seals every key at rest; 32 bytes.
+	MasterKey []byte
+	// Operator names who runs this server, as its pages show it. Empty: the issuer's host.
+	Operator string
+	// AccessLife is how long an access token lives at most; 0: 300 s, which is also the most allowed.
+	AccessLife time.Duration
+	// PasswordSlots is how many passwords are hashed at once, at 19 MiB each; 0: 4.
+	PasswordSlots int
+	// TrustedProxies are the networks whose X-Forwarded-For is believed, for rate limits alone.
+	TrustedProxies []string
+	// Now tells the time; nil: time.Now.
+	Now func() time.Time
+	// Log receives what clients are not told; nil: slog.Default.
+	Log *slog.Logger
+}
+
+// Server answers for one issuer. It is safe for concurrent use.
+type Server struct {
+	issuer    string
+	base      string // path part of the issuer, "" or "/t1"
+	insecure  bool
+	operator  string
+	store     store.Store
+	ephemeral store.Ephemeral
+	ring      *keyRing
+	nonces    *tokens.Nonces
+	provider  *provider.Provider
+	passwords *passwordHasher
+	formKey   []byte // HMAC key of form tokens
+	proxies   proxies
+	refusals  refusals
+	now       func() time.Time
+	log       *slog.Logger
+
+	feeds     sync.WaitGroup
+	closing   chan struct{}
+	closeOnce sync.Once
+}
+
+// New returns a server that is ready to serve: it has read or made its keys.
+func New(ctx context.Context, c Config) (*Server, error) {
+	s := &Server{
+		issuer: c.Issuer, insecure: c.InsecureHTTP, operator: c.Operator,
+		store: c.Store, ephemeral: c.Ephemeral,
+		now: c.Now, log: c.Log, closing: make(chan struct{}),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	issuer, err := checkIssuer(c.Issuer, c.InsecureHTTP)
+	if err != nil {
+		return nil, err
+	}
+	s.base = issuer.Path
+	if s.operator == "" {
+		s.operator = issuer.Host
+	}
+	if c.AccessLife < 0 || c.AccessLife > maxAccessLife {
+		return nil, fmt.Errorf("server: AccessLife is at most %s", maxAccessLife)
+	}
+	if s.proxies, err = parseProxies(c.TrustedProxies); err != nil {
+		return nil, err
+	}
+	if s.ring, err = openKeyRing(ctx, c.Store, c.MasterKey, s.now); err != nil {
+		return nil, err
+	}
+	nonceKey, err1 := s.derive("dpop-nonce")
+	formKey, err2 := s.derive("form-token")
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	s.nonces = tokens.NewNonces(nonceKey, nonceLife)
+	s.formKey = formKey
+	s.passwords = newPasswordHasher(c.PasswordSlots)
+	s.provider = provider.New(provider.Config{
+		Issuer: s.issuer, Store: s.store, Now: s.now, AccessLife: c.AccessLife,
+		Signer: s.ring.Signer,
+	})
+	return s, nil
+}
+
+// maxAccessLife bounds every access token (DESIGN §4); nonceLife is one window of a DPoP nonce.
+const (
+	maxAccessLife = 300 * time.Second
+	nonceLife     = 60 * time.Second
+)
+
+// derive returns a key for one purpose from the server's own secret.
+func (s *Server) derive(purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, s.ring.secret, nil, "remit/"+purpose, 32)
+}
+
+// checkIssuer refuses what RFC 8414 §2 refuses, and http beyond loopback development.
+func checkIssuer(raw string, insecure bool) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("server: issuer: %w", err)
+	}
+	switch {
+	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(raw, "#"):
+		return nil, errors.New("server: the issuer is a URL of scheme, host and path alone (RFC 8414 §2)")
+	case strings.HasSuffix(raw, "/"):
+		return nil, errors.New("server: the issuer has no trailing slash: clients compare it byte by byte")
+	case u.Scheme == "https":
+	case u.Scheme == "http" && insecure && isLoopbackHost(u.Hostname()):
+	default:
+		return nil, errors.New("server: the issuer is https (http on loopback in dev mode alone)")
+	}
+	return u, nil
+}
+
+// url returns the server's own URL of a path.
+func (s *Server) url(path string) string { return s.issuer + path }
+
+// Close ends what outlives a request: feeds. Run ends with its own context.
+func (s *Server) Close() {
+	s.closeOnce.Do(func() { close(s.closing) })
+	s.feeds.Wait()
+}
+
+// Handler returns the public side of the server.
+func (s *Server) Handler() http.Handler { return s.routes() }

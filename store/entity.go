@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// Sentinels of this file's nouns.
+var (
+	ErrUserNotFound     = errors.New("store: user not found")
+	ErrUserExists       = errors.New("store: a user with this e-mail exists")
+	ErrUserDisabled     = errors.New("store: user is disabled")
+	ErrClientNotFound   = errors.New("store: client not found")
+	ErrClientExists     = errors.New("store: client exists")
+	ErrClientDisabled   = errors.New("store: client is disabled")
+	ErrResourceNotFound = errors.New("store: resource not found")
+	ErrResourceExists   = errors.New("store: resource exists")
+	ErrEnrolment        = errors.New("store: enrolment code unknown, used or expired")
+	ErrSessionNotFound  = errors.New("store: session unknown or expired")
+)
+
+// ConsoleRole is what a person may do in Remit itself.
+type ConsoleRole string
+
+// The console roles, from least to most.
+const (
+	RoleUser    ConsoleRole = "user"
+	RoleViewer  ConsoleRole = "viewer"
+	RoleRevoker ConsoleRole = "revoker"
+	RoleAdmin   ConsoleRole = "admin"
+)
+
+// User is a resource owner.
+type User struct {
+	ID           string // usr_…
+	Email        string // compared without regard to case
+	Name         string
+	PasswordHash string // PHC string, argon2id; empty: no password sign-in
+	ConsoleRole  ConsoleRole
+	Disabled     bool
+	CreatedAt    time.Time
+}
+
+// Session is a signed-in browser.
+type Session struct {
+	ID        Hash // of the cookie's value
+	UserID    string
+	AuthTime  time.Time
+	ExpiresAt time.Time
+}
+
+// People keeps users, their sessions and their roles at resources.
+type People interface {
+	// AddUser stores a new user. An e-mail already taken is ErrUserExists.
+	AddUser(ctx context.Context, u User, recs ...Record) error
+	// UserByEmail and UserByID return ErrUserNotFound for the unknown; disabled users are returned.
+	UserByEmail(ctx context.Context, email string) (User, error)
+	UserByID(ctx context.Context, id string) (User, error)
+	Users(ctx context.Context) ([]User, error)
+	// DisableUser sets the flag and, when disabling, removes the user's sessions and ends every
+	// live task of the user as revoked with reason "user_disabled". It returns the ended tasks.
+	DisableUser(ctx context.Context, id string, disabled bool, recs ...Record) ([]Task, error)
+
+	// AssignRole gives the user a role at a resource; repeating it changes nothing.
+	AssignRole(ctx context.Context, userID, resource, role string, recs ...Record) error
+	// UnassignRole takes it away; a role not held changes nothing.
+	UnassignRole(ctx context.Context, userID, resource, role string, recs ...Record) error
+	// RolesOf returns the user's roles at the resource, sorted.
+	RolesOf(ctx context.Context, userID, resource string) ([]string, error)
+
+	// AddSession stores a new session; SessionByID returns it with its user, or ErrSessionNotFound
+	// when unknown or expired, or ErrUserDisabled. RemoveSession forgets it.
+	AddSession(ctx context.Context, s Session, recs ...Record) error
+	SessionByID(ctx context.Context, id Hash) (Session, User, error)
+	RemoveSession(ctx context.Context, id Hash) error
+}
+
+// Client is an AI application registered with the server.
+type Client struct {
+	ID         string // cli_… or, later, an https URL (CIMD)
+	Metadata   ClientMetadata
+	Policy     ClientPolicy
+	SecretHash Hash // of client_secret; zero: none
+	Disabled   bool
+	CreatedAt  time.Time
+}
+
+// ClientMetadata is what RFC 7591 §2 lets a client say of itself.
+type ClientMetadata struct {
+	ClientName              string          `json:"client_name,omitempty"`
+	ClientURI               string          `json:"client_uri,omitempty"`
+	RedirectURIs            []string        `json:"redirect_uris,omitempty"`
+	GrantTypes              []string        `json:"grant_types,omitempty"`
+	ResponseTypes           []string        `json:"response_types,omitempty"`
+	Scope                   string          `json:"scope,omitempty"`
+	TokenEndpointAuthMethod string          `json:"token_endpoint_auth_method,omitempty"` // none, client_secret_basic, client_secret_post, private_key_jwt
+	JWKS                    json.RawMessage `json:"jwks,omitempty"`
+	ApplicationType         string          `json:"application_type,omitempty"`
+	DPoPBoundAccessTokens   bool            `json:"dpop_bound_access_tokens,omitempty"`
+}
+
+// ClientPolicy is the admin's "remit" member: what the client may ask for. Zero values are the
+// safest: DPoP required, PAR optional, every registered resource may be asked for.
+type ClientPolicy struct {
+	Resources     []string `json:"resources,omitempty"`         // empty: any registered resource
+	MaxDuration   int      `json:"max_duration,omitempty"`      // seconds; 0: the server's limit
+	RequirePAR    bool     `json:"require_par,omitempty"`       // refuse authorization requests that were not pushed
+	RefreshGrace  *int     `json:"refresh_grace,omitempty"`     // seconds; nil: 10; 0: none
+	TrustedByName bool     `json:"verified_by_admin,omitempty"` // shown as "pre-registered by your admin"
+}
+
+// Clients keeps the registered clients.
+type Clients interface {
+	// AddClient stores a new client; an ID already taken is ErrClientExists.
+	AddClient(ctx context.Context, c Client, recs ...Record) error
+	// ClientByID returns ErrClientNotFound for the unknown; disabled clients are returned.
+	ClientByID(ctx context.Context, id string) (Client, error)
+	Clients(ctx context.Context) ([]Client, error)
+	// DisableClient sets the flag and, when disabling, ends every live task of the client as
+	// revoked with reason "client_disabled". It returns the ended tasks.
+	DisableClient(ctx context.Context, id string, disabled bool, recs ...Record) ([]Task, error)
+}
+
+// Resource is a protected MCP server, named by its RFC 8707 URI.
+type Resource struct {
+	URI           string
+	Name          string
+	Policy        []byte          // the policy file as published, YAML
+	PolicyVersion string          // "sha-256:…" of Policy
+	Tools         []Tool          // sorted by name
+	GuardKey      json.RawMessage // public JWK of the enrolled Guard; empty: not enrolled
+	GuardID       string          // grd_…, the Guard's client_id; empty: not enrolled
+	EnrolHash     Hash            // of the one-time enrolment code; zero: none outstanding
+	EnrolExpires  time.Time
+	Disabled      bool
+	CreatedAt     time.Time
+	AckSeq        int64     // newest feed sequence acknowledged by the Guard
+	AckAt         time.Time // when
+}
+
+// Tool is one line of the manifest.
+type Tool struct {
+	Name       string
+	Definition json.RawMessage // approved definition in RFC 8785 form; empty: never approved
+	Hash       string          // its definition hash, "sha-256:…"; empty: never approved
+	Live       json.RawMessage // what the Guard published last, when it differs from Definition
+	LiveHash   string          // hash of Live; empty: the live definition is the approved one
+	DefaultOn  bool            // the admin lets the consent page tick this additive tool
+}
+
+// Resources keeps resources, their manifests and their Guards.
+type Resources interface {
+	// AddResource stores a new resource with its approved manifest; a taken URI is ErrResourceExists.
+	AddResource(ctx context.Context, r Resource, recs ...Record) error
+	// ResourceByURI and ResourceByGuard return ErrResourceNotFound for the unknown.
+	ResourceByURI(ctx context.Context, uri string) (Resource, error)
+	ResourceByGuard(ctx context.Context, guardID string) (Resource, error)
+	Resources(ctx context.Context) ([]Resource, error)
+	// NewEnrolment replaces the outstanding enrolment code of the resource.
+	NewEnrolment(ctx context.Context, uri string, code Hash, expires time.Time, recs ...Record) error
+	// EnrolGuard spends the enrolment code and stores the Guard's key, in one step. An unknown,
+	// used or expired code is ErrEnrolment. A former Guard of the resource is replaced.
+	EnrolGuard(ctx context.Context, code Hash, guardID string, key json.RawMessage, recs ...Record) (Resource, error)
+	// PublishManifest stores what the Guard offers and enforces: its policy, and per tool the live
+	// definition. New and changed tools keep their approved definition until ApproveTool.
+	PublishManifest(ctx context.Context, uri string, policy []byte, policyVersion string, live []Tool, recs ...Record) (Resource, error)
+	// ApproveTool makes the live definition with this hash the approved one. Another hash, or no
+	// such tool, is ErrResourceNotFound.
+	ApproveTool(ctx context.Context, uri, tool, hash string, recs ...Record) error
+}
+
+// KeyState is where a key stands in its life.
+type KeyState string
+
+// Key states: published but not yet signing, signing, published for verification alone, gone.
+const (
+	KeyNext    KeyState = "next"
+	KeyActive  KeyState = "active"
+	KeyRetired KeyState = "retired"
+)
+
+// Key is a signing or sealing key, sealed under the master key.
+type Key struct {
+	ID        string // kid
+	Use       string // "sig", or "enc" for server secrets
+	Algorithm string // ES256, A256GCM
+	Sealed    []byte
+	State     KeyState
+	CreatedAt time.Time
+}
+
+// Keys keeps the key ring.
+type Keys interface {
+	// AddFirstKey stores k as active unless an active key with this use exists; either way it
+	// returns the active one, so that instances which start together agree.
+	AddFirstKey(ctx context.Context, k Key, recs ...Record) (Key, error)
+	Keys(ctx context.Context) ([]Key, error)
+	// RotateKey makes k the active key of its use and the former one retired.
+	RotateKey(ctx context.Context, k Key, recs ...Record) error
+}

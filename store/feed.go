@@ -1,0 +1,40 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// The kinds of feed event.
+const (
+	EventTaskEnded     = "task.ended"
+	EventTaskSuspended = "task.suspended"
+	EventTaskResumed   = "task.resumed"
+	EventTokenRevoked  = "token.revoked"
+)
+
+// Event is one thing that a resource is told. Seq is gapless per resource and starts at 1.
+type Event struct {
+	Resource string
+	Seq      int64
+	Kind     string
+	TaskID   string
+	JTI      string // token.revoked
+	State    TaskState
+	Reason   string
+	At       time.Time
+}
+
+// Feed keeps what resources are told. Events are written by the verbs that cause them.
+type Feed interface {
+	// FeedSince returns the events after seq, oldest first, at most limit.
+	FeedSince(ctx context.Context, resource string, seq int64, limit int) ([]Event, error)
+	// FeedSnapshot returns the newest sequence and the events since the given time that still
+	// matter: what ended, was revoked, or is suspended.
+	FeedSnapshot(ctx context.Context, resource string, since time.Time) (seq int64, events []Event, err error)
+	// AckFeed notes that the Guard has applied everything up to seq.
+	AckFeed(ctx context.Context, resource string, seq int64) error
+	// WatchFeed returns a channel that receives after each commit that may have added events, or
+	// acknowledgements, of the resource; stop releases it.
+	WatchFeed(resource string) (changed <-chan struct{}, stop func())
+}

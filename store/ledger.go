@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+)
+
+// Record is one line of the ledger. The header (everything but payload and salt) and the salted
+// digest of the payload are covered by the hash, so that erasing a payload never breaks the chain.
+type Record struct {
+	Instance  string    // who wrote it; set by the store
+	N         int64     // gapless per instance, from 1; set by the store
+	At        time.Time // microseconds, UTC; set by the store when zero
+	Kind      string    // "task.created", "execution.decided", …
+	Task      string
+	User      string
+	Client    string
+	Agent     string // jkt
+	Resource  string
+	JTI       string
+	Execution string
+
+	Payload json.RawMessage // anything further, a JSON object; empty: {}
+	Salt    []byte          // 16 random bytes; set by NewRecord or the store
+	Digest  Hash            // SHA-256 of Salt ‖ Payload; set by the store
+
+	Seq  int64 // place in the chain, from 1; 0: not yet chained
+	Hash Hash  // of the chain up to and including this record
+}
+
+// NewRecord returns a record of this kind with the payload encoded as JSON.
+func NewRecord(kind string, payload any) Record {
+	r := Record{Kind: kind, Payload: json.RawMessage("{}"), Salt: make([]byte, 16)}
+	rand.Read(r.Salt)
+	if payload != nil {
+		if b, err := json.Marshal(payload); err == nil {
+			r.Payload = b
+		}
+	}
+	return r
+}
+
+// PayloadDigest is the salted digest of the payload.
+func (r Record) PayloadDigest() Hash {
+	h := sha256.New()
+	h.Write(r.Salt)
+	h.Write(r.Payload)
+	return Hash(h.Sum(nil))
+}
+
+// HeaderBytes is the header as the chain hashes it: a version line, then each field as its
+// length and its bytes, so that no two headers share an encoding.
+func (r Record) HeaderBytes() []byte {
+	b := []byte("remit-ledger/1\n")
+	b = binary.AppendVarint(b, r.Seq)
+	b = binary.AppendVarint(b, r.N)
+	b = binary.AppendVarint(b, r.At.UnixMicro())
+	for _, s := range []string{r.Instance, r.Kind, r.Task, r.User, r.Client, r.Agent, r.Resource, r.JTI, r.Execution} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
+// ChainHash is the hash of the chain after this record: SHA-256 of the hash before it, its
+// header and its payload's digest.
+func (r Record) ChainHash(prev Hash) Hash {
+	h := sha256.New()
+	h.Write(prev[:])
+	h.Write(r.HeaderBytes())
+	h.Write(r.Digest[:])
+	return Hash(h.Sum(nil))
+}
+
+// Checkpoint is a signed statement of the chain's length and hash.
+type Checkpoint struct {
+	Size   int64 // number of chained records
+	Head   Hash  // hash of the last of them; zero when there are none
+	At     time.Time
+	Signed string // compact JWS, see tokens.Checkpoint
+}
+
+// RecordFilter selects ledger records; zero fields select all.
+type RecordFilter struct {
+	AfterSeq int64
+	Task     string
+	Kind     string
+	Limit    int // 0: 1000
+}
+
+// Ledger is the one append-only, tamper-evident audit log.
+type Ledger interface {
+	// Append stores records that belong to no other verb.
+	Append(ctx context.Context, recs ...Record) error
+	// AppendExecutions stores a Guard's batch. first is the Guard's own number of recs[0]; numbers
+	// are gapless per Guard from 1. Records already stored are skipped; a gap stores nothing. next
+	// is the number expected after the call.
+	AppendExecutions(ctx context.Context, guardID string, first int64, recs []Record) (next int64, err error)
+	// Sequence gives every unchained record its place and hash; it returns how many.
+	Sequence(ctx context.Context) (int, error)
+	// Records returns chained records in order.
+	Records(ctx context.Context, f RecordFilter) ([]Record, error)
+	// Head returns the chain's length and hash.
+	Head(ctx context.Context) (size int64, head Hash, err error)
+	// AddCheckpoint stores a signed checkpoint; LastCheckpoint returns the newest (zero when none),
+	// Checkpoints all of them, oldest first.
+	AddCheckpoint(ctx context.Context, c Checkpoint) error
+	LastCheckpoint(ctx context.Context) (Checkpoint, error)
+	Checkpoints(ctx context.Context) ([]Checkpoint, error)
+}

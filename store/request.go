@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Sentinels of this file's nouns.
+var (
+	ErrRequestNotFound = errors.New("store: authorization request unknown or expired")
+	ErrRequestDecided  = errors.New("store: authorization request already decided")
+	ErrRequestBound    = errors.New("store: authorization request belongs to another browser session")
+	ErrCodeNotFound    = errors.New("store: authorization code unknown")
+	ErrCodeSpent       = errors.New("store: authorization code already used")
+	ErrCodeExpired     = errors.New("store: authorization code expired")
+)
+
+// Request is an authorization request that waits for its user (RFC 9126 §2.2, or made from the
+// front channel once the user is signed in).
+type Request struct {
+	ID        Hash // of the secret part of request_uri
+	ClientID  string
+	Params    []byte // the validated parameters, in the server's own encoding
+	JKT       string // key named by the proof at PAR or by dpop_jkt; empty: none
+	Session   Hash   // browser session that it was shown to; zero: none yet
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// Code is an authorization code (OAuth 2.1 §4.1.2).
+type Code struct {
+	ID           Hash
+	TaskID       string
+	ClientID     string
+	RedirectURI  string // as requested, exact
+	RedirectSent bool   // the authorization request named it, so the token request may have to
+	Challenge    string // code_challenge, S256
+	JKT          string // key it is bound to (RFC 9449 §10); empty: fixed by the redeemer
+	CreatedAt    time.Time
+	ExpiresAt    time.Time
+	Spent        bool
+}
+
+// Requests keeps authorization requests and the codes that come of them.
+type Requests interface {
+	// PushRequest stores a new request.
+	PushRequest(ctx context.Context, r Request, recs ...Record) error
+	// RequestByID returns a live, undecided request of this client. A request of another client is
+	// ErrRequestNotFound and stays usable; a decided one is ErrRequestDecided.
+	RequestByID(ctx context.Context, id Hash, clientID string) (Request, error)
+	// BindRequest ties the request to the browser session that is about to see it, and returns it.
+	// Bound to another session it is ErrRequestBound; repeating it is fine.
+	BindRequest(ctx context.Context, id Hash, clientID string, session Hash) (Request, error)
+	// Approve decides the request, stores the pending task with its grants and the code, in one
+	// step. The request must be undecided, unexpired and bound to the session (sentinels above);
+	// user, client and every resource must be live (ErrUserDisabled, ErrClientDisabled, ErrResourceNotFound).
+	Approve(ctx context.Context, a Approval, recs ...Record) error
+	// Deny decides the request without a task, under the same conditions.
+	Deny(ctx context.Context, id Hash, session Hash, recs ...Record) error
+
+	// CodeByID returns the code with all that its redemption depends on, in one read; spent and
+	// expired codes too, marked. Unknown: ErrCodeNotFound.
+	CodeByID(ctx context.Context, id Hash) (CodeState, error)
+	// RedeemCode spends the code, activates its task, fixes the task's key, and stores the tokens,
+	// in one step (OAuth 2.1 §4.1.3). Conditions, in this order: the code is known (ErrCodeNotFound),
+	// unspent (ErrCodeSpent), unexpired (ErrCodeExpired); user and client live; task pending
+	// (ErrTaskEnded). With any of them unmet nothing changes.
+	RedeemCode(ctx context.Context, r Redemption, recs ...Record) error
+}
+
+// Approval is what Approve stores.
+type Approval struct {
+	Request Hash
+	Session Hash
+	Task    Task // State is pending
+	Grants  []Grant
+	Code    Code
+	// Extends names the running task that this consent widens (step-up); empty: a new task.
+	Extends string
+}
+
+// CodeState is a code with what its redemption depends on.
+type CodeState struct {
+	Code   Code
+	Task   Task
+	Grants []Grant
+	Client Client
+	User   User
+}
+
+// Redemption is what RedeemCode stores.
+type Redemption struct {
+	Code    Hash
+	JKT     string // the proof's key; empty: a bearer client
+	Access  AccessToken
+	Refresh *RefreshToken // nil: the client may not refresh
+}

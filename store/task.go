@@ -1,0 +1,149 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Sentinels of this file's nouns.
+var (
+	ErrTaskNotFound     = errors.New("store: task not found")
+	ErrTaskEnded        = errors.New("store: task has ended")
+	ErrTaskNotActive    = errors.New("store: task is not active")
+	ErrTaskNotSuspended = errors.New("store: task is not suspended, or by somebody else")
+	ErrToolBudget       = errors.New("store: no calls left for this tool")
+	ErrTaskBudget       = errors.New("store: no calls left for this task")
+)
+
+// TaskState is a state of a task's life.
+type TaskState string
+
+// Task states. Completed, revoked and expired are terminal.
+const (
+	TaskPending   TaskState = "pending" // consent given, code not redeemed
+	TaskActive    TaskState = "active"
+	TaskSuspended TaskState = "suspended"
+	TaskCompleted TaskState = "completed" // by its agent
+	TaskRevoked   TaskState = "revoked"   // by user, admin, rule, reuse of a code or refresh token
+	TaskExpired   TaskState = "expired"   // by the clock, a spent budget, or never redeemed
+)
+
+// Terminal reports whether the state is an end.
+func (s TaskState) Terminal() bool {
+	return s == TaskCompleted || s == TaskRevoked || s == TaskExpired
+}
+
+// Actor is who moved a task: "user", "admin", "rule", "agent", "idle", "clock", "server".
+type Actor string
+
+// The actors.
+const (
+	ByUser   Actor = "user"
+	ByAdmin  Actor = "admin"
+	ByRule   Actor = "rule"
+	ByAgent  Actor = "agent"
+	ByIdle   Actor = "idle"
+	ByClock  Actor = "clock"
+	ByServer Actor = "server"
+)
+
+// IdleAfter is how long a task may go unused before it is suspended by idleness.
+const IdleAfter = 30 * time.Minute
+
+// Task is the delegated unit of work.
+type Task struct {
+	ID          string // tsk_…
+	Parent      string // the task that it hangs under; empty: none
+	UserID      string
+	ClientID    string
+	JKT         string // the agent's key, fixed at redemption
+	Purpose     string // the agent's words
+	State       TaskState
+	SuspendedBy Actor  // while suspended
+	Reason      string // why it was suspended or how it ended
+	MaxCalls    int    // calls in all; 0: no budget
+	CallsUsed   int
+	Roles       []TaskRoles // the user's roles per resource, read live with the task
+	CreatedAt   time.Time
+	ActivatedAt time.Time
+	SeenAt      time.Time // last issuance or execution
+	SuspendedAt time.Time
+	EndsAt      time.Time // deadline
+	EndedAt     time.Time
+}
+
+// TaskRoles is the user's roles at one of the task's resources, as they are now.
+type TaskRoles struct {
+	Resource string
+	Roles    []string
+}
+
+// Grant is what the user allowed at one resource: immutable once stored.
+type Grant struct {
+	ID        string // gnt_…
+	TaskID    string
+	Resource  string
+	Scopes    []string
+	Details   []byte // authorization_details granted here, as a JSON array in RFC 8785 form
+	Hash      string // "sha-256:…" of Details
+	CreatedAt time.Time
+	EndedAt   time.Time // set when the resource ended its leg
+}
+
+// End is how a task ends.
+type End struct {
+	TaskID string
+	State  TaskState // a terminal one
+	By     Actor
+	Reason string
+}
+
+// TaskFilter selects tasks; zero fields select all.
+type TaskFilter struct {
+	UserID   string
+	ClientID string
+	Resource string
+	State    TaskState
+	Live     bool // pending, active or suspended
+	Limit    int  // 0: 100
+}
+
+// Reservation asks for one call of a budgeted tool.
+type Reservation struct {
+	Execution string // exe_…; repeating it counts once
+	TaskID    string
+	Resource  string
+	Tool      string
+	JTI       string
+	ToolMax   int // calls allowed for this tool; 0: no budget
+}
+
+// Tasks keeps tasks, their grants and their budgets.
+type Tasks interface {
+	// TaskByID returns the task with its grants; ErrTaskNotFound for the unknown.
+	TaskByID(ctx context.Context, id string) (Task, []Grant, error)
+	// TaskList returns tasks, newest first.
+	TaskList(ctx context.Context, f TaskFilter) ([]Task, error)
+	// EndTask ends the task and all under it, and tells every resource of theirs, in one step.
+	// It returns the tasks that it ended. A task that had ended is returned alone, unchanged, with
+	// ErrTaskEnded. Each ended task gets a ledger record of kind task.ended; recs are added to them.
+	EndTask(ctx context.Context, e End, recs ...Record) ([]Task, error)
+	// SuspendTask suspends an active task (ErrTaskNotActive otherwise, ErrTaskEnded if ended) and
+	// tells its resources.
+	SuspendTask(ctx context.Context, id string, by Actor, reason string, recs ...Record) (Task, error)
+	// ResumeTask wakes a suspended task. Only the actor who suspended it or an admin may:
+	// ErrTaskNotSuspended otherwise.
+	ResumeTask(ctx context.Context, id string, by Actor, recs ...Record) (Task, error)
+	// EndLeg ends one resource's part of the task; the last leg ends the task as revoked.
+	EndLeg(ctx context.Context, id, resource, reason string, recs ...Record) (Task, error)
+	// SweepTasks expires tasks past their deadline, pending ones whose code was not redeemed
+	// within its life, and suspends idle ones; it returns how many it moved.
+	SweepTasks(ctx context.Context) (int, error)
+	// ReserveCall counts one call against the tool's and the task's budget, in one step. A spent
+	// tool budget is ErrToolBudget; a spent task budget is ErrTaskBudget and has ended the task as
+	// expired with reason "budget". The task must be active and the token ours, live and of this
+	// task and resource (ErrTaskNotActive, ErrTaskEnded, ErrTokenNotFound). Left is what remains
+	// for tool and task, -1 for no budget.
+	ReserveCall(ctx context.Context, r Reservation, recs ...Record) (toolLeft, taskLeft int, err error)
+}

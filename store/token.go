@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Sentinels of this file's nouns.
+var (
+	ErrTokenNotFound   = errors.New("store: token unknown")
+	ErrRefreshNotFound = errors.New("store: refresh token unknown")
+	ErrRefreshReused   = errors.New("store: refresh token used before")
+	ErrRefreshExpired  = errors.New("store: refresh token expired")
+)
+
+// RefreshToken is one generation of a task's refresh token.
+type RefreshToken struct {
+	ID        Hash
+	TaskID    string
+	ClientID  string
+	JKT       string   // key it is bound to (RFC 9449 §5); empty: confidential bearer client
+	Scopes    []string // what it can be refreshed to, never widened
+	Resource  string   // set when it can serve one resource alone; empty: all of the task
+	ExpiresAt time.Time
+	CreatedAt time.Time
+	Spent     bool
+	SpentAt   time.Time
+}
+
+// AccessToken is the record of an issued access token; the token itself is never stored.
+type AccessToken struct {
+	JTI       string
+	TaskID    string
+	Resource  string
+	ClientID  string
+	JKT       string // empty: bearer
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	Revoked   bool
+}
+
+// RefreshState is a refresh token with what its rotation depends on.
+type RefreshState struct {
+	Token  RefreshToken
+	Task   Task
+	Grants []Grant
+	Client Client
+	User   User
+}
+
+// AccessState is an issued access token with what its liveness depends on.
+type AccessState struct {
+	Token  AccessToken
+	Task   Task
+	Grants []Grant // the token's resource only
+	User   User
+}
+
+// Live reports whether the token may still be used.
+func (a AccessState) Live(now time.Time) bool {
+	return !a.Token.Revoked && a.Task.State == TaskActive && now.Before(a.Token.ExpiresAt) && now.Before(a.Task.EndsAt) && !a.User.Disabled
+}
+
+// Rotation asks for the successor of a refresh token.
+type Rotation struct {
+	Old       Hash
+	New       RefreshToken
+	Successor []byte // New's secret, sealed under a key that only the holder of Old can derive
+	Access    AccessToken
+	Grace     time.Duration // how long the predecessor is answered with the same successor
+	GraceUses int           // and how often
+}
+
+// Tokens keeps refresh and access tokens.
+type Tokens interface {
+	// RefreshByID returns the refresh token with all that its rotation depends on, in one read;
+	// spent and expired ones too. Unknown: ErrRefreshNotFound.
+	RefreshByID(ctx context.Context, id Hash) (RefreshState, error)
+	// RotateRefreshToken spends Old and stores New and the access token, in one step. Presented again
+	// within the grace it stores the access token alone and returns the sealed successor of the
+	// first rotation (replayed true). Conditions, in this order: known (ErrRefreshNotFound), unexpired
+	// (ErrRefreshExpired), user and client live (ErrUserDisabled, ErrClientDisabled), task not ended
+	// (ErrTaskEnded), task active or suspended by idleness alone, which wakes it (ErrTaskNotActive),
+	// unspent or within the grace (ErrRefreshReused).
+	RotateRefreshToken(ctx context.Context, r Rotation, recs ...Record) (successor []byte, replayed bool, err error)
+
+	// AccessByJTI returns the issued token with its task; ErrTokenNotFound for the unknown.
+	AccessByJTI(ctx context.Context, jti string) (AccessState, error)
+	// RevokeAccess kills one access token and tells its resource. Unknown: ErrTokenNotFound;
+	// repeating it is fine.
+	RevokeAccess(ctx context.Context, jti string, recs ...Record) error
+}
