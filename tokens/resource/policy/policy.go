@@ -1,0 +1,80 @@
+// Package policy holds a resource's policy file: which scopes reach which roles, and which tools,
+// within which limits, each role names. It is pure: it parses and decides, and never reads a file,
+// a clock or the network. It does not know what a limit means; whoever parses a policy hands in the
+// check for the limits' profile.
+//
+//	parse.go   the YAML file, read strictly
+//	decide.go  scope → role → tool → limits, with the user's own roles intersected
+//	cover.go   the least set of scopes that reaches given tools
+package policy
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// ToolScope is the prefix of the scope that asks for one tool alone.
+const ToolScope = "tool:"
+
+// Policy is one parsed version of a policy file. It never changes; a new file is a new Policy.
+type Policy struct {
+	version  string
+	baseline []string
+	scopes   map[string]scope
+	listed   []Scope                    // the scopes, sorted by name
+	rules    map[string][]Rule          // by tool: what each role that names it permits, by role name
+	closure  map[string]map[string]bool // by role: the role and all that it includes
+}
+
+// scope is a Scope with the roles it reaches, includes followed.
+type scope struct {
+	Scope
+	reach map[string]bool
+}
+
+// Scope is a scope as the policy file defines it.
+type Scope struct {
+	Name  string
+	Title string
+	Roles []string // as written, without their includes
+}
+
+// Rule is what one role permits for one tool.
+type Rule struct {
+	Role     string
+	Limits   json.RawMessage // a JSON object of constraints by argument name; {} for none
+	MaxCalls int             // calls per task; 0: no budget
+}
+
+// Version names the exact bytes of the file: "sha-256:" and their digest.
+func (p *Policy) Version() string { return p.version }
+
+// Baseline is the scopes that a client gets when it asks for none.
+func (p *Policy) Baseline() []string { return slices.Clone(p.baseline) }
+
+// Scopes returns the scopes of the file, sorted by name.
+func (p *Policy) Scopes() []Scope { return slices.Clone(p.listed) }
+
+// ScopeKnown reports whether the scope is in the file, or asks for one tool that some role names.
+func (p *Policy) ScopeKnown(s string) bool {
+	if tool, ok := toolOf(s); ok {
+		return len(p.rules[tool]) > 0
+	}
+	_, ok := p.scopes[s]
+	return ok
+}
+
+// Tools returns every tool that some role names, sorted.
+func (p *Policy) Tools() []string { return sortedKeys(p.rules) }
+
+// Roles returns every role of the file, sorted.
+func (p *Policy) Roles() []string { return sortedKeys(p.closure) }
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
