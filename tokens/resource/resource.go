@@ -1,0 +1,2 @@
+// Package resource is what an MCP server imports to stand under Remit.
+package resource
