@@ -9,6 +9,7 @@ import (
 // Sentinels of this file's nouns.
 var (
 	ErrTaskNotFound     = errors.New("store: task not found")
+	ErrGrantNotFound    = errors.New("store: grant not found")
 	ErrTaskEnded        = errors.New("store: task has ended")
 	ErrTaskNotActive    = errors.New("store: task is not active")
 	ErrTaskNotSuspended = errors.New("store: task is not suspended, or by somebody else")
@@ -123,6 +124,9 @@ type Reservation struct {
 type Tasks interface {
 	// TaskByID returns the task with its grants; ErrTaskNotFound for the unknown.
 	TaskByID(ctx context.Context, id string) (Task, []Grant, error)
+	// GrantByHash returns a grant of the resource with this hash of its details, whatever became of
+	// its task; ErrGrantNotFound for the unknown.
+	GrantByHash(ctx context.Context, resource, hash string) (Grant, error)
 	// TaskList returns tasks, newest first.
 	TaskList(ctx context.Context, f TaskFilter) ([]Task, error)
 	// EndTask ends the task and all under it, and tells every resource of theirs, in one step.
