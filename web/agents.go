@@ -1,0 +1,25 @@
+package web
+
+// action is where the forms of the agents page post to.
+func (a Agents) action() string {
+	if a.Action != "" {
+		return a.Action
+	}
+	return "/agents"
+}
+
+// initial is the letter on the task's tile.
+func (t TaskRow) initial() string {
+	for _, r := range plain(t.Client, maxName) {
+		return string(r)
+	}
+	return ""
+}
+
+// stateIcon is the mark beside the state of a task that has not ended.
+func stateIcon(t TaskRow) string {
+	if t.CanResume {
+		return "pause"
+	}
+	return toneIcon(t.StateTone)
+}

@@ -1,0 +1,26 @@
+package web
+
+// headline is what the first line of the consent page calls the client: what an admin or the
+// domain vouches for, never the name that it gave itself.
+func (c ClientCard) headline() string {
+	if c.Host != "" {
+		return exact(c.Host)
+	}
+	return plain(c.Title, maxName)
+}
+
+func (c Consent) toolCount() int {
+	n := 0
+	for _, g := range c.Groups {
+		n += len(g.Tools)
+	}
+	return n
+}
+
+// title is the plain title of the tool, or its code name where the manifest gives none.
+func (t ToolRow) title() string {
+	if title := plain(t.Title, maxName); title != "" {
+		return title
+	}
+	return exact(t.Name)
+}

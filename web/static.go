@@ -1,0 +1,74 @@
+package web
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"net/http"
+	"path"
+	"strings"
+)
+
+// staticPrefix is where Static expects to be mounted.
+const staticPrefix = "/static/"
+
+//go:embed static
+var staticFiles embed.FS
+
+// asset is one embedded file under the name that browsers see, which holds a hash of its content.
+type asset struct {
+	url, contentType string
+	body             []byte
+}
+
+var assets = loadAssets("remit.css", "remit.svg")
+
+func loadAssets(names ...string) map[string]asset {
+	types := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+	loaded := make(map[string]asset, len(names))
+	for _, name := range names {
+		body, err := staticFiles.ReadFile("static/" + name)
+		if err != nil {
+			panic("web: embedded file is missing: " + name) // a broken build, not an input
+		}
+		sum := sha256.Sum256(body)
+		ext := path.Ext(name)
+		hash := base64.RawURLEncoding.EncodeToString(sum[:9])
+		loaded[name] = asset{
+			url:         staticPrefix + strings.TrimSuffix(name, ext) + "-" + hash + ext,
+			contentType: types[ext],
+			body:        body,
+		}
+	}
+	return loaded
+}
+
+// StaticPath returns the hash-named path of an embedded file, or "" for a name that is not embedded.
+func StaticPath(name string) string { return assets[name].url }
+
+// Static serves the embedded files under /static/. A path holds the hash of its content, so
+// that an answer never changes and caches may keep it for good (RFC 8246).
+func Static() http.Handler {
+	byURL := make(map[string]asset, len(assets))
+	for _, a := range assets {
+		byURL[a.url] = a
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, ok := byURL[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", a.contentType)
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'")
+		_, _ = w.Write(a.body)
+	})
+}

@@ -1,0 +1,173 @@
+package web
+
+// Names of the form fields that every page keeps stable, because password managers, scripts and
+// the handlers rely on them.
+const (
+	FieldCSRF     = "csrf"
+	FieldEmail    = "email"
+	FieldPassword = "password"
+	FieldTool     = "tool"     // one checkbox per tool, value = tool name
+	FieldDuration = "duration" // seconds
+	FieldRemember = "remember"
+	FieldDecision = "decision" // allow or deny
+	FieldTask     = "task"     // agents page: the task acted on
+	FieldAction   = "action"   // agents page: end, suspend, resume or end_all
+)
+
+// Values of FieldDecision and FieldAction.
+const (
+	Allow = "allow"
+	Deny  = "deny"
+
+	ActionEnd     = "end"
+	ActionSuspend = "suspend"
+	ActionResume  = "resume"
+	ActionEndAll  = "end_all"
+)
+
+// Tones of chips, notes and messages. Any other value is shown as ToneInfo.
+const (
+	ToneOK   = "ok"
+	ToneWarn = "warn"
+	ToneBad  = "bad"
+	ToneInfo = "info"
+)
+
+// Page is what the frame around every page shows.
+type Page struct {
+	Operator string // who runs this server, in the header and the title
+	Email    string // empty: not signed in
+	CSRF     string // hidden in every form as FieldCSRF
+	Dev      bool   // says loudly that this is a development server
+	SignOut  string // where "Not you?" posts to; empty: not offered
+}
+
+// SignIn is all that the sign-in page shows.
+type SignIn struct {
+	Page
+	Action     string // where the form posts to
+	Hidden     []Field
+	Email      string // what was typed before, kept
+	Error      string // why the last attempt failed
+	ClientHost string // whom signing in continues to; empty: nobody
+}
+
+// Field is one hidden form field.
+type Field struct{ Name, Value string }
+
+// Consent is all that the consent page shows: one client, one task, one resource.
+type Consent struct {
+	Page
+	Action      string
+	Hidden      []Field
+	Client      ClientCard
+	Task        TaskCard
+	Groups      []ToolGroup
+	LeftOut     []LeftOut
+	Durations   []Duration
+	Notice      string // what the user must know first, such as: a tool has changed
+	Counts      string // a line under "What it may do", such as: 5 tools asked for
+	AgentsURL   string // where running tasks are watched and ended
+	History     string // such as: You gave claude.ai access 4 times before; last 19 Nov.
+	CanRemember bool
+	Details     string // the technical request, folded
+}
+
+// ClientCard says who asks. Host is what was verified; Name is what the client calls itself.
+type ClientCard struct {
+	Title        string // how an admin named it; empty: it is called by its quoted Name
+	Host         string // host of the client_id, the largest identity text
+	Name         string // self-asserted, always quoted
+	Grade        string // how far the identity is verified
+	GradeNote    string
+	GradeTone    string
+	RedirectHost string // where the browser goes next, always shown
+	RedirectNote string
+	RedirectTone string
+	Initial      string // the letter on the tile; there is no remote logo
+	KeyBound     bool   // the token works only with the agent's key
+	Loopback     bool   // the redirect goes to a program on this computer
+}
+
+// TaskCard says what for and where.
+type TaskCard struct {
+	Purpose     string // the agent's words, quoted
+	Resource    string
+	ResourceURI string
+}
+
+// ToolGroup is one fieldset of tools of the same kind of risk.
+type ToolGroup struct {
+	Title string
+	Tools []ToolRow
+}
+
+// ToolRow is one tool that may be allowed or not.
+type ToolRow struct {
+	Name        string // the value that the form submits
+	Title       string
+	Description string // text from the approved manifest
+	Chips       []Chip
+	Ticked      bool
+	Disabled    bool
+	Note        string
+}
+
+// Chip is a short fact: an icon, words and a colour, so that no fact is told by colour alone.
+type Chip struct {
+	Text string
+	Tone string
+	Icon string // eye pencil arrow cross key coin limit count; anything else: none
+}
+
+// LeftOut is a tool that was asked for and is not offered.
+type LeftOut struct{ Tool, Reason string }
+
+// Duration is one choice of how long the task may last at most.
+type Duration struct {
+	Seconds  int
+	Text     string
+	Checked  bool
+	Disabled bool
+	Note     string // why it is disabled
+}
+
+// Message is a page that only says something: an error, "you can close this window".
+type Message struct {
+	Page
+	Title  string
+	Text   string
+	Detail string // codes and ids for whoever is asked for help
+	Tone   string
+	Links  []Link
+}
+
+// Link is a way on from a message.
+type Link struct{ Text, Href string }
+
+// Agents is the user's page of running and finished tasks.
+type Agents struct {
+	Page
+	Action   string // where its forms post to; empty: /agents
+	Running  []TaskRow
+	Finished []TaskRow
+	Notice   string // what the last action did
+}
+
+// TaskRow is one task on the agents page.
+type TaskRow struct {
+	ID        string
+	Client    string // host of the client_id, or the admin's name for it
+	Name      string // self-asserted, quoted; empty: not shown
+	Resource  string
+	Purpose   string
+	State     string
+	StateTone string
+	Started   string
+	Ends      string
+	HowEnded  string
+	Calls     int
+	Blocked   int
+
+	CanEnd, CanSuspend, CanResume bool
+}
