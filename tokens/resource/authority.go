@@ -1,0 +1,103 @@
+package resource
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/remit-auth/remit/tokens"
+)
+
+// answerLimit bounds what is read of an answer, callTimeout how long one may take.
+const (
+	answerLimit = 1 << 20
+	callTimeout = 10 * time.Second
+)
+
+// authority is the authorization server as this Guard knows it.
+type authority struct {
+	enrolment
+	issuer string
+	client *http.Client
+	now    func() time.Time
+	key    tokens.SigningKey
+}
+
+// answerError is an answer that is not the one hoped for.
+type answerError struct {
+	Status int    `json:"-"`
+	Code   string `json:"error"`
+	Text   string `json:"error_description"`
+	Next   int64  `json:"next"` // 409 of /executions
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("the authorization server answered %d %s %s", e.Status, e.Code, e.Text)
+}
+
+// call sends in as JSON and reads the answer into out, either of which may be nil.
+func (a *authority) call(ctx context.Context, method, url string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return err
+		}
+	}
+	resp, err := a.send(ctx, method, url, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode/100 != 2 {
+		e := &answerError{Status: resp.StatusCode}
+		_ = json.Unmarshal(raw, e) // an answer that is no JSON is told by its status
+		return e
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(raw, out)
+}
+
+// send makes one request. Once enrolled, it carries a fresh client assertion (RFC 7523 §2.2) as
+// its bearer token.
+func (a *authority) send(ctx context.Context, method, url string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if a.GuardID != "" {
+		assertion, err := a.key.Assertion(a.GuardID, a.issuer, a.now())
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", "Bearer "+assertion)
+	}
+	return a.client.Do(req)
+}
+
+// plainClient is c, or a sane default, without following redirects: an assertion must not travel.
+func plainClient(c *http.Client) *http.Client {
+	if c == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.ResponseHeaderTimeout = callTimeout
+		c = &http.Client{Transport: t}
+	}
+	plain := *c
+	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &plain
+}

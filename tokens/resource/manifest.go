@@ -1,0 +1,171 @@
+package resource
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/remit-auth/remit/tokens"
+)
+
+// toolsFresh is how long the live definitions are believed.
+const toolsFresh = time.Second
+
+// liveTool is one tool as it is now.
+type liveTool struct {
+	definition string // its hash
+	schema     []byte // its inputSchema
+}
+
+// liveTools is the server's tools as they are now, read again when they are older than toolsFresh.
+type liveTools struct {
+	list    func(context.Context) ([]json.RawMessage, error)
+	now     func() time.Time
+	changed chan struct{} // receives when the definitions differ from what was there before
+
+	current atomic.Pointer[toolSet]
+	mu      sync.Mutex // one reading at a time
+}
+
+type toolSet struct {
+	byName map[string]liveTool
+	raw    []json.RawMessage
+	digest [sha256.Size]byte
+	at     time.Time
+}
+
+// lookup returns the live tool of this name.
+func (l *liveTools) lookup(ctx context.Context, name string) (liveTool, bool, error) {
+	set := l.current.Load()
+	if age := l.age(set); age < 0 || age >= toolsFresh {
+		var err error
+		if set, err = l.refresh(ctx); err != nil {
+			return liveTool{}, false, err
+		}
+	}
+	t, ok := set.byName[name]
+	return t, ok, nil
+}
+
+// age is how old the set is; negative when there is none.
+func (l *liveTools) age(set *toolSet) time.Duration {
+	if set == nil {
+		return -1
+	}
+	return max(0, l.now().Sub(set.at))
+}
+
+func (l *liveTools) refresh(ctx context.Context) (*toolSet, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.current.Load()
+	if age := l.age(old); age >= 0 && age < toolsFresh {
+		return old, nil // somebody else just did
+	}
+	raw, err := l.list(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("resource: reading the live tools: %w", err)
+	}
+	set := &toolSet{raw: raw, digest: digest(raw), at: l.now()}
+	if old != nil && old.digest == set.digest {
+		set.byName = old.byName
+	} else if set.byName, err = parseTools(raw); err != nil {
+		return nil, err
+	} else {
+		select {
+		case l.changed <- struct{}{}:
+		default:
+		}
+	}
+	l.current.Store(set)
+	return set, nil
+}
+
+// read returns the live definitions as tools/list has them.
+func (l *liveTools) read(ctx context.Context) ([]json.RawMessage, error) {
+	set, err := l.refresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return set.raw, nil
+}
+
+func digest(raw []json.RawMessage) [sha256.Size]byte {
+	h := sha256.New()
+	for _, r := range raw {
+		fmt.Fprintf(h, "%d:", len(r))
+		h.Write(r)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+func parseTools(raw []json.RawMessage) (map[string]liveTool, error) {
+	byName := make(map[string]liveTool, len(raw))
+	for _, r := range raw {
+		d, err := tokens.ParseDefinition(r)
+		if err != nil {
+			return nil, err
+		}
+		hash, err := d.Hash()
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := byName[d.Name]; twice {
+			return nil, fmt.Errorf("resource: the tool %q is there twice", d.Name)
+		}
+		byName[d.Name] = liveTool{hash, d.InputSchema}
+	}
+	return byName, nil
+}
+
+// publish keeps the authorization server's picture of policy and tools current, until ctx ends.
+func (g *Guard) publish(ctx context.Context) {
+	retry := backoff{least: time.Second, most: time.Minute}
+	for {
+		err := g.publishOnce(ctx)
+		if err == nil {
+			retry.reset()
+			select {
+			case <-g.tools.changed:
+				continue
+			case <-g.policyChanged:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		g.log.Warn("the manifest could not be published", "error", err)
+		if !retry.wait(ctx) {
+			return
+		}
+	}
+}
+
+func (g *Guard) publishOnce(ctx context.Context) error {
+	tools, err := g.tools.read(ctx)
+	if err != nil {
+		return err
+	}
+	in := struct {
+		Policy string            `json:"policy"`
+		Tools  []json.RawMessage `json:"tools"`
+	}{string(g.rules.Load().src), tools}
+	var out struct {
+		Pending []string `json:"pending_tools"`
+	}
+	if err := g.authority.call(ctx, http.MethodPut, endpoint(g.issuer, "/manifest"), in, &out); err != nil {
+		return err
+	}
+	if len(out.Pending) > 0 {
+		g.log.Warn("tools wait for an admin's approval", "tools", out.Pending)
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package resource
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/remit-auth/remit/tokens"
+)
+
+// sighting is one line of the witness file: a checkpoint of the ledger that this Guard has seen.
+// Whoever holds the file can prove that the ledger had this head, whatever the server says later.
+type sighting struct {
+	Size       int64  `json:"size"`
+	Head       string `json:"head"`
+	Checkpoint string `json:"checkpoint"` // the signed statement
+}
+
+// loadWitness reads the newest checkpoint that was kept.
+func (g *Guard) loadWitness() error {
+	f, err := os.Open(filepath.Join(g.dir, witnessFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var s sighting
+		if json.Unmarshal(bytes.TrimSpace(lines.Bytes()), &s) == nil && s.Size >= g.seen.Size {
+			g.seen = s // a torn last line is no sighting
+		}
+	}
+	return lines.Err()
+}
+
+// witness keeps a checkpoint when the ledger has grown. A ledger that shrank or changed its past
+// is an alarm, and the older statement stays. Called by the feed's goroutine alone.
+func (g *Guard) witness(raw string) {
+	if raw == g.seen.Checkpoint {
+		return
+	}
+	c, err := g.checkpoint(raw)
+	if err != nil {
+		g.log.Error("a checkpoint of the ledger does not verify", "error", err)
+		return
+	}
+	switch s := (sighting{c.Size, c.Head, raw}); {
+	case s.Size < g.seen.Size, s.Size == g.seen.Size && s.Head != g.seen.Head:
+		g.log.Error("the ledger was rewritten", "kept", g.seen.Checkpoint, "now", raw)
+	case s.Size > g.seen.Size:
+		if err := g.keep(s); err != nil {
+			g.log.Error("a checkpoint could not be kept", "error", err)
+			return
+		}
+		g.seen = s
+	}
+}
+
+func (g *Guard) checkpoint(raw string) (c tokens.CheckpointClaims, err error) {
+	set := g.keys.known.Load()
+	if set == nil {
+		return c, errNoKeys
+	}
+	if c, err = set.VerifyCheckpoint(raw); err == nil && c.Issuer != g.issuer {
+		err = tokens.ErrWrongIssuer
+	}
+	return c, err
+}
+
+func (g *Guard) keep(s sighting) error {
+	line, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(g.dir, witnessFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(line, '\n'))
+	return errors.Join(err, f.Sync(), f.Close())
+}
