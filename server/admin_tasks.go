@@ -1,0 +1,177 @@
+package server
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+)
+
+// taskView is a task as administrators see one.
+type taskView struct {
+	ID          string          `json:"id"`
+	Parent      string          `json:"parent,omitempty"`
+	User        string          `json:"user"`
+	Client      string          `json:"client"`
+	Agent       string          `json:"agent,omitempty"`
+	Purpose     string          `json:"purpose,omitempty"`
+	State       store.TaskState `json:"state"`
+	SuspendedBy store.Actor     `json:"suspended_by,omitempty"`
+	Reason      string          `json:"reason,omitempty"`
+	MaxCalls    int             `json:"max_calls,omitempty"`
+	CallsUsed   int             `json:"calls_used"`
+	CreatedAt   time.Time       `json:"created_at"`
+	SeenAt      *time.Time      `json:"seen_at,omitempty"`
+	EndsAt      time.Time       `json:"ends_at"`
+	EndedAt     *time.Time      `json:"ended_at,omitempty"`
+	Grants      []grantView     `json:"grants,omitempty"`
+}
+
+type grantView struct {
+	Resource string          `json:"resource"`
+	Scopes   []string        `json:"scopes"`
+	Details  json.RawMessage `json:"authorization_details"`
+	Hash     string          `json:"hash"`
+	EndedAt  *time.Time      `json:"ended_at,omitempty"`
+}
+
+func viewTask(t store.Task, grants []store.Grant) taskView {
+	v := taskView{
+		ID: t.ID, Parent: t.Parent, User: t.UserID, Client: t.ClientID, Agent: t.JKT, Purpose: t.Purpose,
+		State: t.State, SuspendedBy: t.SuspendedBy, Reason: t.Reason, MaxCalls: t.MaxCalls, CallsUsed: t.CallsUsed,
+		CreatedAt: t.CreatedAt, SeenAt: maybe(t.SeenAt), EndsAt: t.EndsAt, EndedAt: maybe(t.EndedAt),
+	}
+	for _, g := range grants {
+		v.Grants = append(v.Grants, grantView{Resource: g.Resource, Scopes: g.Scopes, Details: g.Details, Hash: g.Hash, EndedAt: maybe(g.EndedAt)})
+	}
+	return v
+}
+
+func maybe(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func taskIDs(tasks []store.Task) []string {
+	ids := []string{}
+	for _, t := range tasks {
+		ids = append(ids, t.ID)
+	}
+	return ids
+}
+
+// taskStates are the values of ?state=.
+var taskStates = []store.TaskState{store.TaskPending, store.TaskActive, store.TaskSuspended, store.TaskCompleted, store.TaskRevoked, store.TaskExpired}
+
+// listTasks serves GET /admin/api/tasks?user=&client=&resource=&state=&live=&limit=.
+func (s *Server) listTasks(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	f := store.TaskFilter{ClientID: q.Get("client"), Resource: q.Get("resource"), State: store.TaskState(q.Get("state")), Live: q.Get("live") == "true"}
+	if f.State != "" && !slices.Contains(taskStates, f.State) {
+		return bad("state is pending, active, suspended, completed, revoked or expired")
+	}
+	if user := q.Get("user"); user != "" {
+		u, err := s.userNamed(r.Context(), user)
+		if err != nil {
+			return err
+		}
+		f.UserID = u.ID
+	}
+	var err error
+	if f.Limit, err = queryInt(q.Get("limit"), 100, 1000); err != nil {
+		return err
+	}
+	tasks, err := s.store.TaskList(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	views := []taskView{}
+	for _, t := range tasks {
+		views = append(views, viewTask(t, nil))
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"tasks": views})
+}
+
+// queryInt reads a number of a query between 1 and most.
+func queryInt(raw string, absent, most int) (int, error) {
+	if raw == "" {
+		return absent, nil
+	}
+	n, err := strconv.Atoi(raw)
+	if err != nil || n < 1 || n > most {
+		return 0, bad("limit is a number from 1 to " + strconv.Itoa(most))
+	}
+	return n, nil
+}
+
+// adminTask serves GET /admin/api/tasks/show?id=…, with what was granted.
+func (s *Server) adminTask(w http.ResponseWriter, r *http.Request) error {
+	t, grants, err := s.store.TaskByID(r.Context(), r.URL.Query().Get("id"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, viewTask(t, grants))
+}
+
+// taskMove names a task and why it is moved.
+type taskMove struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
+}
+
+func readMove(r *http.Request) (taskMove, error) {
+	var in taskMove
+	if err := readJSON(r, maxAdminBody, &in); err != nil {
+		return in, err
+	}
+	if len(in.Reason) > 200 {
+		return in, bad("reason has at most 200 bytes")
+	}
+	in.Reason = cmp.Or(in.Reason, "admin")
+	return in, nil
+}
+
+// adminEndTask serves POST /admin/api/tasks/end: the task and all under it are dead everywhere.
+func (s *Server) adminEndTask(w http.ResponseWriter, r *http.Request) error {
+	in, err := readMove(r)
+	if err != nil {
+		return err
+	}
+	ended, err := s.store.EndTask(r.Context(), store.End{TaskID: in.ID, State: store.TaskRevoked, By: store.ByAdmin, Reason: in.Reason})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"ended_tasks": taskIDs(ended)})
+}
+
+// adminSuspendTask serves POST /admin/api/tasks/suspend.
+func (s *Server) adminSuspendTask(w http.ResponseWriter, r *http.Request) error {
+	in, err := readMove(r)
+	if err != nil {
+		return err
+	}
+	t, err := s.store.SuspendTask(r.Context(), in.ID, store.ByAdmin, in.Reason)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, viewTask(t, nil))
+}
+
+// adminResumeTask serves POST /admin/api/tasks/resume; an admin may resume whatever is suspended.
+func (s *Server) adminResumeTask(w http.ResponseWriter, r *http.Request) error {
+	in, err := readMove(r)
+	if err != nil {
+		return err
+	}
+	t, err := s.store.ResumeTask(r.Context(), in.ID, store.ByAdmin)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, viewTask(t, nil))
+}

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+)
+
+const (
+	// eventNames is the URI that the names of our SET events begin with (RFC 8417 §2.2).
+	eventNames = "https://remit-auth.github.io/events/"
+	// beatEvery is how often a Guard hears that there is nothing new.
+	beatEvery = 2 * time.Second
+	// snapshotSpan reaches further back than any access token lives, clocks being 30 s apart.
+	snapshotSpan = 330 * time.Second
+	// frameDeadline is how long a Guard may take to receive one frame.
+	frameDeadline = 5 * time.Second
+	// feedLife is how long one connection lasts; the Guard then authenticates again.
+	feedLife = 15 * time.Minute
+)
+
+// feed serves GET /feed: signed SETs (RFC 8417) as server-sent events. The first frame is a
+// snapshot; then every event of the resource in sequence; and a beat every two seconds.
+func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
+	res, err := s.authenticateGuard(r)
+	if err != nil {
+		return err
+	}
+	s.feeds.Add(1)
+	defer s.feeds.Done()
+	l, err := s.hubs.join(r.Context(), s, res.URI)
+	if err != nil {
+		return err
+	}
+	defer l.leave()
+	// Read after joining: what is newer than the snapshot is already on its way to l.
+	seq, first, err := s.snapshot(r.Context(), res.URI)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // proxies that buffer would make every Guard stale
+	w.WriteHeader(http.StatusOK)
+	s.stream(w, r, l, seq, first)
+	return nil
+}
+
+// stream writes frames until either side goes.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, l *listener, seq int64, first []byte) {
+	conn := http.NewResponseController(w)
+	write := func(frame []byte) bool {
+		// Deadlines are the machine's time, whatever the server's clock says.
+		if err := conn.SetWriteDeadline(time.Now().Add(frameDeadline)); err != nil {
+			return false
+		}
+		if _, err := w.Write(frame); err != nil {
+			return false
+		}
+		return conn.Flush() == nil
+	}
+	life := time.NewTimer(feedLife)
+	defer life.Stop()
+	ok := write(first)
+	for ok {
+		select {
+		case f, open := <-l.frames:
+			if !open {
+				return // dropped: too slow, replaced, or the feed has a gap
+			}
+			if f.event && f.seq <= seq {
+				continue // the snapshot told it
+			}
+			ok = write(f.bytes)
+		case <-life.C:
+			return
+		case <-s.closing:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// snapshot is the first frame: what ended, was revoked or is suspended, as far as tokens reach back.
+func (s *Server) snapshot(ctx context.Context, resource string) (int64, []byte, error) {
+	now := s.now()
+	seq, events, err := s.store.FeedSnapshot(ctx, resource, now.Add(-snapshotSpan))
+	if err != nil {
+		return 0, nil, err
+	}
+	body := snapshotEvent{Seq: seq, Tasks: []taskEvent{}, Tokens: []string{}, At: now.UnixMilli()}
+	for _, e := range events {
+		if e.Kind == store.EventTokenRevoked {
+			body.Tokens = append(body.Tokens, e.JTI)
+		} else {
+			body.Tasks = append(body.Tasks, taskEvent{e.TaskID, e.State, e.Reason})
+		}
+	}
+	frame, err := s.setFrame("set", resource, "snapshot", seq, body)
+	return seq, frame, err
+}
+
+// snapshotEvent, feedEvent and beatEvent are what the SETs of the feed say.
+type snapshotEvent struct {
+	Seq    int64       `json:"seq"`
+	Tasks  []taskEvent `json:"tasks"`
+	Tokens []string    `json:"tokens"`
+	At     int64       `json:"at"` // milliseconds
+}
+
+type taskEvent struct {
+	Task   string          `json:"task"`
+	State  store.TaskState `json:"state"`
+	Reason string          `json:"reason,omitempty"`
+}
+
+type feedEvent struct {
+	Seq    int64           `json:"seq"`
+	Task   string          `json:"task"`
+	JTI    string          `json:"jti,omitempty"`
+	State  store.TaskState `json:"state,omitempty"`
+	Reason string          `json:"reason,omitempty"`
+	At     int64           `json:"at"`
+}
+
+type beatEvent struct {
+	Seq        int64  `json:"seq"`
+	Checkpoint string `json:"checkpoint,omitempty"` // newest signed one, for the Guard to keep
+	At         int64  `json:"at"`
+}
+
+// setFrame signs one SET and wraps it as a server-sent event.
+func (s *Server) setFrame(event, resource, kind string, seq int64, body any) ([]byte, error) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	set, err := s.ring.Signer().SignSET(tokens.SET{
+		Issuer: s.issuer, Audience: resource, ID: tokens.NewID("set_"), IssuedAt: s.now(),
+		Events: map[string]json.RawMessage{eventNames + kind: raw},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n\n", seq, event, set), nil
+}
+
+// ackFeed serves POST /feed/ack: the Guard has applied everything up to here.
+func (s *Server) ackFeed(w http.ResponseWriter, r *http.Request) error {
+	res, err := s.authenticateGuard(r)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Seq int64 `json:"seq"`
+	}
+	if err := readJSON(r, oauth.MaxBody, &in); err != nil {
+		return err
+	}
+	if in.Seq < 0 {
+		return oauth.Refuse(oauth.InvalidRequest, "seq is not a place in the feed")
+	}
+	if err := s.store.AckFeed(r.Context(), res.URI, in.Seq); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// inactive is all that is said of a token that is not live here (RFC 7662 §2.2).
+var inactive = map[string]bool{"active": false}
+
+// introspection is what a Guard learns of a live token (RFC 7662 §2.2, RFC 9449 §6.2, RFC 9396 §9.2).
+type introspection struct {
+	Active    bool            `json:"active"`
+	Issuer    string          `json:"iss"`
+	Subject   string          `json:"sub"`
+	Audience  string          `json:"aud"`
+	ClientID  string          `json:"client_id"`
+	TokenType string          `json:"token_type"`
+	Scope     string          `json:"scope"`
+	Expires   int64           `json:"exp"`
+	IssuedAt  int64           `json:"iat"`
+	ID        string          `json:"jti"`
+	Roles     []string        `json:"roles"`
+	Confirm   *confirmation   `json:"cnf,omitempty"`
+	Task      introspectTask  `json:"task"`
+	Details   json.RawMessage `json:"authorization_details"`
+	GrantHash string          `json:"grant_hash,omitempty"`
+}
+
+type confirmation struct {
+	JKT string `json:"jkt"`
+}
+
+type introspectTask struct {
+	ID      string `json:"id"`
+	Expires int64  `json:"exp"`
+}
+
+// introspect serves POST /introspect (RFC 7662) for Guards, each about tokens for its own resource.
+func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
+	p, refused := oauth.ParseBody(r)
+	if refused != nil {
+		return refused
+	}
+	if p.Get("client_assertion_type") != oauth.AssertionTypeJWT || len(r.Header.Values("Authorization")) != 0 {
+		return errClient // §2.1: the Guard's assertion, by RFC 7523 §2.2, and nothing else
+	}
+	res, err := s.verifyGuard(r.Context(), p.Get("client_assertion"))
+	if err != nil {
+		return err
+	}
+	if !p.Has("token") {
+		return oauth.Refuse(oauth.InvalidRequest, "token is missing")
+	}
+	claims, err := s.ring.Keys().OpenAccessToken(p.Get("token"), s.issuer)
+	if err != nil || claims.Audience != res.URI {
+		return writeJSON(w, http.StatusOK, inactive)
+	}
+	state, err := s.store.AccessByJTI(r.Context(), claims.ID)
+	switch {
+	case errors.Is(err, store.ErrTokenNotFound):
+		return writeJSON(w, http.StatusOK, inactive)
+	case err != nil:
+		return err // unknown is never inactive
+	case state.Token.Resource != res.URI || !state.Live(s.now()):
+		return writeJSON(w, http.StatusOK, inactive)
+	}
+	return s.writeActive(w, claims, state)
+}
+
+// writeActive tells what the token carries, with the user's roles as they are now.
+func (s *Server) writeActive(w http.ResponseWriter, claims tokens.Claims, state store.AccessState) error {
+	details, err := claims.Details.Canonical()
+	if err != nil {
+		return err
+	}
+	for _, g := range state.Grants {
+		if claims.GrantHash != "" && g.Hash == claims.GrantHash {
+			details = g.Details
+		}
+	}
+	out := introspection{
+		Active: true, Issuer: claims.Issuer, Subject: claims.Subject, Audience: claims.Audience,
+		ClientID: claims.ClientID, TokenType: "Bearer", Scope: strings.Join(claims.Scope, " "),
+		Expires: claims.Expires.Unix(), IssuedAt: claims.IssuedAt.Unix(), ID: claims.ID,
+		Roles: append([]string{}, rolesAt(state.Task, claims.Audience)...),
+		Task:  introspectTask{ID: state.Task.ID, Expires: state.Task.EndsAt.Unix()}, Details: details, GrantHash: claims.GrantHash,
+	}
+	if claims.JKT != "" {
+		out.TokenType, out.Confirm = "DPoP", &confirmation{JKT: claims.JKT}
+	}
+	return writeJSON(w, http.StatusOK, out)
+}

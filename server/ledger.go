@@ -1,0 +1,178 @@
+package server
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// How often the housekeeping runs. Records are chained within a second and sealed within ten
+// (DESIGN §6, P3), each with room for one failed try.
+const (
+	sequenceEvery = 250 * time.Millisecond
+	sealEvery     = 4 * time.Second
+	sweepEvery    = time.Second
+	flushEvery    = time.Minute
+	lastSeal      = 5 * time.Second // what shutdown may take for it
+)
+
+// Run keeps the ledger chained and sealed and the tasks swept until ctx ends; then it chains and
+// seals what is left, and returns.
+func (s *Server) Run(ctx context.Context) error {
+	var jobs sync.WaitGroup
+	for _, job := range []struct {
+		name  string
+		every time.Duration
+		do    func(context.Context) error
+	}{
+		{"sequence the ledger", sequenceEvery, s.sequence},
+		{"seal the ledger", sealEvery, s.sealLedger},
+		{"sweep tasks", sweepEvery, s.sweep},
+		{"write refusals", flushEvery, s.flushRefusals},
+	} {
+		jobs.Go(func() { s.repeat(ctx, job.name, job.every, job.do) })
+	}
+	jobs.Wait()
+	last, stop := context.WithTimeout(context.WithoutCancel(ctx), lastSeal)
+	defer stop()
+	return errors.Join(s.flushRefusals(last), s.Settle(last))
+}
+
+// repeat does the job now and then again and again; it logs when a job starts to fail, and when it
+// works again.
+func (s *Server) repeat(ctx context.Context, name string, every time.Duration, do func(context.Context) error) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	failing := false
+	for {
+		err := do(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			s.log.Error("cannot "+name, "err", err)
+		case err == nil && failing:
+			s.log.Info("again able to " + name)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Settle chains and seals every record written so far.
+func (s *Server) Settle(ctx context.Context) error {
+	if err := s.sequence(ctx); err != nil {
+		return err
+	}
+	return s.sealLedger(ctx)
+}
+
+// sequence gives every new record its place in the chain.
+func (s *Server) sequence(ctx context.Context) error {
+	for {
+		n, err := s.store.Sequence(ctx)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
+
+func (s *Server) sweep(ctx context.Context) error {
+	_, err := s.store.SweepTasks(ctx)
+	return err
+}
+
+// seal remembers the newest checkpoint, so that beats carry it without a read.
+type seal struct {
+	mu   sync.Mutex // one sealing at a time
+	last atomic.Pointer[store.Checkpoint]
+}
+
+// newest is the newest checkpoint that this instance knows; zero before the first.
+func (l *seal) newest() store.Checkpoint {
+	if c := l.last.Load(); c != nil {
+		return *c
+	}
+	return store.Checkpoint{}
+}
+
+// errLedgerAltered means that the chain no longer goes through the last checkpoint. It is never
+// sealed over: `remit audit verify` tells what happened.
+var errLedgerAltered = errors.New("server: the ledger no longer matches its last checkpoint")
+
+// sealLedger signs a checkpoint when the chain has grown since the last one.
+func (s *Server) sealLedger(ctx context.Context) error {
+	s.seal.mu.Lock()
+	defer s.seal.mu.Unlock()
+	last, err := s.lastCheckpoint(ctx)
+	if err != nil {
+		return err
+	}
+	size, head, err := s.store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.continues(ctx, last, size, head); err != nil || size == last.Size {
+		return err
+	}
+	c := store.Checkpoint{Size: size, Head: head, At: s.now().UTC().Truncate(time.Microsecond)}
+	c.Signed, err = s.ring.Signer().SignCheckpoint(tokens.CheckpointClaims{Issuer: s.issuer, Size: size, Head: hex.EncodeToString(head[:]), At: c.At})
+	if err != nil {
+		return err
+	}
+	if err := s.store.AddCheckpoint(ctx, c); err != nil {
+		return err
+	}
+	s.seal.last.Store(&c)
+	return nil
+}
+
+// lastCheckpoint is the newest checkpoint: the one sealed here, or at the start the stored one if
+// its signature is ours.
+func (s *Server) lastCheckpoint(ctx context.Context) (store.Checkpoint, error) {
+	if last := s.seal.last.Load(); last != nil {
+		return *last, nil
+	}
+	last, err := s.store.LastCheckpoint(ctx)
+	if err != nil || last.Size == 0 {
+		return last, err
+	}
+	signed, err := s.ring.Keys().VerifyCheckpoint(last.Signed)
+	if err != nil {
+		return last, fmt.Errorf("%w: its signature: %w", errLedgerAltered, err)
+	}
+	if signed.Issuer != s.issuer || signed.Size != last.Size || signed.Head != last.Head.String() {
+		return last, errLedgerAltered
+	}
+	s.seal.last.Store(&last)
+	return last, nil
+}
+
+// continues reports whether a chain of this size and head goes through the checkpoint.
+func (s *Server) continues(ctx context.Context, last store.Checkpoint, size int64, head store.Hash) error {
+	switch {
+	case size < last.Size, size == last.Size && head != last.Head:
+		return errLedgerAltered
+	case size == last.Size || last.Size == 0:
+		return nil
+	}
+	recs, err := s.store.Records(ctx, store.RecordFilter{AfterSeq: last.Size - 1, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(recs) != 1 || recs[0].Seq != last.Size || recs[0].Hash != last.Head {
+		return errLedgerAltered
+	}
+	return nil
+}

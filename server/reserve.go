@@ -1,0 +1,127 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// The error codes of a reservation: they tell a Guard what to refuse with.
+const (
+	codeToolBudget    oauth.Code = "tool_budget_spent"
+	codeTaskBudget    oauth.Code = "task_budget_spent"
+	codeTaskNotActive oauth.Code = "task_not_active"
+)
+
+// reserve serves POST /executions/reserve: it counts one call of a budgeted tool before it runs.
+func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
+	res, err := s.authenticateGuard(r)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Execution string `json:"execution"`
+		Task      string `json:"task"`
+		JTI       string `json:"jti"`
+		Tool      string `json:"tool"`
+	}
+	if err := readJSON(r, oauth.MaxBody, &in); err != nil {
+		return err
+	}
+	if !validID(in.Execution, "exe_") || !validID(in.Task, "tsk_") || !validID(in.JTI, "at_") || in.Tool == "" {
+		return oauth.Refuse(oauth.InvalidRequest, "name execution, task, jti and tool")
+	}
+	state, err := s.store.AccessByJTI(r.Context(), in.JTI)
+	if err != nil {
+		return reservationRefused(err)
+	}
+	if state.Token.Resource != res.URI || state.Token.TaskID != in.Task || !state.Live(s.now()) {
+		return reservationRefused(store.ErrTaskNotActive)
+	}
+	limit, granted, err := s.toolBudget(res, state, in.Tool)
+	if err != nil {
+		return err
+	}
+	if !granted {
+		return oauth.Refuse(oauth.InsufficientScope, "the task was not granted this tool")
+	}
+	toolLeft, taskLeft, err := s.store.ReserveCall(r.Context(), store.Reservation{
+		Execution: in.Execution, TaskID: in.Task, Resource: res.URI, Tool: in.Tool, JTI: in.JTI, ToolMax: limit,
+	})
+	if err != nil {
+		return reservationRefused(err)
+	}
+	return writeJSON(w, http.StatusOK, map[string]int{"tool_left": toolLeft, "task_left": taskLeft})
+}
+
+// reservationRefused turns what the store says into what a Guard acts on.
+func reservationRefused(err error) error {
+	for _, m := range []struct {
+		inner  error
+		code   oauth.Code
+		status int
+		text   string
+	}{
+		{store.ErrToolBudget, codeToolBudget, http.StatusConflict, "no calls are left for this tool"},
+		{store.ErrTaskBudget, codeTaskBudget, http.StatusConflict, "no calls are left for this task, which has ended"},
+		{store.ErrTaskNotActive, codeTaskNotActive, http.StatusGone, "the task is not active"},
+		{store.ErrTaskEnded, codeTaskNotActive, http.StatusGone, "the task has ended"},
+		{store.ErrTaskNotFound, codeTaskNotActive, http.StatusGone, "there is no such task"},
+		{store.ErrTokenNotFound, codeTaskNotActive, http.StatusGone, "the token is not live"},
+		{store.ErrUserDisabled, codeTaskNotActive, http.StatusGone, "the user may no longer delegate"},
+	} {
+		if errors.Is(err, m.inner) {
+			return &oauth.Error{Code: m.code, Description: m.text, HTTPStatus: m.status, Cause: err}
+		}
+	}
+	return err
+}
+
+// toolBudget is how many calls of the tool the task may make at the resource, 0 for any number: the
+// least of what was granted and what the policy allows now. Not granted at all: false.
+func (s *Server) toolBudget(res store.Resource, state store.AccessState, tool string) (limit int, granted bool, err error) {
+	var scopes []string
+	for _, g := range state.Grants {
+		details, err := tokens.ParseDetails(g.Details)
+		if err != nil {
+			return 0, false, err
+		}
+		scopes = append(scopes, g.Scopes...)
+		for _, t := range details.For(res.URI).Tools {
+			if t.Tool == tool {
+				granted, limit = true, least(limit, t.MaxCalls)
+			}
+		}
+	}
+	if !granted || len(res.Policy) == 0 {
+		return limit, granted, nil
+	}
+	p, err := policyOf(res)
+	if err != nil {
+		return 0, false, err
+	}
+	// What the policy refuses altogether, the Guard's own check refuses, in its own words.
+	reach, _ := rights{policy: p, scopes: scopes, roles: rolesAt(state.Task, res.URI)}.Reach(tool)
+	return least(limit, reach.MaxCalls), granted, nil
+}
+
+// least is the smaller budget, where 0 is none.
+func least(a, b int) int {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// rolesAt are the user's roles at the resource, as they are now.
+func rolesAt(t store.Task, resource string) []string {
+	i := slices.IndexFunc(t.Roles, func(r store.TaskRoles) bool { return r.Resource == resource })
+	if i < 0 {
+		return nil
+	}
+	return t.Roles[i].Roles
+}
