@@ -1,5 +1,7 @@
 package web
 
+import "strconv"
+
 // action is where the forms of the agents page post to.
 func (a Agents) action() string {
 	if a.Action != "" {
@@ -22,4 +24,12 @@ func stateIcon(t TaskRow) string {
 		return "pause"
 	}
 	return toneIcon(t.StateTone)
+}
+
+// callsText counts the calls of a finished task.
+func callsText(t TaskRow) string {
+	if t.Blocked == 0 {
+		return strconv.Itoa(t.Calls)
+	}
+	return fill(say.CallsBlocked, strconv.Itoa(t.Calls), strconv.Itoa(t.Blocked))
 }

@@ -6,6 +6,7 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
@@ -112,7 +113,6 @@ func TestScreenshots(t *testing.T) {
 		folder = t.TempDir() // made to see that they can be, and thrown away
 	}
 	pages := samples(asIs)
-	pages["agents-empty"] = AgentsPage(Agents{Page: samplePage(asIs)})
 	pages["signin-dev"] = SignInPage(SignIn{Page: Page{Operator: "Remit", Dev: true}, ClientHost: "agent.localhost"})
 	url, b := serve(t, pages), browse(t)
 	for name := range pages {
@@ -262,8 +262,15 @@ func (b tab) allowName() string {
 		b.Fatal(err)
 	}
 	for _, n := range tree.Nodes {
-		if n.Role != nil && string(n.Role.Value) == `"button"` && strings.HasPrefix(string(n.Name.Value), `"Allow`) {
-			return strings.Join(strings.Fields(strings.Trim(string(n.Name.Value), `"`)), " ")
+		if n.Role == nil || n.Name == nil || string(n.Role.Value) != `"button"` {
+			continue
+		}
+		var name string
+		if err := json.Unmarshal(n.Name.Value, &name); err != nil {
+			b.Fatal(err)
+		}
+		if strings.HasPrefix(name, "Allow") {
+			return strings.Join(strings.Fields(name), " ")
 		}
 	}
 	b.Fatal("the page has no allow button")

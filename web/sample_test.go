@@ -11,8 +11,11 @@ func samples(mutate func(string) string) map[string]templ.Component {
 		"signin":         SignInPage(sampleSignIn(m, "")),
 		"signin-refused": SignInPage(sampleSignIn(m, m("The e-mail or the password is not right. Check both and try again."))),
 		"consent":        ConsentPage(sampleConsent(m)),
+		"consent-narrow": ConsentPage(sampleNarrowConsent(m)),
+		"consent-none":   ConsentPage(Consent{Page: samplePage(m), Action: "/authorize", LeftOut: []LeftOut{{m("delete_ticket"), m("your role does not include it")}}}),
 		"message":        MessagePage(sampleMessage(m)),
 		"agents":         AgentsPage(sampleAgents(m)),
+		"agents-empty":   AgentsPage(Agents{Page: samplePage(m)}),
 	}
 }
 
@@ -83,6 +86,25 @@ func sampleConsent(m func(string) string) Consent {
 		CanRemember: true,
 		Details:     m(`[{"type":"mcp_task","purpose":"Triage this week’s open bugs in project WEB"}]`),
 	}
+}
+
+// sampleNarrowConsent is what a client that an admin registered sees the user asked, when it has no
+// key, a tool has changed and another is not allowed for it.
+func sampleNarrowConsent(m func(string) string) Consent {
+	c := sampleConsent(m)
+	c.Client = ClientCard{
+		Title: m("Night Triage"), Initial: m("N"), Grade: m("Registered by your admin"), GradeTone: ToneOK,
+		GradeNote: m("since 3 March"), RedirectHost: m("https://agents.acme.example"),
+	}
+	c.Task.Purpose, c.History, c.Details, c.AgentsURL = "", "", "", ""
+	c.CanRemember, c.LeftOut = false, nil
+	c.Notice = m("“Read a ticket” has changed since you last allowed it. Look at it again.")
+	c.Counts = m("2 tools asked for")
+	c.Groups = c.Groups[:1]
+	c.Groups[0].Tools[1].Disabled = true
+	c.Groups[0].Tools[1].Note = m("Waits for your admin, who must approve the change first")
+	c.Durations = c.Durations[:1]
+	return c
 }
 
 func sampleMessage(m func(string) string) Message {
