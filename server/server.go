@@ -63,6 +63,8 @@ type Server struct {
 	formKey   []byte // HMAC key of form tokens
 	proxies   proxies
 	refusals  refusals
+	hubs      feedHubs // open feeds of Guards
+	seal      seal     // newest ledger checkpoint
 	now       func() time.Time
 	log       *slog.Logger
 

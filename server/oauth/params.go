@@ -17,12 +17,9 @@ const MaxBody = 64 << 10
 // maxParams bounds the number of parameters of one request.
 const maxParams = 128
 
-// Params are the parameters of one request, parsed strictly: no duplicates but of parameters that
-// may repeat, no parameter with an empty value, nothing from anywhere but the one place asked.
+// Params are the parameters of one request, parsed strictly: no duplicates but of the one parameter
+// that may repeat (resource, RFC 8707 §2; the ticked tools of a page), no parameter with an empty value, nothing from anywhere but the one place asked.
 type Params struct{ values url.Values }
-
-// repeatable are the parameters that may stand several times (RFC 8707 §2).
-var repeatable = map[string]bool{"resource": true}
 
 // ParseBody reads the form of a POST (OAuth 2.1 §3.2): application/x-www-form-urlencoded alone, at
 // most MaxBody bytes. The query of the URL is never looked at.
@@ -34,7 +31,16 @@ func ParseBody(r *http.Request) (Params, *Error) {
 	if refused != nil {
 		return Params{}, refused
 	}
-	return parse(string(body))
+	return parse(string(body), "resource")
+}
+
+// ParseForm reads the form of a page: as strictly as ParseBody, but that ticked boxes may repeat.
+func ParseForm(r *http.Request) (Params, *Error) {
+	body, refused := ReadBody(r, "application/x-www-form-urlencoded")
+	if refused != nil {
+		return Params{}, refused
+	}
+	return parse(string(body), "tool")
 }
 
 // ReadBody reads at most MaxBody bytes of a body with this media type.
@@ -68,10 +74,11 @@ func ParseQuery(raw string) (Params, *Error) {
 	if len(raw) > MaxBody {
 		return Params{}, &Error{Code: InvalidRequest, Description: "the query is too long", HTTPStatus: http.StatusRequestURITooLong}
 	}
-	return parse(raw)
+	return parse(raw, "resource")
 }
 
-func parse(raw string) (Params, *Error) {
+// parse reads form-encoded parameters of which repeatable alone may stand several times.
+func parse(raw, repeatable string) (Params, *Error) {
 	if strings.Count(raw, "&") >= maxParams {
 		return Params{}, Refuse(InvalidRequest, fmt.Sprintf("more than %d parameters", maxParams))
 	}
@@ -84,7 +91,7 @@ func parse(raw string) (Params, *Error) {
 			return Params{}, Refuse(InvalidRequest, "a parameter's name is not valid")
 		}
 		// OAuth 2.1 §3.1, §3.2: a parameter stands at most once; one without a value counts as absent.
-		if len(all) > 1 && !repeatable[name] {
+		if len(all) > 1 && name != repeatable {
 			return Params{}, Refuse(InvalidRequest, "a parameter stands more than once: "+printable(name))
 		}
 		kept := all[:0]
@@ -124,6 +131,9 @@ func (p Params) Has(name string) bool { return p.values.Has(name) }
 
 // All returns every value of a parameter that may repeat.
 func (p Params) All(name string) []string { return p.values[name] }
+
+// Encode returns the parameters form-encoded again.
+func (p Params) Encode() string { return p.values.Encode() }
 
 // Empty reports whether there is no parameter at all.
 func (p Params) Empty() bool { return len(p.values) == 0 }

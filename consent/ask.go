@@ -1,0 +1,69 @@
+// Package consent is what is asked, shown and decided: it turns a validated authorization request
+// into an offer that a person can read, and the person's decision into a task with its grant. What
+// is granted is never more than what was offered, and what is offered never more than what was
+// asked, what the user's roles reach, and what the admin approved. It reads no request and renders
+// no page.
+//
+//	ask.go       the validated request, as it is kept
+//	risk.go      what a tool can do, from its approved annotations
+//	offer.go     what is shown
+//	decision.go  what was decided
+package consent
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/remit-auth/remit/tokens"
+)
+
+// Ask is a validated authorization request (OAuth 2.1 §4.1.1 with RFC 8707, 9396 and 9449).
+type Ask struct {
+	ClientID     string         `json:"client_id"`
+	RedirectURI  string         `json:"redirect_uri"`
+	RedirectSent bool           `json:"redirect_sent,omitempty"`
+	State        string         `json:"state,omitempty"`
+	Challenge    string         `json:"code_challenge"`
+	Resource     string         `json:"resource"`
+	Scopes       []string       `json:"scopes,omitempty"` // nil: derive them from the tools
+	Details      tokens.Details `json:"-"`
+	JKT          string         `json:"jkt,omitempty"`
+}
+
+// askForm is Ask as it is stored.
+type askForm struct {
+	Version int `json:"v"`
+	Ask
+	RawDetails json.RawMessage `json:"authorization_details"`
+}
+
+// Encode returns the request in the form that DecodeAsk reads.
+func (a Ask) Encode() ([]byte, error) {
+	details, err := a.Details.Canonical()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(askForm{Version: 1, Ask: a, RawDetails: details})
+}
+
+// DecodeAsk reads a stored request.
+func DecodeAsk(raw []byte) (Ask, error) {
+	var f askForm
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return Ask{}, err
+	}
+	if f.Version != 1 {
+		return Ask{}, fmt.Errorf("consent: request of unknown version %d", f.Version)
+	}
+	var err error
+	f.Ask.Details, err = tokens.ParseDetails(f.RawDetails)
+	return f.Ask, err
+}
+
+// Purpose is the task in the agent's words, "" when it gave none.
+func (a Ask) Purpose() string {
+	if a.Details.Task == nil {
+		return ""
+	}
+	return a.Details.Task.Purpose
+}

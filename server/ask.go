@@ -1,0 +1,167 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/remit-auth/remit/consent"
+	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/server/provider"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/tokens/resource/policy"
+)
+
+// maxState bounds state, which is echoed exactly or refused, never cut.
+const maxState = 4 << 10
+
+// readAsk validates the parameters of an authorization request, from PAR and front channel alike
+// (OAuth 2.1 §4.1.1). The redirect URI must have been vetted before: refusals may travel to it.
+func (s *Server) readAsk(ctx context.Context, client store.Client, p oauth.Params) (consent.Ask, store.Resource, error) {
+	ask := consent.Ask{ClientID: client.ID, State: p.Get("state"), Challenge: p.Get("code_challenge"), JKT: p.Get("dpop_jkt")}
+	var none store.Resource
+	if err := checkShape(client, p); err != nil {
+		return ask, none, err
+	}
+	scopes, err := oauth.Scopes(p.Get("scope"))
+	if err != nil {
+		return ask, none, oauth.Refuse(oauth.InvalidScope, err.Error())
+	}
+	ask.Scopes = scopes
+	if raw := p.Get("authorization_details"); raw != "" {
+		if ask.Details, err = tokens.ParseDetails([]byte(raw)); err != nil {
+			return ask, none, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + plain(err.Error()), Cause: err}
+		}
+	}
+	resource, err := s.readResource(ctx, client, p.All("resource"), ask.Details)
+	if err != nil {
+		return ask, none, err
+	}
+	ask.Resource = resource.URI
+	pol, err := policyOf(resource)
+	if err != nil {
+		return ask, none, err
+	}
+	if err := checkScopes(client, pol, scopes); err != nil {
+		return ask, none, err
+	}
+	return ask, resource, checkTools(ask.Details, resource)
+}
+
+// checkShape refuses what is wrong in the request's form alone.
+func checkShape(client store.Client, p oauth.Params) error {
+	switch {
+	case p.Has("request"):
+		return oauth.Refuse(oauth.RequestNotSupported, "request objects are not supported; push the request to the PAR endpoint")
+	case p.Get("response_type") == "":
+		return oauth.Refuse(oauth.InvalidRequest, "response_type is missing; use code")
+	case p.Get("response_type") != "code":
+		return oauth.Refuse(oauth.UnsupportedResponseType, "the only response_type is code")
+	case p.Has("response_mode") && p.Get("response_mode") != "query":
+		return oauth.Refuse(oauth.InvalidRequest, "the only response_mode is query")
+	case !slices.Contains(provider.GrantTypes(client), oauth.GrantAuthorizationCode):
+		return oauth.Refuse(oauth.UnauthorizedClient, "the client is not registered for the authorization code grant")
+	case !tokens.ValidChallenge(p.Get("code_challenge")):
+		return oauth.Refuse(oauth.InvalidRequest, "code_challenge is missing or not a base64url SHA-256 (RFC 7636)")
+	case p.Get("code_challenge_method") != "S256":
+		return oauth.Refuse(oauth.InvalidRequest, "the only code_challenge_method is S256")
+	case len(p.Get("state")) > maxState:
+		return oauth.Refuse(oauth.InvalidRequest, "state is longer than 4 KiB")
+	case p.Has("dpop_jkt") && !tokens.ValidChallenge(p.Get("dpop_jkt")): // the same form: base64url of a SHA-256
+		return oauth.Refuse(oauth.InvalidRequest, "dpop_jkt is not a SHA-256 JWK thumbprint (RFC 9449 §10)")
+	}
+	return nil
+}
+
+// readResource finds the one resource that the request is about, named by resource, by the details'
+// locations, or by both alike (RFC 8707 §2, RFC 9396 §3).
+func (s *Server) readResource(ctx context.Context, client store.Client, named []string, details tokens.Details) (store.Resource, error) {
+	var all []string
+	for _, uri := range named {
+		if err := checkResourceURI(uri); err != nil {
+			return store.Resource{}, oauth.Refuse(oauth.InvalidTarget, err.Error())
+		}
+		all = append(all, uri)
+	}
+	for _, t := range details.Tools {
+		all = append(all, t.Locations...)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	switch {
+	case len(all) == 0:
+		return store.Resource{}, oauth.Refuse(oauth.InvalidTarget, "name the resource (RFC 8707) that the token is for")
+	case len(all) > 1:
+		return store.Resource{}, oauth.Refuse(oauth.InvalidTarget, "ask for one resource per request")
+	}
+	resource, err := s.store.ResourceByURI(ctx, all[0])
+	if errors.Is(err, store.ErrResourceNotFound) || err == nil && (resource.Disabled || !mayAsk(client, resource)) {
+		return store.Resource{}, oauth.Refuse(oauth.InvalidTarget, "the resource is not known here, or not open to this client")
+	}
+	return resource, err
+}
+
+func mayAsk(c store.Client, r store.Resource) bool {
+	return len(c.Policy.Resources) == 0 || slices.Contains(c.Policy.Resources, r.URI)
+}
+
+// checkResourceURI refuses what RFC 8707 §2 refuses: relative URIs and fragments.
+func checkResourceURI(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || !u.IsAbs() || u.Host == "" || strings.Contains(raw, "#") {
+		return errors.New("the resource is an absolute URI without a fragment")
+	}
+	return nil
+}
+
+// checkScopes refuses scopes that the policy does not know, or that the client may not ask for.
+func checkScopes(client store.Client, pol *policy.Policy, scopes []string) error {
+	registered := strings.Fields(client.Metadata.Scope)
+	for _, scope := range scopes {
+		if scope == "offline_access" {
+			continue // every task may be refreshed until it ends
+		}
+		if !pol.ScopeKnown(scope) || len(registered) > 0 && !slices.Contains(registered, scope) {
+			return oauth.Refuse(oauth.InvalidScope, "a scope is not known at this resource, or not open to this client")
+		}
+	}
+	return nil
+}
+
+// checkTools refuses details that no consent could grant: tools that the manifest does not know,
+// and definitions that are not the approved ones.
+func checkTools(details tokens.Details, resource store.Resource) error {
+	if details.Task != nil && details.Task.Task != "" {
+		return oauth.Refuse(oauth.InvalidAuthorizationDetails, "extending a running task is not offered; ask for a new one")
+	}
+	for _, t := range details.Tools {
+		i := slices.IndexFunc(resource.Tools, func(listed store.Tool) bool { return listed.Name == t.Tool })
+		if i < 0 {
+			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "the resource has no such tool: "+plain(t.Tool))
+		}
+		if t.Definition != "" && t.Definition != resource.Tools[i].Hash {
+			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "definition is not the approved one of "+plain(t.Tool)+"; leave it out")
+		}
+	}
+	return nil
+}
+
+// plain makes text fit for error_description (RFC 6749 §5.2).
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r < 0x20 || r > 0x7e || r == '\\':
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > 300 {
+		s = s[:300]
+	}
+	return s
+}

@@ -1,0 +1,167 @@
+package server
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// errClient is what every failed client authentication is told: nothing about which part failed.
+var errClient = oauth.Refuse(oauth.InvalidClient, "client authentication failed")
+
+// credentials are what a request says of its client, by exactly one method (OAuth 2.1 §2.4).
+type credentials struct {
+	method    string
+	clientID  string
+	secret    string
+	assertion string
+}
+
+// authenticateClient tells which client sent the request (OAuth 2.1 §2.4, RFC 7523 §3).
+func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (store.Client, error) {
+	cred, err := readCredentials(r, p)
+	if err != nil {
+		return store.Client{}, err
+	}
+	client, err := s.store.ClientByID(r.Context(), cred.clientID)
+	if errors.Is(err, store.ErrClientNotFound) {
+		return store.Client{}, errClient
+	}
+	if err != nil {
+		return store.Client{}, err
+	}
+	if client.Disabled || cred.method != authMethod(client) {
+		return store.Client{}, errClient
+	}
+	switch cred.method {
+	case oauth.AuthClientSecretBasic, oauth.AuthClientSecretPost:
+		// Secrets are 256 random bits, so one hash is enough (fosite.md T34).
+		got := store.HashOf(cred.secret)
+		if client.SecretHash.IsZero() || subtle.ConstantTimeCompare(got[:], client.SecretHash[:]) != 1 {
+			return store.Client{}, errClient
+		}
+	case oauth.AuthPrivateKeyJWT:
+		keys, err := tokens.ParseKeySet(client.Metadata.JWKS)
+		if err != nil {
+			return store.Client{}, errClient
+		}
+		if err := s.useAssertion(r.Context(), keys, cred.assertion, client.ID); err != nil {
+			return store.Client{}, err
+		}
+	}
+	return client, nil
+}
+
+// authMethod is the one method that the client registered; RFC 7591 §2 leaves basic as the default
+// for a client that has a secret.
+func authMethod(c store.Client) string {
+	switch {
+	case c.Metadata.TokenEndpointAuthMethod != "":
+		return c.Metadata.TokenEndpointAuthMethod
+	case !c.SecretHash.IsZero():
+		return oauth.AuthClientSecretBasic
+	}
+	return oauth.AuthNone
+}
+
+// useAssertion verifies a client assertion and spends its jti, last of all (RFC 7523 §3 item 7).
+func (s *Server) useAssertion(ctx context.Context, keys tokens.KeySet, raw, clientID string) error {
+	a, err := keys.VerifyAssertion(raw, clientID, s.issuer, s.now())
+	if err != nil {
+		return &oauth.Error{Code: oauth.InvalidClient, Description: errClient.Description, Cause: err}
+	}
+	epoch, err := s.ephemeral.Epoch(ctx)
+	if err != nil {
+		return replayUnknown(err)
+	}
+	first, err := s.ephemeral.FirstUse(ctx, epoch, "assertion:"+clientID+":"+a.ID, a.Expires.Sub(s.now())+2*time.Minute)
+	if err != nil {
+		return replayUnknown(err)
+	}
+	if !first {
+		return &oauth.Error{Code: oauth.InvalidClient, Description: errClient.Description, Cause: errors.New("assertion replayed")}
+	}
+	return nil
+}
+
+func replayUnknown(err error) error {
+	return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "single use cannot be checked now; try again", Cause: err}
+}
+
+// readCredentials finds the one method in use; two at once are refused.
+func readCredentials(r *http.Request, p oauth.Params) (credentials, error) {
+	var found []credentials
+	switch values := r.Header.Values("Authorization"); {
+	case len(values) > 1:
+		return credentials{}, oauth.Refuse(oauth.InvalidRequest, "send one Authorization header")
+	case len(values) == 1:
+		id, secret, err := basicCredentials(values[0])
+		if err != nil {
+			return credentials{}, errClient
+		}
+		found = append(found, credentials{method: oauth.AuthClientSecretBasic, clientID: id, secret: secret})
+	}
+	if p.Has("client_secret") {
+		found = append(found, credentials{method: oauth.AuthClientSecretPost, clientID: p.Get("client_id"), secret: p.Get("client_secret")})
+	}
+	if p.Has("client_assertion") || p.Has("client_assertion_type") {
+		id, err := assertionClient(p)
+		if err != nil {
+			return credentials{}, err
+		}
+		found = append(found, credentials{method: oauth.AuthPrivateKeyJWT, clientID: id, assertion: p.Get("client_assertion")})
+	}
+	if len(found) > 1 {
+		return credentials{}, oauth.Refuse(oauth.InvalidRequest, "authenticate by one method alone")
+	}
+	if len(found) == 0 {
+		found = append(found, credentials{method: oauth.AuthNone, clientID: p.Get("client_id")})
+	}
+	cred := found[0]
+	if cred.clientID == "" || p.Has("client_id") && p.Get("client_id") != cred.clientID {
+		return credentials{}, errClient
+	}
+	return cred, nil
+}
+
+// assertionClient reads whom an assertion names, unverified: it only selects the key to verify with.
+func assertionClient(p oauth.Params) (string, error) {
+	if p.Get("client_assertion_type") != oauth.AssertionTypeJWT {
+		return "", errClient
+	}
+	id, err := tokens.PeekAssertionClient(p.Get("client_assertion"))
+	if err != nil {
+		return "", &oauth.Error{Code: oauth.InvalidClient, Description: errClient.Description, Cause: err}
+	}
+	return id, nil
+}
+
+// basicCredentials decodes HTTP Basic as OAuth 2.1 §2.4.1 has it: both parts form-encoded first.
+func basicCredentials(header string) (id, secret string, err error) {
+	scheme, rest, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return "", "", errors.New("not Basic")
+	}
+	raw, err := base64.StdEncoding.DecodeString(rest)
+	if err != nil {
+		return "", "", err
+	}
+	user, pass, ok := strings.Cut(string(raw), ":")
+	if !ok {
+		return "", "", errors.New("no colon")
+	}
+	if id, err = url.QueryUnescape(user); err != nil {
+		return "", "", err
+	}
+	secret, err = url.QueryUnescape(pass)
+	return id, secret, err
+}

@@ -1,0 +1,185 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/remit-auth/remit/consent"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/web"
+)
+
+// showConsent renders the offer as a page.
+func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, secret string, status int, notice string) error {
+	offer, err := s.offer(r, v, client, ask)
+	if err != nil {
+		return err
+	}
+	digest := offer.Digest()
+	page := s.frame(v)
+	page.SignOut += "?" + url.Values{"return_to": {r.URL.RequestURI()}}.Encode()
+	view := web.Consent{
+		Page: page, Action: s.base + "/consent",
+		Hidden: []web.Field{
+			{Name: "request", Value: secret}, {Name: "client_id", Value: client.ID}, {Name: "offer", Value: digest},
+			{Name: "shown", Value: s.formToken(v, "consent", secret, digest)},
+		},
+		Client:    clientCard(client, ask),
+		Task:      web.TaskCard{Purpose: ask.Purpose(), Resource: offer.Resource.Name, ResourceURI: offer.Resource.URI},
+		Groups:    toolGroups(offer),
+		Durations: durations(offer),
+		Notice:    notice,
+		AgentsURL: s.base + "/agents",
+		Details:   technicalDetails(ask, offer),
+	}
+	for _, out := range offer.LeftOut {
+		view.LeftOut = append(view.LeftOut, web.LeftOut{Tool: out.Tool, Reason: textLeftOut[out.Reason]})
+	}
+	if offer.MaxCalls > 0 {
+		view.Counts = fmt.Sprintf("At most %d calls in all", offer.MaxCalls)
+	}
+	return s.renderTo(w, r, status, web.ConsentPage(view), ask.RedirectURI)
+}
+
+// clientHost is the host of the client_id where it is a URL; pre-registered clients are known by
+// the name that the admin gave them.
+func clientHost(c store.Client) string {
+	if u, err := url.Parse(c.ID); err == nil && u.Scheme == "https" {
+		return u.Host
+	}
+	return c.Metadata.ClientName
+}
+
+func clientCard(c store.Client, ask consent.Ask) web.ClientCard {
+	card := web.ClientCard{
+		Title: c.Metadata.ClientName, Name: c.Metadata.ClientName,
+		Grade: textGradeAdmin, GradeTone: web.ToneOK,
+		RedirectHost: redirectHost(ask.RedirectURI), RedirectTone: web.ToneInfo,
+		Initial: initial(c.Metadata.ClientName), KeyBound: true,
+	}
+	u, err := url.Parse(ask.RedirectURI)
+	switch {
+	case err != nil:
+	case u.Host == "":
+		card.RedirectNote, card.RedirectTone = textRedirectScheme, web.ToneWarn
+	case isLoopbackHost(u.Hostname()):
+		card.RedirectNote, card.RedirectTone, card.Loopback = textRedirectLocal, web.ToneWarn, true
+	}
+	return card
+}
+
+func redirectHost(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	if u.Host == "" {
+		return u.Scheme + ":"
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+func initial(name string) string {
+	for _, r := range name {
+		return strings.ToUpper(string(r))
+	}
+	return "?"
+}
+
+// toolGroups sorts the offered tools by what they can do: look, change, delete.
+func toolGroups(o consent.Offer) []web.ToolGroup {
+	groups := []web.ToolGroup{{Title: textGroupLook}, {Title: textGroupChange}, {Title: textGroupDelete}}
+	for _, t := range o.Tools {
+		i := 1
+		switch {
+		case t.Risk.ReadOnly:
+			i = 0
+		case t.Risk.Destructive:
+			i = 2
+		}
+		groups[i].Tools = append(groups[i].Tools, web.ToolRow{
+			Name: t.Detail.Tool, Title: t.Title, Description: t.Description, Chips: chips(t), Ticked: t.Ticked,
+		})
+	}
+	kept := groups[:0]
+	for _, g := range groups {
+		if len(g.Tools) > 0 {
+			kept = append(kept, g)
+		}
+	}
+	return kept
+}
+
+// chips say what a tool can do and under which limits, in words, never by colour alone.
+func chips(t consent.Tool) []web.Chip {
+	var all []web.Chip
+	switch {
+	case t.Risk.ReadOnly:
+		all = append(all, web.Chip{Text: textReads, Tone: web.ToneOK, Icon: "eye"})
+	case t.Risk.Destructive:
+		all = append(all, web.Chip{Text: textDeletes, Tone: web.ToneBad, Icon: "cross"})
+	default:
+		all = append(all, web.Chip{Text: textChanges, Tone: web.ToneWarn, Icon: "pencil"})
+	}
+	if t.Risk.OpenWorld {
+		all = append(all, web.Chip{Text: textLeaves, Tone: web.ToneWarn, Icon: "arrow"})
+	}
+	for _, limit := range t.Detail.Constraints.And(t.PolicyLimit).Text() {
+		all = append(all, web.Chip{Text: limit, Tone: web.ToneInfo, Icon: "limit"})
+	}
+	if t.Detail.MaxCalls > 0 {
+		all = append(all, web.Chip{Text: fmt.Sprintf("At most %d calls", t.Detail.MaxCalls), Tone: web.ToneInfo, Icon: "count"})
+	}
+	if t.Detail.Approval != "" {
+		all = append(all, web.Chip{Text: textEachCall, Tone: web.ToneInfo, Icon: "limit"})
+	}
+	return all
+}
+
+func durations(o consent.Offer) []web.Duration {
+	var all []web.Duration
+	for _, d := range o.Durations {
+		all = append(all, web.Duration{Seconds: int(d.Seconds()), Text: durationText(d), Checked: d == o.Default})
+	}
+	for _, d := range o.Refused {
+		all = append(all, web.Duration{Seconds: int(d.Seconds()), Text: durationText(d), Disabled: true, Note: textNotAllowed})
+	}
+	return all
+}
+
+func durationText(d time.Duration) string {
+	switch {
+	case d%time.Hour == 0:
+		return strconv.Itoa(int(d/time.Hour)) + " h"
+	case d%time.Minute == 0:
+		return strconv.Itoa(int(d/time.Minute)) + " min"
+	}
+	return d.String()
+}
+
+// technicalDetails is what experts unfold: what was asked, and what each tick would grant.
+func technicalDetails(ask consent.Ask, o consent.Offer) string {
+	type line struct {
+		ClientID    string   `json:"client_id"`
+		RedirectURI string   `json:"redirect_uri"`
+		Resource    string   `json:"resource"`
+		Scope       []string `json:"scope,omitempty"`
+		Key         string   `json:"dpop_jkt,omitempty"`
+		Details     any      `json:"authorization_details"`
+	}
+	details := ask.Details
+	details.Tools = nil
+	for _, t := range o.Tools {
+		details.Tools = append(details.Tools, t.Detail)
+	}
+	raw, err := json.MarshalIndent(line{ask.ClientID, ask.RedirectURI, ask.Resource, ask.Scopes, ask.JKT, details}, "", "  ")
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// metadata serves RFC 8414 at every form that clients probe: with the issuer's path after the
+// well-known part (§3.1), and in front of it as OpenID Connect Discovery §4 has it.
+func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	return writeJSON(w, http.StatusOK, s.document())
+}
+
+func (s *Server) wellKnownPaths() []string {
+	paths := []string{
+		"/.well-known/oauth-authorization-server" + s.base,
+		"/.well-known/openid-configuration" + s.base,
+	}
+	if s.base != "" {
+		paths = append(paths, s.base+"/.well-known/openid-configuration", s.base+"/.well-known/oauth-authorization-server")
+	}
+	return paths
+}
+
+// serverMetadata is the document of RFC 8414 §2 with its extensions.
+type serverMetadata struct {
+	Issuer                       string   `json:"issuer"`
+	AuthorizationEndpoint        string   `json:"authorization_endpoint"`
+	TokenEndpoint                string   `json:"token_endpoint"`
+	PAREndpoint                  string   `json:"pushed_authorization_request_endpoint"` // RFC 9126 §5
+	RequirePAR                   bool     `json:"require_pushed_authorization_requests"`
+	RevocationEndpoint           string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint        string   `json:"introspection_endpoint"`
+	JWKSURI                      string   `json:"jwks_uri"`
+	ResponseTypes                []string `json:"response_types_supported"`
+	ResponseModes                []string `json:"response_modes_supported"`
+	GrantTypes                   []string `json:"grant_types_supported"`
+	TokenAuthMethods             []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgs                []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthMethods        []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionAuthMethods     []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs        []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	CodeChallengeMethods         []string `json:"code_challenge_methods_supported"`
+	DPoPAlgs                     []string `json:"dpop_signing_alg_values_supported"`              // RFC 9449 §5.1
+	IssParameter                 bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
+	DetailsTypes                 []string `json:"authorization_details_types_supported"`          // RFC 9396 §10
+	RequestParameterSupported    bool     `json:"request_parameter_supported"`
+	RequestURIParameterSupported bool     `json:"request_uri_parameter_supported"`
+	SubjectTypes                 []string `json:"subject_types_supported"`
+	IDTokenAlgs                  []string `json:"id_token_signing_alg_values_supported"`
+	ServiceDocumentation         string   `json:"service_documentation"`
+	TaskEndpoint                 string   `json:"remit_task_endpoint"`
+}
+
+func (s *Server) document() serverMetadata {
+	auth := []string{oauth.AuthNone, oauth.AuthClientSecretBasic, oauth.AuthClientSecretPost, oauth.AuthPrivateKeyJWT}
+	algs := []string{"ES256", "EdDSA"}
+	return serverMetadata{
+		Issuer:                   s.issuer,
+		AuthorizationEndpoint:    s.url("/authorize"),
+		TokenEndpoint:            s.url("/token"),
+		PAREndpoint:              s.url("/par"),
+		RevocationEndpoint:       s.url("/revoke"),
+		IntrospectionEndpoint:    s.url("/introspect"),
+		JWKSURI:                  s.url("/jwks"),
+		ResponseTypes:            []string{"code"},
+		ResponseModes:            []string{"query"},
+		GrantTypes:               []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken},
+		TokenAuthMethods:         auth,
+		TokenAuthAlgs:            algs,
+		RevocationAuthMethods:    auth,
+		IntrospectionAuthMethods: []string{oauth.AuthPrivateKeyJWT},
+		IntrospectionAuthAlgs:    algs,
+		CodeChallengeMethods:     []string{"S256"},
+		DPoPAlgs:                 algs,
+		IssParameter:             true,
+		DetailsTypes:             []string{tokens.TypeTask, tokens.TypeTool},
+		SubjectTypes:             []string{"public"},
+		IDTokenAlgs:              []string{"ES256"},
+		ServiceDocumentation:     "https://github.com/remit-auth/remit",
+		TaskEndpoint:             s.url("/tasks/"),
+	}
+}
+
+// jwks serves the public keys (RFC 7517 §5), from memory.
+func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
+	state := s.ring.held.Load()
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", "public, max-age=60")
+	h.Set("ETag", state.etag)
+	if r.Header.Get("If-None-Match") == state.etag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Type", "application/jwk-set+json")
+	_, err := w.Write(state.jwks)
+	return err
+}

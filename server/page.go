@@ -1,0 +1,108 @@
+package server
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/a-h/templ"
+
+	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/web"
+)
+
+// page serves an endpoint that people see: its refusals are pages, its forms same-origin alone.
+func (s *Server) page(h handler) http.HandlerFunc {
+	origins := http.NewCrossOriginProtection()
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, oauth.MaxBody+1)
+		// A cross-site POST of an authorization request is lawful (OAuth 2.1 §3.1) and changes nothing.
+		if r.URL.Path != s.base+"/authorize" {
+			if err := origins.Check(r); err != nil {
+				s.refusePage(w, r, errForm)
+				return
+			}
+		}
+		if err := h(w, r); err != nil {
+			s.refusePage(w, r, wire(err))
+		}
+	}
+}
+
+// refusePage shows a refusal to a person; it never redirects.
+func (s *Server) refusePage(w http.ResponseWriter, r *http.Request, e *oauth.Error) {
+	s.note(r, e)
+	status := e.Status()
+	switch status {
+	case http.StatusUnauthorized:
+		status = http.StatusBadRequest
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "2")
+	}
+	v, err := s.visitor(r)
+	if err != nil {
+		v = nil
+	}
+	err = s.render(w, r, status, web.MessagePage(web.Message{
+		Page: s.frame(v), Title: textRefusedTitle, Text: e.Description, Detail: string(e.Code), Tone: web.ToneBad,
+	}))
+	if err != nil {
+		s.log.Error("page not written", "err", err)
+	}
+}
+
+// frame is what the header of every page shows.
+func (s *Server) frame(v *visitor) web.Page {
+	p := web.Page{Operator: s.operator, Dev: s.insecure}
+	if v != nil {
+		p.Email, p.SignOut, p.CSRF = v.User.Email, s.base+"/signout", s.formToken(v, "page")
+	}
+	return p
+}
+
+// render writes a page whole or not at all, under the policy that every page shares.
+func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) error {
+	return s.renderTo(w, r, status, c, "")
+}
+
+// renderTo is render for a page whose form ends in a redirect to another origin: browsers hold
+// such redirects against form-action, so the vetted target stands in it.
+func (s *Server) renderTo(w http.ResponseWriter, r *http.Request, status int, c templ.Component, redirectURI string) error {
+	var body bytes.Buffer
+	if err := c.Render(r.Context(), &body); err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"+formTarget(redirectURI))
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if !s.insecure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	w.WriteHeader(status)
+	_, err := w.Write(body.Bytes())
+	return err
+}
+
+// formTarget is the source expression of a vetted redirect URI.
+func formTarget(redirectURI string) string {
+	u, err := url.Parse(redirectURI)
+	if redirectURI == "" || err != nil {
+		return ""
+	}
+	if u.Host == "" {
+		return " " + u.Scheme + ":"
+	}
+	if strings.Trim(u.Host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]") != "" {
+		return ""
+	}
+	if strings.HasPrefix(u.Host, "[") { // CSP has no source expression for an IPv6 literal
+		return " " + u.Scheme + ":"
+	}
+	return " " + u.Scheme + "://" + u.Host
+}

@@ -1,0 +1,229 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/ory/fosite"
+
+	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// Approval is a consented authorization request.
+type Approval struct {
+	Client       store.Client
+	RedirectURI  string // vetted
+	RedirectSent bool
+	Challenge    string
+	JKT          string // the key that the code is bound to; empty: fixed by the redeemer
+	Decision     store.Approval
+	Records      []store.Record
+}
+
+// Approve makes the code and stores the decision, in one step. The code is returned only once it
+// is durable.
+func (p *Provider) Approve(ctx context.Context, a Approval) (code string, err error) {
+	grant := a.Decision.Grants[0]
+	rec := &recorder{
+		client:  &client{Client: a.Client, redirect: a.RedirectURI, scopes: grant.Scopes, resource: grant.Resource},
+		session: &session{}, redirectURI: a.RedirectURI, now: p.now,
+	}
+	query := url.Values{
+		"response_type": {"code"}, "client_id": {a.Client.ID}, "redirect_uri": {a.RedirectURI},
+		"scope": {strings.Join(grant.Scopes, " ")}, "audience": {grant.Resource},
+		"code_challenge": {a.Challenge}, "code_challenge_method": {"S256"},
+		"state": {"state-is-echoed-by-the-edge"}, // T7
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.issuer+"/authorize?"+query.Encode(), nil)
+	if err != nil {
+		return "", err
+	}
+	f := p.engine(rec)
+	ar, err := f.NewAuthorizeRequest(ctx, r)
+	if err != nil {
+		return "", engineError(err)
+	}
+	for _, scope := range grant.Scopes {
+		ar.GrantScope(scope)
+	}
+	ar.GrantAudience(grant.Resource)
+	resp, err := f.NewAuthorizeResponse(ctx, ar, rec.session)
+	if err != nil {
+		return "", engineError(err)
+	}
+	if code = resp.GetCode(); code == "" || !rec.pkceRecorded {
+		return "", errors.New("provider: fosite made no code")
+	}
+	now := p.now()
+	a.Decision.Code = store.Code{
+		ID: store.HashOf(code), TaskID: a.Decision.Task.ID, ClientID: a.Client.ID,
+		RedirectURI: a.RedirectURI, RedirectSent: a.RedirectSent, Challenge: a.Challenge, JKT: a.JKT,
+		CreatedAt: now, ExpiresAt: now.Add(CodeLife),
+	}
+	if err := p.store.Approve(ctx, a.Decision, a.Records...); err != nil {
+		return "", err
+	}
+	return code, nil
+}
+
+// CodeExchange is a token request of grant type authorization_code, its client authenticated and
+// its proof verified.
+type CodeExchange struct {
+	Client      store.Client
+	Code        string
+	Verifier    string
+	RedirectURI string // as sent; empty: not sent
+	Resources   []string
+	JKT         string
+}
+
+// RedeemCode exchanges a code for tokens (OAuth 2.1 §4.1.3).
+func (p *Provider) RedeemCode(ctx context.Context, in CodeExchange) (Response, error) {
+	st, err := p.store.CodeByID(ctx, store.HashOf(in.Code))
+	if err != nil {
+		return Response{}, err
+	}
+	grant, err := p.checkCode(ctx, in, st)
+	if err != nil {
+		return Response{}, err
+	}
+	detail, err := tokens.ParseDetails(grant.Details)
+	if err != nil {
+		return Response{}, err
+	}
+	claims := p.claims(minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail})
+	rec := p.heldCode(st, grant, claims)
+	form := url.Values{"grant_type": {oauth.GrantAuthorizationCode}, "client_id": {in.Client.ID},
+		"code": {in.Code}, "code_verifier": {in.Verifier}, "redirect_uri": {st.Code.RedirectURI}}
+	if err := p.runToken(ctx, rec, form); err != nil {
+		return Response{}, err
+	}
+	redemption := store.Redemption{Code: st.Code.ID, JKT: in.JKT, Access: accessRow(claims)}
+	if rec.refresh != "" {
+		redemption.Refresh = &store.RefreshToken{
+			ID: store.HashOf(rec.refresh), TaskID: st.Task.ID, ClientID: in.Client.ID, JKT: in.JKT,
+			Scopes: grant.Scopes, ExpiresAt: st.Task.EndsAt, CreatedAt: p.now(),
+		}
+	}
+	err = p.store.RedeemCode(ctx, redemption, issued("token.issued", claims))
+	if errors.Is(err, store.ErrCodeSpent) {
+		return Response{}, p.codeReused(ctx, st)
+	}
+	if err != nil {
+		return Response{}, err
+	}
+	return p.respond(rec, claims, detail), nil
+}
+
+// checkCode makes every check that must come before the code is consumed, in order.
+func (p *Provider) checkCode(ctx context.Context, in CodeExchange, st store.CodeState) (store.Grant, error) {
+	switch {
+	case st.Code.ClientID != in.Client.ID:
+		return store.Grant{}, p.finding(ctx, in.Client, st.Task, in.JKT, "code_of_another_client", store.ErrCodeNotFound)
+	case st.Code.JKT != "" && st.Code.JKT != in.JKT: // RFC 9449 §10
+		return store.Grant{}, p.finding(ctx, in.Client, st.Task, in.JKT, "code_with_another_key", oauth.Refuse(oauth.InvalidGrant, "the authorization code is bound to another DPoP key"))
+	case !tokens.VerifyPKCE(in.Verifier, st.Code.Challenge): // RFC 7636 §4.6
+		return store.Grant{}, oauth.Refuse(oauth.InvalidGrant, "code_verifier does not match the code_challenge")
+	case in.RedirectURI != "" && in.RedirectURI != st.Code.RedirectURI:
+		return store.Grant{}, oauth.Refuse(oauth.InvalidGrant, "redirect_uri is not the one of the authorization request")
+	}
+	grant, err := chooseGrant(st.Grants, in.Resources)
+	if err != nil {
+		return store.Grant{}, err
+	}
+	switch {
+	case st.Code.Spent:
+		return store.Grant{}, p.codeReused(ctx, st)
+	case !p.now().Before(st.Code.ExpiresAt):
+		return store.Grant{}, store.ErrCodeExpired
+	case st.Task.State.Terminal():
+		return store.Grant{}, store.ErrTaskEnded
+	}
+	return grant, nil
+}
+
+// chooseGrant finds the one grant that the request's resource names (RFC 8707 §2.2).
+func chooseGrant(grants []store.Grant, resources []string) (store.Grant, error) {
+	var live []store.Grant
+	for _, g := range grants {
+		if g.EndedAt.IsZero() {
+			live = append(live, g)
+		}
+	}
+	switch {
+	case len(resources) > 1:
+		return store.Grant{}, oauth.Refuse(oauth.InvalidTarget, "name one resource per token request")
+	case len(resources) == 0 && len(live) == 1:
+		return live[0], nil
+	case len(resources) == 0:
+		return store.Grant{}, oauth.Refuse(oauth.InvalidTarget, "name the resource that the token is for")
+	}
+	for _, g := range live {
+		if g.Resource == resources[0] {
+			return g, nil
+		}
+	}
+	return store.Grant{}, oauth.Refuse(oauth.InvalidTarget, "the resource is not among those granted")
+}
+
+// heldCode loads the recorder with the code, so that fosite checks client, PKCE, redirect and
+// lifetime once more.
+func (p *Provider) heldCode(st store.CodeState, grant store.Grant, claims tokens.Claims) *recorder {
+	rec := p.held(st.Client, grant, claims)
+	rec.redirectURI = st.Code.RedirectURI
+	rec.heldSig, rec.heldEnds = st.Code.ID.String(), st.Code.ExpiresAt
+	rec.held.(*fosite.Request).Form = url.Values{
+		"redirect_uri": {st.Code.RedirectURI}, "code_challenge": {st.Code.Challenge}, "code_challenge_method": {"S256"},
+	}
+	return rec
+}
+
+// held returns a recorder that holds a grant of this client.
+func (p *Provider) held(c store.Client, grant store.Grant, claims tokens.Claims) *recorder {
+	adapted := &client{Client: c, scopes: claims.Scope, resource: grant.Resource}
+	sess := &session{claims: claims}
+	rec := &recorder{client: adapted, session: sess, now: p.now}
+	rec.mint = func() (string, string, error) {
+		token, err := p.signer().SignAccessToken(claims)
+		return token, claims.ID, err
+	}
+	rec.held = &fosite.Request{
+		ID: grant.TaskID, RequestedAt: p.now(), Client: adapted, Session: sess, Form: url.Values{},
+		RequestedScope: claims.Scope, GrantedScope: claims.Scope,
+		RequestedAudience: fosite.Arguments{grant.Resource}, GrantedAudience: fosite.Arguments{grant.Resource},
+	}
+	return rec
+}
+
+// codeReused reacts to a code that was presented again with everything right: what it issued ends
+// (OAuth 2.1 §4.1.3). If the ending cannot be stored, the answer is that nothing is known.
+func (p *Provider) codeReused(ctx context.Context, st store.CodeState) error {
+	_, err := p.store.EndTask(ctx, store.End{TaskID: st.Task.ID, State: store.TaskRevoked, By: store.ByServer, Reason: "code_reuse"})
+	if err != nil && !errors.Is(err, store.ErrTaskEnded) {
+		return err
+	}
+	return store.ErrCodeSpent
+}
+
+// finding records that a credential came from a wrong client or key; nothing else changes. The
+// refusal is returned once the record is durable.
+func (p *Provider) finding(ctx context.Context, c store.Client, t store.Task, jkt, what string, refusal error) error {
+	rec := store.NewRecord("finding."+what, map[string]string{"presented_by": c.ID, "presented_key": jkt})
+	rec.Task, rec.User, rec.Client, rec.Agent = t.ID, t.UserID, t.ClientID, t.JKT
+	if err := p.store.Append(ctx, rec); err != nil {
+		return err
+	}
+	return refusal
+}
+
+func (p *Provider) respond(rec *recorder, c tokens.Claims, detail tokens.Details) Response {
+	return Response{
+		AccessToken: rec.access, TokenType: "DPoP", ExpiresIn: max(0, int(c.Expires.Sub(p.now()).Seconds())),
+		RefreshToken: rec.refresh, Scope: strings.Join(c.Scope, " "), Details: detail, TaskID: c.Task.ID,
+	}
+}

@@ -1,0 +1,64 @@
+package provider
+
+import (
+	"time"
+
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// minting is what one access token is made from.
+type minting struct {
+	task   store.Task
+	grant  store.Grant
+	client store.Client
+	jkt    string
+	scopes []string
+	detail tokens.Details // granted, or narrowed by the request
+}
+
+// claims are those of a fresh token (RFC 9068 §2.2): never longer than the task, one audience, and
+// only that audience's details.
+func (p *Provider) claims(m minting) tokens.Claims {
+	now := p.now().Truncate(time.Second)
+	expires := now.Add(p.accessLife)
+	if m.task.EndsAt.Before(expires) {
+		expires = m.task.EndsAt.Truncate(time.Second)
+	}
+	c := tokens.Claims{
+		Issuer: p.issuer, Subject: m.task.UserID, Audience: m.grant.Resource, ClientID: m.client.ID,
+		ID: tokens.NewID("at_"), IssuedAt: now, Expires: expires,
+		Scope: m.scopes, Roles: rolesAt(m.task, m.grant.Resource), JKT: m.jkt,
+		Task:    tokens.TaskClaim{ID: m.task.ID, Ends: m.task.EndsAt},
+		Details: m.detail,
+	}
+	if raw, err := m.detail.Canonical(); err == nil && len(raw) > maxTokenGrants {
+		c.Details, c.GrantHash = tokens.Details{}, tokens.HashBytes(raw)
+	}
+	return c
+}
+
+// rolesAt are the user's roles at the resource, as read together with the task.
+func rolesAt(t store.Task, resource string) []string {
+	for _, at := range t.Roles {
+		if at.Resource == resource {
+			return at.Roles
+		}
+	}
+	return nil
+}
+
+// accessRow is the row of the token that these claims describe.
+func accessRow(c tokens.Claims) store.AccessToken {
+	return store.AccessToken{
+		JTI: c.ID, TaskID: c.Task.ID, Resource: c.Audience, ClientID: c.ClientID, JKT: c.JKT,
+		IssuedAt: c.IssuedAt, ExpiresAt: c.Expires,
+	}
+}
+
+// issued is the ledger record of an issued token.
+func issued(kind string, c tokens.Claims) store.Record {
+	rec := store.NewRecord(kind, map[string]any{"scope": c.Scope, "roles": c.Roles, "expires": c.Expires.Unix()})
+	rec.Task, rec.User, rec.Client, rec.Agent, rec.Resource, rec.JTI = c.Task.ID, c.Subject, c.ClientID, c.JKT, c.Audience, c.ID
+	return rec
+}

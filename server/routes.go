@@ -1,0 +1,90 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/web"
+)
+
+// route is one line of the map.
+type route struct {
+	method, path string
+	serve        http.HandlerFunc
+}
+
+// publicRoutes are all that the public listener answers, relative to the issuer's path.
+func (s *Server) publicRoutes() []route {
+	return []route{
+		{"GET", "/jwks", s.protocol(s.jwks)},                         // RFC 7517
+		{"GET", "/authorize", s.page(s.authorize)},                   // OAuth 2.1 §4.1.1
+		{"POST", "/authorize", s.page(s.authorize)},                  // OAuth 2.1 §3.1
+		{"POST", "/par", s.protocol(s.par)},                          // RFC 9126
+		{"POST", "/token", s.protocol(s.token)},                      // OAuth 2.1 §3.2, RFC 9449 §5
+		{"POST", "/revoke", s.protocol(s.revoke)},                    // RFC 7009
+		{"POST", "/introspect", s.protocol(s.introspect)},            // RFC 7662
+		{"GET", "/tasks/{id}", s.protocol(s.showTask)},               // what the agent may still do
+		{"POST", "/tasks/{id}/complete", s.protocol(s.completeTask)}, // the agent has finished
+		{"POST", "/tasks/{id}/suspend", s.protocol(s.suspendTask)},   // the agent pauses
+		{"POST", "/tasks/{id}/resume", s.protocol(s.resumeTask)},     // and goes on
+		{"POST", "/enroll", s.protocol(s.enroll)},                    // a Guard's first words
+		{"PUT", "/manifest", s.protocolLarge(s.publishManifest)},     // policy and live tools
+		{"GET", "/feed", s.protocol(s.feed)},                         // RFC 8417 over server-sent events
+		{"POST", "/feed/ack", s.protocol(s.ackFeed)},                 // "applied up to here"
+		{"POST", "/executions", s.protocolLarge(s.appendExecutions)}, // the Guard's half of the ledger
+		{"POST", "/executions/reserve", s.protocol(s.reserve)},       // budgets
+		{"GET", "/grants/{hash}", s.protocol(s.grant)},               // details too large for a token
+		{"POST", "/signin", s.page(s.signIn)},                        // e-mail and password
+		{"POST", "/signout", s.page(s.signOut)},                      //
+		{"POST", "/consent", s.page(s.decide)},                       // allow or deny
+		{"GET", "/agents", s.page(s.agents)},                         // the user's own tasks
+		{"POST", "/agents/{id}/{verb}", s.page(s.moveAgent)},         // end, suspend, resume
+	}
+}
+
+// routes builds the public handler: metadata at every well-known form, then the map.
+func (s *Server) routes() http.Handler {
+	root := chi.NewRouter()
+	for _, path := range s.wellKnownPaths() {
+		root.Get(path, s.protocol(s.metadata))
+	}
+	for _, rt := range s.publicRoutes() {
+		root.Method(rt.method, s.base+rt.path, rt.serve)
+	}
+	root.Method(http.MethodGet, "/static/*", web.Static()) // hash-named files
+	root.NotFound(s.notFound)
+	root.MethodNotAllowed(s.methodNotAllowed)
+	return s.recovered(root)
+}
+
+// notFound answers paths that are not on the map; it never redirects to a cleaned path.
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusNotFound, oauth.Refuse(oauth.InvalidRequest, "there is nothing here"))
+}
+
+func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	for _, rt := range s.publicRoutes() {
+		if rt.path == r.URL.Path[min(len(s.base), len(r.URL.Path)):] {
+			w.Header().Add("Allow", rt.method)
+		}
+	}
+	s.refuse(w, r, &oauth.Error{Code: oauth.InvalidRequest, Description: "this method is not served here", HTTPStatus: http.StatusMethodNotAllowed})
+}
+
+// recovered turns a panic into a plain 500 that tells nothing; the process lives on.
+func (s *Server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				s.log.Error("panic", "path", r.URL.Path, "panic", p)
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
