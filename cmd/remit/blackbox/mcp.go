@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"regexp"
+	"strings"
 	"sync"
 )
 
@@ -86,18 +88,10 @@ func (t *Tools) Proof(k Key, token string) Proof {
 func (t *Tools) Call(ctx context.Context, k Key, token, tool string, arguments Object) (Response, error) {
 	for try := 0; ; try++ {
 		res, err := t.Post(ctx, "tools/call", tool, CallBody(tool, arguments), Header{"Authorization", "DPoP " + token}, DPoP(t.Proof(k, token)))
-		if err != nil || try > 0 || res.Status != 401 || !bytes.Contains([]byte(res.Header.Get("WWW-Authenticate")+join(res)), []byte("use_dpop_nonce")) {
+		if err != nil || try > 0 || res.Status != 401 || !Challenged(res, "use_dpop_nonce") {
 			return res, err
 		}
 	}
-}
-
-func join(res Response) string {
-	var s string
-	for _, v := range res.Header.Values("WWW-Authenticate") {
-		s += v + " "
-	}
-	return s
 }
 
 // Answer is the JSON-RPC answer, unwrapped from an event stream if it came in one.
@@ -120,4 +114,40 @@ func Denial(res Response) Object {
 	e, _ := Answer(res)["error"].(map[string]any)
 	d, _ := e["data"].(map[string]any)
 	return d
+}
+
+// Challenge is one challenge of WWW-Authenticate; scheme and parameter names in lower case.
+type Challenge struct {
+	Scheme string
+	Params map[string]string
+}
+
+// challengePart finds schemes and parameters: a word, perhaps with a value behind an equals sign.
+var challengePart = regexp.MustCompile(`([A-Za-z0-9_\-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+)))?`)
+
+// Challenges reads all challenges of an answer, in order.
+func Challenges(res Response) []Challenge {
+	var all []Challenge
+	for _, line := range res.Header.Values("WWW-Authenticate") {
+		for _, m := range challengePart.FindAllStringSubmatch(line, -1) {
+			word, quoted, bare := strings.ToLower(m[1]), m[2], m[3]
+			switch {
+			case !strings.Contains(m[0], "="):
+				all = append(all, Challenge{word, map[string]string{}})
+			case len(all) > 0:
+				all[len(all)-1].Params[word] = quoted + bare
+			}
+		}
+	}
+	return all
+}
+
+// Challenged reports whether a challenge of the answer says this error.
+func Challenged(res Response, code string) bool {
+	for _, c := range Challenges(res) {
+		if c.Params["error"] == code {
+			return true
+		}
+	}
+	return false
 }

@@ -94,7 +94,9 @@ func (s *Server) Known() string {
 }
 
 // Proof is a good proof for a POST to this address of the server, with the newest nonce seen.
-func (s *Server) Proof(k Key, address string) Proof { return NewProof(k, "POST", address, s.Known(), "") }
+func (s *Server) Proof(k Key, address string) Proof {
+	return NewProof(k, "POST", address, s.Known(), "")
+}
 
 // Send posts the form with a good proof, and once more when the server wants a newer nonce.
 func (s *Server) Send(ctx context.Context, k Key, address string, form Form) (Response, error) {
