@@ -104,18 +104,18 @@ func checkLimits(raw json.RawMessage) error {
 	return err
 }
 
-// policies remembers parsed policy files by their version: a policy never changes under a version.
-var policies sync.Map // version string → *policy.Policy
+// policies remembers the parsed policy of each resource.
+var policies sync.Map // resource URI → *policy.Policy
 
-// policyOf returns the resource's policy, parsed.
+// policyOf returns the resource's policy, parsed. A policy never changes under its version.
 func policyOf(r store.Resource) (*policy.Policy, error) {
-	if p, ok := policies.Load(r.URI + " " + r.PolicyVersion); ok {
-		return p.(*policy.Policy), nil
+	if held, ok := policies.Load(r.URI); ok && held.(*policy.Policy).Version() == r.PolicyVersion {
+		return held.(*policy.Policy), nil
 	}
 	p, err := policy.Parse(r.Policy, checkLimits)
 	if err != nil {
 		return nil, err
 	}
-	policies.Store(r.URI+" "+r.PolicyVersion, p)
+	policies.Store(r.URI, p)
 	return p, nil
 }

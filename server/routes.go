@@ -40,7 +40,7 @@ func (s *Server) publicRoutes() []route {
 		{"POST", "/signout", s.page(s.signOut)},                      //
 		{"POST", "/consent", s.page(s.decide)},                       // allow or deny
 		{"GET", "/agents", s.page(s.agents)},                         // the user's own tasks
-		{"POST", "/agents/{id}/{verb}", s.page(s.moveAgent)},         // end, suspend, resume
+		{"POST", "/agents", s.page(s.moveAgents)},                    // end, suspend, resume
 	}
 }
 
