@@ -165,7 +165,7 @@ func TestTask(t *testing.T) {
 	w := newWorld(t)
 	s, _ := w.session(300e9)
 	task, err := s.Task(t.Context())
-	if err != nil || task.ID != "tsk_1" || task.State != "active" {
+	if err != nil || task.ID != "tsk_1" || task.State != "active" || task.CallsUsed != 3 || task.Ends.Unix() != 1800000000 || len(task.Details.Tools) != 1 {
 		t.Errorf("Task = %+v, %v", task, err)
 	}
 	if err := s.CompleteTask(t.Context()); err != nil || w.complete != 1 {

@@ -164,7 +164,12 @@ func (w *world) task(rw http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, "/complete") {
 		w.complete++
 	}
-	reply(rw, 200, map[string]any{"id": r.PathValue("id"), "state": "active"})
+	reply(rw, 200, map[string]any{
+		"task_id": r.PathValue("id"), "state": "active", "ends": 1800000000, "calls_used": 3,
+		"resources": []any{map[string]any{"resource": w.rs.URL + "/mcp", "authorization_details": []any{
+			map[string]any{"type": "mcp_tool", "locations": []string{w.rs.URL + "/mcp"}, "tool": "get_ticket"},
+		}}},
+	})
 }
 
 // mcp is the protected resource: it echoes the body.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/remit-auth/remit/tokens"
 )
 
 // refreshTimeout bounds one refresh; it goes on when the caller that began it gives up, because
@@ -100,20 +102,47 @@ func (s *Session) fly(ctx context.Context, f *flight, old Token) {
 
 // Task is what the authorization server says of the task.
 type Task struct {
-	ID        string    `json:"id"`
-	State     string    `json:"state"`
-	Reason    string    `json:"reason,omitempty"`
-	Purpose   string    `json:"purpose,omitempty"`
-	EndsAt    time.Time `json:"ends_at"`
-	MaxCalls  int       `json:"max_calls,omitempty"`
-	CallsUsed int       `json:"calls_used,omitempty"`
+	ID        string
+	State     string // pending, active, suspended, completed, revoked, expired
+	Reason    string // why it is suspended, or how it ended
+	Purpose   string
+	Ends      time.Time
+	MaxCalls  int // 0: no budget
+	CallsUsed int
+	Details   tokens.Details // what may still be done at the session's resource; empty once it is over
+}
+
+// taskAnswer is a task on the wire.
+type taskAnswer struct {
+	ID        string `json:"task_id"`
+	State     string `json:"state"`
+	Reason    string `json:"reason"`
+	Purpose   string `json:"purpose"`
+	Ends      int64  `json:"ends"`
+	MaxCalls  int    `json:"max_calls"`
+	CallsUsed int    `json:"calls_used"`
+	Resources []struct {
+		Resource string     `json:"resource"`
+		Details  rawDetails `json:"authorization_details"`
+	} `json:"resources"`
 }
 
 // Task asks what the agent may still do.
 func (s *Session) Task(ctx context.Context) (Task, error) {
-	var t Task
-	err := s.ask(ctx, http.MethodGet, "", &t)
-	return t, err
+	var a taskAnswer
+	if err := s.ask(ctx, http.MethodGet, "", &a); err != nil {
+		return Task{}, err
+	}
+	t := Task{
+		ID: a.ID, State: a.State, Reason: a.Reason, Purpose: a.Purpose, Ends: time.Unix(a.Ends, 0).UTC(),
+		MaxCalls: a.MaxCalls, CallsUsed: a.CallsUsed,
+	}
+	for _, r := range a.Resources {
+		if r.Resource == s.client.Resource {
+			t.Details = r.Details.Details
+		}
+	}
+	return t, nil
 }
 
 // CompleteTask says that the work is done: the server ends the task, and every token of it, at
