@@ -12,7 +12,7 @@ func samples(mutate func(string) string) map[string]templ.Component {
 		"signin-refused": SignInPage(sampleSignIn(m, m("The e-mail or the password is not right. Check both and try again."))),
 		"consent":        ConsentPage(sampleConsent(m)),
 		"consent-narrow": ConsentPage(sampleNarrowConsent(m)),
-		"consent-none":   ConsentPage(Consent{Page: samplePage(m), Action: "/authorize", LeftOut: []LeftOut{{m("delete_ticket"), m("your role does not include it")}}}),
+		"consent-none":   ConsentPage(sampleEmptyConsent(m)),
 		"message":        MessagePage(sampleMessage(m)),
 		"agents":         AgentsPage(sampleAgents(m)),
 		"agents-empty":   AgentsPage(Agents{Page: samplePage(m)}),
@@ -104,6 +104,13 @@ func sampleNarrowConsent(m func(string) string) Consent {
 	c.Groups[0].Tools[1].Disabled = true
 	c.Groups[0].Tools[1].Note = m("Waits for your admin, who must approve the change first")
 	c.Durations = c.Durations[:1]
+	return c
+}
+
+// sampleEmptyConsent offers nothing, because the user's roles reach nothing that was asked for.
+func sampleEmptyConsent(m func(string) string) Consent {
+	c := sampleConsent(m)
+	c.Groups, c.Durations, c.CanRemember, c.History, c.Details = nil, nil, false, "", ""
 	return c
 }
 
