@@ -9,6 +9,14 @@ func (c ClientCard) headline() string {
 	return plain(c.Title, maxName)
 }
 
+// claimedName is the name that the client gave itself, where it says more than what is vouched for.
+func (c ClientCard) claimedName() string {
+	if name := plain(c.Name, maxName); name != c.headline() {
+		return name
+	}
+	return ""
+}
+
 func (c Consent) toolCount() int {
 	n := 0
 	for _, g := range c.Groups {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// staticPrefix is where Static expects to be mounted.
+// staticPrefix stands before the name of a file in every path of Static.
 const staticPrefix = "/static/"
 
 //go:embed static
@@ -46,15 +46,16 @@ func loadAssets(names ...string) map[string]asset {
 // StaticPath returns the hash-named path of an embedded file, or "" for a name that is not embedded.
 func StaticPath(name string) string { return assets[name].url }
 
-// Static serves the embedded files under /static/. A path holds the hash of its content, so
+// Static serves the embedded files under /static/, wherever that is mounted. A path holds the hash of its content, so
 // that an answer never changes and caches may keep it for good (RFC 8246).
 func Static() http.Handler {
-	byURL := make(map[string]asset, len(assets))
+	byName := make(map[string]asset, len(assets))
 	for _, a := range assets {
-		byURL[a.url] = a
+		byName[path.Base(a.url)] = a
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a, ok := byURL[r.URL.Path]
+		_, name, _ := strings.Cut(r.URL.Path, staticPrefix)
+		a, ok := byName[name]
 		if !ok {
 			http.NotFound(w, r)
 			return

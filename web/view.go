@@ -40,6 +40,7 @@ type Page struct {
 	CSRF     string // hidden in every form as FieldCSRF
 	Dev      bool   // says loudly that this is a development server
 	SignOut  string // where "Not you?" posts to; empty: not offered
+	Base     string // path of the issuer, under which Static is mounted; empty: the root
 }
 
 // SignIn is all that the sign-in page shows.

@@ -299,6 +299,7 @@ func TestStatic(t *testing.T) {
 	}{
 		"style sheet":      {"GET", StaticPath("remit.css"), 200},
 		"its headers":      {"HEAD", StaticPath("remit.css"), 200},
+		"below a base":     {"GET", "/auth" + StaticPath("remit.css"), 200},
 		"mark":             {"GET", StaticPath("remit.svg"), 200},
 		"without its hash": {"GET", "/static/remit.css", 404},
 		"folder":           {"GET", "/static/", 404},

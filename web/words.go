@@ -14,22 +14,22 @@ type words struct {
 
 	SignIn, SignInTo, Email, Password, SignInFailed string
 
-	ConsentTitle, ConsentTab                                  string
-	WhoIsAsking, PublishedBy, RegisteredAs, AddedByAdmin      string
-	CallsItself, ChosenByApp, NoName, SendsYouTo, TokenSafety string
-	KeyBound, KeyBoundNote, NotKeyBound, NotKeyBoundNote      string
-	DidYouStart, LoopbackRisk, OtherwiseChoose                string
+	ConsentTitle, ConsentTab                             string
+	WhoIsAsking, PublishedBy, RegisteredAs, AddedByAdmin string
+	CallsItself, ChosenByApp, SendsYouTo, TokenSafety    string
+	KeyBound, KeyBoundNote, NotKeyBound, NotKeyBoundNote string
+	DidYouStart, LoopbackRisk, OtherwiseChoose           string
 
 	WhatFor, Task, AgentsWords, NoPurpose, Server, EndsAfter string
 	WhatItMayDo, Untick, NoTools                             string
 	LeftOut, FewerTools, TechnicalDetails                    string
 
-	Allow, AllowTicked, AllowCount, AllowFor, AllowNothing, DontAllow string
-	Remember, RememberNote                                            string
-	Logged, SeeOrStop                                                 string
+	AllowTicked, AllowCount, AllowFor, AllowNothing, DontAllow string
+	Remember, RememberNote                                     string
+	Logged, SeeOrStop                                          string
 
 	YourAgents, StopEverything, Reload, NoneRunning, NoneRunningNote string
-	Running, OneRunning, ManyRunning, ToServer                       string
+	OneRunning, ManyRunning, ToServer                                string
 	Started, Ends, Calls, Blocked                                    string
 	EndNow, Suspend, Resume, OfTask                                  string
 	Finished, NoneFinished, When, Agent, HowItEnded, CallsBlocked    string
@@ -64,7 +64,6 @@ var english = words{
 	AddedByAdmin:    "added by your admin",
 	CallsItself:     "Calls itself",
 	ChosenByApp:     "a name that the app chose",
-	NoName:          "nothing",
 	SendsYouTo:      "Sends you to",
 	TokenSafety:     "Token safety",
 	KeyBound:        "Bound to this agent’s key",
@@ -88,7 +87,6 @@ var english = words{
 	FewerTools:       "The task may work with fewer tools; the agent is told what you chose.",
 	TechnicalDetails: "Technical details",
 
-	Allow:        "Allow",
 	AllowTicked:  "Allow the ticked tools",
 	AllowCount:   "Allow {0} of {1} tools",
 	AllowFor:     "for {0}",
@@ -104,7 +102,6 @@ var english = words{
 	Reload:          "Reload",
 	NoneRunning:     "No agent is working for you right now.",
 	NoneRunningNote: "When you allow one, it appears here, and you can end it with one click.",
-	Running:         "Running",
 	OneRunning:      "1 task is running.",
 	ManyRunning:     "{0} tasks are running.",
 	ToServer:        "in",
