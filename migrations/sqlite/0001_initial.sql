@@ -145,6 +145,7 @@ CREATE TABLE grants (
     code       BLOB              -- widens a running task once this code is redeemed; NULL: in force
 ) STRICT;
 CREATE INDEX grants_task ON grants (task_id, resource);
+CREATE INDEX grants_hash ON grants (resource, hash);
 
 CREATE TABLE codes (
     id            BLOB    NOT NULL PRIMARY KEY,

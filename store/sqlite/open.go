@@ -1,26 +1,177 @@
-// Package sqlite keeps the authorization server's durable memory in one SQLite file.
+// Package sqlite keeps the authorization server's durable memory in one SQLite file: a
+// store.Store for one instance, with no other service beside it.
+//
+// All writes go through one goroutine (writer.go) that gathers the verbs which wait into one
+// transaction and answers them after its one fsync. Reads have connections of their own. The file
+// belongs to one process: a lock file beside it keeps a second one out.
+//
+//	people.go     users, sessions, role assignments     tasks.go    reading, ending, suspending
+//	clients.go    registered clients                    lending.go  approval and redemption
+//	resources.go  resources, manifests, Guards          budget.go   counted calls
+//	keys.go       the key ring                          tokens.go   refresh and access tokens
+//	requests.go   authorization requests                feed.go     what resources are told
+//	codes.go      authorization codes                   ledger.go   records, chain, checkpoints
 package sqlite
 
 import (
 	"context"
+	"crypto/rand"
+	"database/sql"
 	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
+	_ "modernc.org/sqlite" // the driver
+
+	"github.com/remit-auth/remit/migrations"
 	"github.com/remit-auth/remit/store"
 )
 
-// ErrLocked says that another process has the database open.
-var ErrLocked = errors.New("sqlite: the database is in use by another process")
+var _ store.Store = (*Store)(nil)
 
-// Options are what Open may be told.
+// Options are what Open may be told; the zero value is the right one outside tests.
 type Options struct {
 	Now func() time.Time // the store's clock; nil: time.Now
 }
 
 // Store is a store.Store on one SQLite file.
-type Store struct{ store.Store }
+type Store struct {
+	now     func() time.Time
+	writer  *writer
+	readers *readers
+	hub     *hub
+	closers []func() error // in the order of closing
+}
 
-// Open opens the database, making it when missing.
-func Open(ctx context.Context, path string, opts Options) (*Store, error) {
-	return nil, errors.New("sqlite: not built yet")
+// Open opens the database at path, making and migrating it as needed. A database that another
+// process has open is ErrLocked; one with a schema newer than this program's is
+// migrations.ErrNewer.
+func Open(ctx context.Context, path string, opts Options) (_ *Store, err error) {
+	s := &Store{now: opts.Now, hub: newHub()}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	defer func() {
+		if err != nil {
+			s.release()
+		}
+	}()
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
+	lockFile, err := lock(path)
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, lockFile.Close)
+	if err := makePrivate(path); err != nil {
+		return nil, err
+	}
+	db, err := s.openDB(path, "cache_size(-8000)", "journal_size_limit(67108864)")
+	if err != nil {
+		return nil, err
+	}
+	if err := migrations.SQLite(ctx, db); err != nil {
+		return nil, err
+	}
+	if s.writer, err = startWriter(ctx, db, s.clock, s.hub); err != nil {
+		return nil, err
+	}
+	reading, err := s.openDB(path, "query_only(1)", "cache_size(-4000)")
+	if err != nil {
+		s.writer.stop()
+		return nil, err
+	}
+	s.readers = newReaders(reading)
+	return s, nil
+}
+
+// openDB opens the file with the pragmas that every connection needs and these.
+//
+// synchronous=FULL makes a commit in WAL mode survive a power failure, not only a dead process.
+func (s *Store) openDB(path string, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": append(pragmas,
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"recursive_triggers(1)", "trusted_schema(0)", "temp_store(MEMORY)")}
+	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
+	db, err := sql.Open("sqlite", u.String())
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
+	s.closers = append([]func() error{db.Close}, s.closers...)
+	if err := db.Ping(); err != nil {
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+	}
+	return db, nil
+}
+
+// makePrivate creates the database file for its owner alone; SQLite gives the files that it makes
+// beside it the same mode.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return f.Close()
+}
+
+// clock is the store's time: UTC, microseconds, which is what the columns hold.
+func (s *Store) clock() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+const pingSQL = `UPDATE instances SET pinged_at = ? WHERE id = ?`
+
+// Ping reports whether the store can serve reads and durable writes, by doing both.
+func (s *Store) Ping(ctx context.Context) error {
+	err := s.read(ctx, func(c *conn) error {
+		var n int
+		_, err := c.one(`SELECT 1`, nil, &n)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(tx *tx) error {
+		_, err := tx.exec(pingSQL, micros(tx.now), tx.instance)
+		return err
+	})
+}
+
+// Close waits for the verbs under way and releases the store. Verbs called later fail.
+func (s *Store) Close() error {
+	s.writer.stop()
+	s.readers.close()
+	return s.release()
+}
+
+func (s *Store) release() error {
+	var errs []error
+	for _, close := range s.closers {
+		errs = append(errs, close())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+const (
+	instanceSQL    = `SELECT id, name FROM instances ORDER BY id DESC LIMIT 1`
+	newInstanceSQL = `INSERT INTO instances (name, created_at) VALUES (?, ?)`
+	lastNumberSQL  = `SELECT COALESCE(MAX(n), 0) FROM ledger WHERE instance = ?`
+)
+
+// instance returns who numbers this database's records, made once per database.
+func instance(c *conn, now time.Time) (id int64, err error) {
+	var name string
+	found, err := c.one(instanceSQL, nil, &id, &name)
+	if err != nil || found {
+		return id, err
+	}
+	if _, err := c.exec(newInstanceSQL, "ins_"+strings.ToLower(rand.Text()), micros(now)); err != nil {
+		return 0, err
+	}
+	_, err = c.one(instanceSQL, nil, &id, &name)
+	return id, err
 }

@@ -1,0 +1,95 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/remit-auth/remit/store"
+)
+
+const addClientSQL = `INSERT INTO clients (id, metadata, policy, secret_hash, disabled, created_at)
+VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+
+// AddClient stores a new client.
+func (s *Store) AddClient(ctx context.Context, c store.Client, recs ...store.Record) error {
+	metadata, err := json.Marshal(c.Metadata)
+	if err != nil {
+		return fmt.Errorf("sqlite: client metadata: %w", err)
+	}
+	policy, err := json.Marshal(c.Policy)
+	if err != nil {
+		return fmt.Errorf("sqlite: client policy: %w", err)
+	}
+	return s.write(ctx, func(tx *tx) error {
+		n, err := tx.exec(addClientSQL, c.ID, string(metadata), string(policy), hashValue(c.SecretHash),
+			c.Disabled, micros(orNow(c.CreatedAt, tx.now)))
+		if err == nil && n == 0 {
+			err = store.ErrClientExists
+		}
+		return errOr(err, func() error { return tx.record(recs...) })
+	})
+}
+
+const clientColumns = `cl.id, cl.metadata, cl.policy, cl.secret_hash, cl.disabled, cl.created_at`
+
+func clientFields(c *store.Client) []any {
+	return []any{&c.ID, jsonColumn{&c.Metadata}, jsonColumn{&c.Policy}, hash(&c.SecretHash), &c.Disabled, at(&c.CreatedAt)}
+}
+
+const (
+	clientByIDSQL = `SELECT ` + clientColumns + ` FROM clients cl WHERE cl.id = ?`
+	clientsSQL    = `SELECT ` + clientColumns + ` FROM clients cl ORDER BY cl.id`
+)
+
+// ClientByID finds the client, disabled or not.
+func (s *Store) ClientByID(ctx context.Context, id string) (client store.Client, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		found, err := c.one(clientByIDSQL, []any{id}, clientFields(&client)...)
+		if err == nil && !found {
+			return store.ErrClientNotFound
+		}
+		return err
+	})
+	return client, err
+}
+
+// Clients returns all clients by ID.
+func (s *Store) Clients(ctx context.Context) (clients []store.Client, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each(clientsSQL, nil, func(scan func(...any) error) error {
+			var client store.Client
+			err := scan(clientFields(&client)...)
+			clients = append(clients, client)
+			return err
+		})
+	})
+	return clients, err
+}
+
+const (
+	disableClientSQL   = `UPDATE clients SET disabled = ? WHERE id = ?`
+	liveTasksClientSQL = `SELECT id FROM tasks WHERE client_id = ? AND ended_at = 0`
+)
+
+// DisableClient sets the flag; disabling ends the client's tasks.
+func (s *Store) DisableClient(ctx context.Context, id string, disabled bool, recs ...store.Record) (ended []store.Task, err error) {
+	err = s.write(ctx, func(tx *tx) error {
+		ended = nil
+		n, err := tx.exec(disableClientSQL, disabled, id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return store.ErrClientNotFound
+		}
+		if disabled {
+			end := store.End{State: store.TaskRevoked, By: store.ByAdmin, Reason: "client_disabled"}
+			if ended, err = tx.endAll(liveTasksClientSQL, id, end); err != nil {
+				return err
+			}
+		}
+		return tx.record(recs...)
+	})
+	return ended, err
+}

@@ -1,0 +1,116 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+)
+
+const (
+	codeColumns = `c.id, c.task_id, c.client_id, c.redirect_uri, c.redirect_sent, c.challenge, c.jkt, c.created_at, c.expires_at, c.spent`
+	codeByIDSQL = `SELECT ` + codeColumns + `, ` + taskColumns + `, ` + clientColumns + `, ` + userColumns + `
+FROM codes c JOIN tasks t ON t.id = c.task_id JOIN clients cl ON cl.id = t.client_id JOIN users u ON u.id = t.user_id
+WHERE c.id = ?`
+)
+
+func codeFields(c *store.Code) []any {
+	return []any{
+		hash(&c.ID), &c.TaskID, &c.ClientID, &c.RedirectURI, &c.RedirectSent, &c.Challenge, &c.JKT,
+		at(&c.CreatedAt), at(&c.ExpiresAt), &c.Spent,
+	}
+}
+
+// CodeByID returns the code with all that its redemption depends on.
+func (s *Store) CodeByID(ctx context.Context, id store.Hash) (st store.CodeState, err error) {
+	err = s.snapshot(ctx, func(c *conn) error {
+		var row task
+		fields := append(codeFields(&st.Code), row.fields()...)
+		fields = append(append(fields, clientFields(&st.Client)...), userFields(&st.User)...)
+		found, err := c.one(codeByIDSQL, []any{id[:]}, fields...)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return store.ErrCodeNotFound
+		}
+		st.Task = row.asOf(s.clock())
+		st.Grants, err = c.grants(&st.Task, id)
+		return err
+	})
+	return st, err
+}
+
+const redeemableSQL = `SELECT c.spent, c.expires_at, c.extends, cl.disabled, u.disabled, ` + taskColumns + `
+FROM codes c JOIN tasks t ON t.id = c.task_id JOIN clients cl ON cl.id = t.client_id JOIN users u ON u.id = t.user_id
+WHERE c.id = ?`
+
+// redeemable checks all that a redemption depends on, before anything is written, and returns
+// the code's task as its row has it.
+func (tx *tx) redeemable(r store.Redemption) (row task, extends bool, err error) {
+	var spent, clientOff, userOff bool
+	var expires time.Time
+	fields := append([]any{&spent, at(&expires), &extends, &clientOff, &userOff}, row.fields()...)
+	found, err := tx.one(redeemableSQL, []any{r.Code[:]}, fields...)
+	if err != nil {
+		return row, false, err
+	}
+	t := row.asOf(tx.now)
+	switch {
+	case !found:
+		err = store.ErrCodeNotFound
+	case spent:
+		err = store.ErrCodeSpent
+	case !tx.now.Before(expires):
+		err = store.ErrCodeExpired
+	case userOff:
+		err = store.ErrUserDisabled
+	case clientOff:
+		err = store.ErrClientDisabled
+	case extends && t.JKT != r.JKT: // a running task keeps its key
+		err = store.ErrTaskNotActive
+	case extends:
+		err = running(t)
+	case t.State != store.TaskPending:
+		err = store.ErrTaskEnded
+	}
+	return row, extends, err
+}
+
+const (
+	spendCodeSQL    = `UPDATE codes SET spent = 1 WHERE id = ?`
+	activateTaskSQL = `UPDATE tasks SET state = 'active', jkt = ?1, activated_at = ?2, seen_at = ?2 WHERE id = ?3`
+	widenTaskSQL    = `UPDATE grants SET code = NULL WHERE task_id = ? AND code = ?`
+)
+
+// RedeemCode spends the code, activates its task, fixes the task's key, and stores the tokens.
+func (s *Store) RedeemCode(ctx context.Context, r store.Redemption, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		t, extends, err := tx.redeemable(r)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec(spendCodeSQL, r.Code[:]); err != nil {
+			return err
+		}
+		if extends {
+			if _, err = tx.exec(widenTaskSQL, t.ID, r.Code[:]); err == nil {
+				err = tx.seen(&t.Task, t.State)
+			}
+		} else {
+			_, err = tx.exec(activateTaskSQL, r.JKT, micros(tx.now), t.ID)
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.addAccess(r.Access); err != nil {
+			return err
+		}
+		if r.Refresh != nil {
+			if err := tx.addRefresh(*r.Refresh); err != nil {
+				return err
+			}
+		}
+		return tx.record(recs...)
+	})
+}

@@ -1,0 +1,145 @@
+package sqlite
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+)
+
+const addEventSQL = `INSERT INTO feed (resource, seq, kind, task_id, jti, state, reason, at)
+SELECT ?1, COALESCE(MAX(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7 FROM feed WHERE resource = ?1`
+
+// tell adds an event to its resource's feed, at the next number.
+func (tx *tx) tell(e store.Event) error {
+	_, err := tx.exec(addEventSQL, e.Resource, e.Kind, e.TaskID, e.JTI, string(e.State), e.Reason, micros(tx.now))
+	tx.touched[e.Resource] = true
+	return err
+}
+
+const eventColumns = `resource, seq, kind, task_id, jti, state, reason, at`
+
+func scanEvents(into *[]store.Event) func(func(...any) error) error {
+	return func(scan func(...any) error) error {
+		var e store.Event
+		err := scan(&e.Resource, &e.Seq, &e.Kind, &e.TaskID, &e.JTI, &e.State, &e.Reason, at(&e.At))
+		*into = append(*into, e)
+		return err
+	}
+}
+
+const feedSinceSQL = `SELECT ` + eventColumns + ` FROM feed WHERE resource = ? AND seq > ? ORDER BY seq LIMIT ?`
+
+// FeedSince returns the events after seq, oldest first, at most limit.
+func (s *Store) FeedSince(ctx context.Context, resource string, seq int64, limit int) (events []store.Event, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each(feedSinceSQL, []any{resource, seq, limit}, scanEvents(&events))
+	})
+	return events, err
+}
+
+const (
+	feedHeadSQL   = `SELECT COALESCE(MAX(seq), 0) FROM feed WHERE resource = ?`
+	feedRecentSQL = `SELECT ` + eventColumns + ` FROM feed WHERE resource = ? AND at >= ? ORDER BY seq`
+)
+
+// FeedSnapshot returns the newest sequence and the events since then that still matter.
+func (s *Store) FeedSnapshot(ctx context.Context, resource string, since time.Time) (seq int64, events []store.Event, err error) {
+	var recent []store.Event
+	err = s.snapshot(ctx, func(c *conn) error {
+		if _, err := c.one(feedHeadSQL, []any{resource}, &seq); err != nil {
+			return err
+		}
+		return c.each(feedRecentSQL, []any{resource, micros(since)}, scanEvents(&recent))
+	})
+	return seq, thatMatter(recent), err
+}
+
+// thatMatter leaves out suspensions that were followed by a resumption, another suspension or the
+// end, and the resumptions.
+func thatMatter(events []store.Event) []store.Event {
+	last := make(map[string]int64) // by task, its newest event but for revocations of tokens
+	for _, e := range events {
+		if e.Kind != store.EventTokenRevoked {
+			last[e.TaskID] = e.Seq
+		}
+	}
+	var kept []store.Event
+	for _, e := range events {
+		switch e.Kind {
+		case store.EventTaskEnded, store.EventTokenRevoked:
+			kept = append(kept, e)
+		case store.EventTaskSuspended:
+			if last[e.TaskID] == e.Seq {
+				kept = append(kept, e)
+			}
+		}
+	}
+	return kept
+}
+
+const ackFeedSQL = `UPDATE guards SET ack_at = ?2, ack_seq = MAX(ack_seq, MIN(?3,
+	(SELECT COALESCE(MAX(seq), 0) FROM feed WHERE feed.resource = guards.resource)))
+WHERE resource = ?1`
+
+// AckFeed notes that the Guard has applied everything up to seq. It never takes an acknowledgement
+// back, and none counts for what was not yet said.
+func (s *Store) AckFeed(ctx context.Context, resource string, seq int64) error {
+	return s.write(ctx, func(tx *tx) error {
+		n, err := tx.exec(ackFeedSQL, resource, micros(tx.now), seq)
+		if err == nil && n == 0 {
+			return store.ErrResourceNotFound
+		}
+		tx.touched[resource] = true
+		return err
+	})
+}
+
+// WatchFeed returns a channel that receives after each commit that may have added events, or
+// acknowledgements, of the resource.
+func (s *Store) WatchFeed(resource string) (changed <-chan struct{}, stop func()) {
+	return s.hub.watch(resource)
+}
+
+// hub tells watchers of a resource that something was committed.
+type hub struct {
+	mu       sync.Mutex
+	watchers map[string]map[chan struct{}]bool
+}
+
+func newHub() *hub { return &hub{watchers: make(map[string]map[chan struct{}]bool)} }
+
+func (h *hub) watch(resource string) (<-chan struct{}, func()) {
+	ch := make(chan struct{}, 1) // one pending signal says all there is to say
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.watchers[resource] == nil {
+		h.watchers[resource] = make(map[chan struct{}]bool)
+	}
+	h.watchers[resource][ch] = true
+	return ch, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.watchers[resource], ch)
+		if len(h.watchers[resource]) == 0 {
+			delete(h.watchers, resource)
+		}
+	}
+}
+
+func (h *hub) notify(resources map[string]bool) {
+	if len(resources) == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for r := range resources {
+		for ch := range h.watchers[r] {
+			select {
+			case ch <- struct{}{}:
+			default:
+			}
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+)
+
+const (
+	suspendTaskSQL = `UPDATE tasks SET state = 'suspended', suspended_by = ?, reason = ?, suspended_at = ? WHERE id = ?`
+	resumeTaskSQL  = `UPDATE tasks SET state = 'active', suspended_by = '', reason = '', suspended_at = 0, seen_at = ? WHERE id = ?`
+)
+
+func (tx *tx) suspend(t *store.Task, by store.Actor, reason string, at time.Time) error {
+	t.State, t.SuspendedBy, t.Reason, t.SuspendedAt = store.TaskSuspended, by, reason, at
+	if _, err := tx.exec(suspendTaskSQL, string(by), reason, micros(at), t.ID); err != nil {
+		return err
+	}
+	return tx.announce(store.EventTaskSuspended, *t, by)
+}
+
+func (tx *tx) resume(t *store.Task, by store.Actor) error {
+	t.State, t.SuspendedBy, t.Reason, t.SuspendedAt, t.SeenAt = store.TaskActive, "", "", time.Time{}, tx.now
+	if _, err := tx.exec(resumeTaskSQL, micros(tx.now), t.ID); err != nil {
+		return err
+	}
+	return tx.announce(store.EventTaskResumed, *t, by)
+}
+
+// SuspendTask suspends an active task, or takes over a suspension by idleness, which the agent
+// could end by itself.
+func (s *Store) SuspendTask(ctx context.Context, id string, by store.Actor, reason string, recs ...store.Record) (t store.Task, err error) {
+	err = s.write(ctx, func(tx *tx) (err error) {
+		if t, _, err = tx.task(id, tx.now); err != nil {
+			return err
+		}
+		idle := t.State == store.TaskSuspended && t.SuspendedBy == store.ByIdle && by != store.ByIdle
+		switch {
+		case t.State.Terminal():
+			return store.ErrTaskEnded
+		case t.State != store.TaskActive && !idle:
+			return store.ErrTaskNotActive
+		}
+		if err := tx.suspend(&t, by, reason, tx.now); err != nil {
+			return err
+		}
+		return tx.record(recs...)
+	})
+	return t, err
+}
+
+// ResumeTask wakes a suspended task for the actor who suspended it, or an admin.
+func (s *Store) ResumeTask(ctx context.Context, id string, by store.Actor, recs ...store.Record) (t store.Task, err error) {
+	err = s.write(ctx, func(tx *tx) (err error) {
+		if t, _, err = tx.task(id, tx.now); err != nil {
+			return err
+		}
+		switch {
+		case t.State.Terminal():
+			return store.ErrTaskEnded
+		case t.State != store.TaskSuspended, by != t.SuspendedBy && by != store.ByAdmin:
+			return store.ErrTaskNotSuspended
+		}
+		if err := tx.resume(&t, by); err != nil {
+			return err
+		}
+		return tx.record(recs...)
+	})
+	return t, err
+}

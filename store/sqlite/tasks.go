@@ -1,0 +1,184 @@
+package sqlite
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+)
+
+const taskColumns = `t.id, t.parent, t.user_id, t.client_id, t.jkt, t.purpose, t.state, t.suspended_by, t.reason,
+t.max_calls, t.calls_used, t.created_at, t.activated_at, t.seen_at, t.suspended_at, t.ends_at, t.ended_at, t.pending_until`
+
+// task is a task as its row has it.
+type task struct {
+	store.Task
+	pendingUntil time.Time
+}
+
+func (t *task) fields() []any {
+	return []any{
+		&t.ID, &t.Parent, &t.UserID, &t.ClientID, &t.JKT, &t.Purpose, &t.State, &t.SuspendedBy, &t.Reason,
+		&t.MaxCalls, &t.CallsUsed, at(&t.CreatedAt), at(&t.ActivatedAt), at(&t.SeenAt), at(&t.SuspendedAt),
+		at(&t.EndsAt), at(&t.EndedAt), at(&t.pendingUntil),
+	}
+}
+
+// Why the clock moves a task.
+const (
+	reasonDeadline    = "deadline"
+	reasonNotRedeemed = "not_redeemed"
+	reasonIdle        = "idle"
+	reasonBudget      = "budget"
+)
+
+// asOf is the task as it stands now, whether or not SweepTasks has written that down yet.
+// effectiveState says the same in SQL.
+func (t *task) asOf(now time.Time) store.Task {
+	v := t.Task
+	switch {
+	case v.State.Terminal():
+	case v.State == store.TaskPending && !now.Before(t.pendingUntil):
+		v.State, v.Reason, v.EndedAt = store.TaskExpired, reasonNotRedeemed, t.pendingUntil
+	case !now.Before(v.EndsAt):
+		v.State, v.SuspendedBy, v.Reason, v.EndedAt = store.TaskExpired, "", reasonDeadline, v.EndsAt
+	case v.State == store.TaskActive && now.Sub(v.SeenAt) >= store.IdleAfter:
+		v.State, v.SuspendedBy, v.Reason = store.TaskSuspended, store.ByIdle, reasonIdle
+		v.SuspendedAt = v.SeenAt.Add(store.IdleAfter)
+	}
+	return v
+}
+
+// effectiveState is the state of t at ?1, the present, with ?2 the moment before which the last
+// use makes a task idle.
+const effectiveState = `CASE
+	WHEN t.ended_at <> 0 THEN t.state
+	WHEN t.ends_at <= ?1 OR t.state = 'pending' AND t.pending_until <= ?1 THEN 'expired'
+	WHEN t.state = 'active' AND t.seen_at <= ?2 THEN 'suspended'
+	ELSE t.state END`
+
+const taskSQL = `SELECT ` + taskColumns + ` FROM tasks t WHERE t.id = ?`
+
+// task reads a task as it stands now, with its grants and roles.
+func (c *conn) task(id string, now time.Time) (t store.Task, grants []store.Grant, err error) {
+	var row task
+	found, err := c.one(taskSQL, []any{id}, row.fields()...)
+	if err != nil {
+		return t, nil, err
+	}
+	if !found {
+		return t, nil, store.ErrTaskNotFound
+	}
+	t = row.asOf(now)
+	grants, err = c.grants(&t, store.Hash{})
+	return t, grants, err
+}
+
+const grantColumns = `g.id, g.task_id, g.resource, g.scopes, g.details, g.hash, g.created_at, g.ended_at`
+
+func grantFields(g *store.Grant) []any {
+	return []any{&g.ID, &g.TaskID, &g.Resource, jsonColumn{&g.Scopes}, &g.Details, &g.Hash, at(&g.CreatedAt), at(&g.EndedAt)}
+}
+
+// The roles ride along, so that a task and what its user may do are read in one statement.
+const grantsSQL = `SELECT ` + grantColumns + `,
+(SELECT json_group_array(r.role ORDER BY r.role) FROM roles r WHERE r.user_id = ?2 AND r.resource = g.resource)
+FROM grants g WHERE g.task_id = ?1 AND (g.code IS NULL OR g.code = ?3) ORDER BY g.resource, g.rowid`
+
+// grants reads the task's grants, those that wait for this code included, and sets its roles.
+func (c *conn) grants(t *store.Task, code store.Hash) (grants []store.Grant, err error) {
+	t.Roles = nil
+	err = c.each(grantsSQL, []any{t.ID, t.UserID, hashValue(code)}, func(scan func(...any) error) error {
+		var g store.Grant
+		var roles []string
+		err := scan(append(grantFields(&g), jsonColumn{&roles})...)
+		grants = append(grants, g)
+		if n := len(t.Roles); n == 0 || t.Roles[n-1].Resource != g.Resource {
+			t.Roles = append(t.Roles, store.TaskRoles{Resource: g.Resource, Roles: roles})
+		}
+		return err
+	})
+	return grants, err
+}
+
+// TaskByID returns the task with its grants.
+func (s *Store) TaskByID(ctx context.Context, id string) (t store.Task, grants []store.Grant, err error) {
+	err = s.snapshot(ctx, func(c *conn) (err error) {
+		t, grants, err = c.task(id, s.clock())
+		return err
+	})
+	return t, grants, err
+}
+
+const grantByHashSQL = `SELECT ` + grantColumns + ` FROM grants g
+WHERE g.resource = ? AND g.hash = ? AND g.code IS NULL ORDER BY g.rowid DESC LIMIT 1`
+
+// GrantByHash returns the newest grant of the resource with this hash of its details.
+func (s *Store) GrantByHash(ctx context.Context, resource, hash string) (g store.Grant, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		found, err := c.one(grantByHashSQL, []any{resource, hash}, grantFields(&g)...)
+		if err == nil && !found {
+			return store.ErrGrantNotFound
+		}
+		return err
+	})
+	return g, err
+}
+
+// taskListSQL selects by the filter's set fields, so that each finds its index. Rows are stored in
+// the order of their making, which makes the newest first without sorting.
+func taskListSQL(f store.TaskFilter) string {
+	where := []string{"1"}
+	if f.UserID != "" {
+		where = append(where, "t.user_id = ?3")
+	}
+	if f.ClientID != "" {
+		where = append(where, "t.client_id = ?4")
+	}
+	if f.Resource != "" {
+		where = append(where, "EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = ?5 AND g.code IS NULL)")
+	}
+	if f.Live || f.State != "" && !f.State.Terminal() {
+		where = append(where, "t.ended_at = 0")
+	}
+	if f.Live {
+		where = append(where, effectiveState+" <> 'expired'")
+	}
+	if f.State != "" {
+		where = append(where, effectiveState+" = ?6")
+	}
+	return `SELECT ` + taskColumns + ` FROM tasks t WHERE ` + strings.Join(where, " AND ") + ` ORDER BY t.rowid DESC LIMIT ?7`
+}
+
+// TaskList returns tasks, newest first.
+func (s *Store) TaskList(ctx context.Context, f store.TaskFilter) (tasks []store.Task, err error) {
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	err = s.snapshot(ctx, func(c *conn) error {
+		now := s.clock()
+		args := []any{micros(now), micros(now.Add(-store.IdleAfter)), f.UserID, f.ClientID, f.Resource, string(f.State), limit}
+		tasks, err = c.taskRows(now, taskListSQL(f), args...)
+		return err
+	})
+	return tasks, err
+}
+
+// taskRows reads the tasks that a query on taskColumns finds, with their roles.
+func (c *conn) taskRows(now time.Time, query string, args ...any) (tasks []store.Task, err error) {
+	err = c.each(query, args, func(scan func(...any) error) error {
+		var row task
+		err := scan(row.fields()...)
+		tasks = append(tasks, row.asOf(now))
+		return err
+	})
+	for i := range tasks {
+		if err != nil {
+			break
+		}
+		_, err = c.grants(&tasks[i], store.Hash{})
+	}
+	return tasks, err
+}
