@@ -79,9 +79,14 @@ func (s *Server) authorizeClient(r *http.Request, p oauth.Params) (store.Client,
 // returnHere is where the browser goes on after signing in: the request itself, nothing else.
 func (s *Server) returnHere(p oauth.Params) string {
 	if uri := p.Get("request_uri"); uri != "" {
-		return s.base + "/authorize?" + url.Values{"client_id": {p.Get("client_id")}, "request_uri": {uri}}.Encode()
+		return s.requestPage(p.Get("client_id"), strings.TrimPrefix(uri, oauth.RequestURIPrefix))
 	}
 	return s.base + "/authorize?" + p.Encode()
+}
+
+// requestPage is the address of a stored request's page.
+func (s *Server) requestPage(clientID, secret string) string {
+	return s.base + "/authorize?" + url.Values{"client_id": {clientID}, "request_uri": {oauth.RequestURIPrefix + secret}}.Encode()
 }
 
 // resumeRequest shows a pushed request. Of the front channel only client_id and request_uri count

@@ -22,7 +22,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor,
 	}
 	digest := offer.Digest()
 	page := s.frame(v)
-	page.SignOut += "?" + url.Values{"return_to": {r.URL.RequestURI()}}.Encode()
+	page.SignOut += "?" + url.Values{"return_to": {s.requestPage(client.ID, secret)}}.Encode()
 	view := web.Consent{
 		Page: page, Action: s.base + "/consent",
 		Hidden: []web.Field{

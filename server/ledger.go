@@ -176,3 +176,21 @@ func (s *Server) continues(ctx context.Context, last store.Checkpoint, size int6
 	}
 	return nil
 }
+
+// Ready reports whether the server can answer: its store takes writes and replays can be judged.
+func (s *Server) Ready(ctx context.Context) error { return s.ready(ctx) }
+
+// FeedsOpen is how many Guards listen to their feed here.
+func (s *Server) FeedsOpen() int { return s.hubs.listening() }
+
+// SealedRecords is how many records the newest checkpoint covers; SealedAt, when it was made, in
+// seconds since 1970.
+func (s *Server) SealedRecords() int64 { return s.seal.newest().Size }
+
+// SealedAt is 0 before the first checkpoint.
+func (s *Server) SealedAt() float64 {
+	if at := s.seal.newest().At; !at.IsZero() {
+		return float64(at.Unix())
+	}
+	return 0
+}

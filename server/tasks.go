@@ -83,7 +83,7 @@ type taskStatus struct {
 	Ends      int64           `json:"ends"` // Unix seconds
 	MaxCalls  int             `json:"max_calls,omitempty"`
 	CallsUsed int             `json:"calls_used"`
-	Resources []grantStatus     `json:"resources,omitempty"`
+	Resources []grantStatus   `json:"resources,omitempty"`
 }
 
 type grantStatus struct {
