@@ -1,0 +1,38 @@
+# Remit. `make run` and `make test` are all that a fresh Debian machine with Go, make, git and root needs.
+
+GO       ?= go
+FUZZTIME ?= 5m
+
+.PHONY: run test check bench screenshots generate fuzz race build lint
+
+run: build ## the demo: server, MCP server, agent and thief on this machine
+	bin/remit demo
+
+test: ## everything; installs what is missing
+	.ci/install
+	.ci/test
+
+check: ## all that Go and SQLite alone can prove
+	.ci/check
+
+bench: ## CPU per operation, each beside its ceiling
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+screenshots: ## the pages in Chromium, to docs/screenshots
+	.ci/install
+	$(GO) test -count=1 -tags browser -run '^TestScreenshots$$' ./web -args -screenshots=$(CURDIR)/docs/screenshots
+
+generate: ## the Go code of the templ pages
+	$(GO) generate ./...
+
+fuzz: ## every fuzz target for FUZZTIME (5m)
+	.ci/fuzz $(FUZZTIME)
+
+race: ## the tests under the race detector, ten times
+	$(GO) test -race -count=10 ./...
+
+build:
+	$(GO) build -o bin/remit ./cmd/remit
+
+lint:
+	.ci/lint
