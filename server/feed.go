@@ -66,6 +66,10 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, l *listener, seq
 		}
 		return conn.Flush() == nil
 	}
+	// The server's read deadline is for requests with an end; a feed ends by its writes.
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return
+	}
 	life := time.NewTimer(feedLife)
 	defer life.Stop()
 	ok := write(first)

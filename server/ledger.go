@@ -194,3 +194,27 @@ func (s *Server) SealedAt() float64 {
 	}
 	return 0
 }
+
+// OpenKeys is the public side of a sealed key ring, for whoever checks signatures without a server.
+func OpenKeys(keys []store.Key, masterKey []byte) (tokens.KeySet, error) {
+	sealer, err := tokens.NewSealer(masterKey)
+	if err != nil {
+		return tokens.KeySet{}, err
+	}
+	var signing []tokens.SigningKey
+	for _, k := range keys {
+		if k.Use != useSign {
+			continue
+		}
+		raw, err := sealer.Open(k.Sealed, k.ID)
+		if err != nil {
+			return tokens.KeySet{}, fmt.Errorf("server: the master key does not open key %s: %w", k.ID, err)
+		}
+		key, err := tokens.ParseSigningKey(raw)
+		if err != nil {
+			return tokens.KeySet{}, err
+		}
+		signing = append(signing, key)
+	}
+	return tokens.NewKeySet(signing...), nil
+}
