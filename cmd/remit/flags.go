@@ -1,0 +1,61 @@
+package main
+
+import "fmt"
+
+// settings are the flags of Config's fields. A flag that is not given is nil, so that it does not
+// hide what the environment or the config file says.
+type settings struct {
+	ConfigFile string `name:"config" help:"Settings file (REMIT_CONFIG)." placeholder:"config.yaml" group:"Settings"`
+
+	Issuer         *string  `help:"Issuer URL (REMIT_ISSUER)." placeholder:"URL" group:"Settings"`
+	Listen         *string  `help:"Public address (REMIT_LISTEN, 127.0.0.1:8080)." placeholder:"HOST:PORT" group:"Settings"`
+	OpsListen      *string  `help:"Address of health and metrics (REMIT_OPS_LISTEN)." placeholder:"HOST:PORT" group:"Settings"`
+	DatabaseURL    *string  `help:"Database (REMIT_DATABASE_URL, remit.db in the data directory)." placeholder:"URL" group:"Settings"`
+	RedisURL       *string  `help:"Shared replay memory (REMIT_REDIS_URL)." placeholder:"URL" group:"Settings"`
+	DataDir        *string  `help:"Data directory (REMIT_DATA_DIR)." placeholder:"DIR" group:"Settings"`
+	MasterKeyFile  *string  `help:"File of the master key (REMIT_MASTER_KEY_FILE)." placeholder:"FILE" group:"Settings"`
+	TrustedProxies []string `help:"Proxies whose X-Forwarded-For is believed (REMIT_TRUSTED_PROXIES)." placeholder:"CIDR" group:"Settings"`
+	TLSCert        *string  `name:"tls-cert" help:"Certificate, PEM (REMIT_TLS_CERT)." placeholder:"FILE" group:"Settings"`
+	TLSKey         *string  `name:"tls-key" help:"Its key, PEM (REMIT_TLS_KEY)." placeholder:"FILE" group:"Settings"`
+	Dev            *bool    `help:"Development: http on loopback, and nowhere else (REMIT_DEV)." group:"Settings"`
+}
+
+// values are the flags that were given, by setting.
+func (s settings) values() map[string]any {
+	given := map[string]any{}
+	for key, flag := range map[string]*string{
+		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
+		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
+	} {
+		if flag != nil {
+			given[key] = *flag
+		}
+	}
+	if s.TrustedProxies != nil {
+		given["trusted_proxies"] = s.TrustedProxies
+	}
+	if s.Dev != nil {
+		given["dev"] = *s.Dev
+	}
+	return given
+}
+
+// config reads the settings for this command.
+func (a *app) config() (Config, error) {
+	return loadConfig(a.flags.ConfigFile, a.flags.values(), a.environ)
+}
+
+// checkedConfig reads the settings and refuses those that no server may run with.
+func (a *app) checkedConfig() (Config, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return cfg, err
+	}
+	if err := cfg.check(); err != nil {
+		return cfg, err
+	}
+	for _, name := range cfg.Unknown {
+		fmt.Fprintf(a.err, "remit: %s is no setting of this version\n", name)
+	}
+	return cfg, nil
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/remit-auth/remit/server"
+	"github.com/remit-auth/remit/store/memory"
+	"github.com/remit-auth/remit/store/sqlite"
+)
+
+// How long a connection may take. Feeds set their own deadlines, frame by frame.
+const (
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 20 * time.Second
+	writeTimeout   = 60 * time.Second
+	idleTimeout    = 120 * time.Second
+	maxHeaderBytes = 32 << 10
+	drainTimeout   = 20 * time.Second
+)
+
+type serveCmd struct {
+	LogLevel slog.Level `help:"debug, info, warn or error." default:"info"`
+	LogJSON  bool       `name:"log-json" help:"Log in JSON."`
+}
+
+// Run serves until the context ends.
+func (c *serveCmd) Run(ctx context.Context, a *app) error {
+	cfg, err := a.checkedConfig()
+	if err != nil {
+		return err
+	}
+	s, err := start(ctx, cfg, c.logger(a), nil)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = writeJSON(a.out, map[string]string{"issuer": cfg.Issuer, "listen": s.address()})
+	} else {
+		_, err = fmt.Fprintf(a.out, "remit serves %s on %s\n", cfg.Issuer, s.address())
+	}
+	return errors.Join(err, s.wait(ctx))
+}
+
+func (c *serveCmd) logger(a *app) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogJSON {
+		return slog.New(slog.NewJSONHandler(a.err, options))
+	}
+	return slog.New(slog.NewTextHandler(a.err, options))
+}
+
+// instance is a server with its store, not yet listening.
+type instance struct {
+	store  *sqlite.Store
+	server *server.Server
+}
+
+// open makes the server of these settings. The store's lock is held from here on.
+func open(ctx context.Context, cfg Config, log *slog.Logger) (*instance, error) {
+	if err := cfg.prepareDataDir(); err != nil {
+		return nil, err
+	}
+	database, err := cfg.database()
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqlite.Open(ctx, database, sqlite.Options{})
+	if err != nil {
+		return nil, err
+	}
+	masterKey, err := readMasterKey(cfg)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s, err := server.New(ctx, server.Config{
+		Issuer: cfg.Issuer, InsecureHTTP: cfg.Dev, Store: db, Ephemeral: memory.New(memory.Options{}),
+		MasterKey: masterKey, TrustedProxies: cfg.TrustedProxies, Log: log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &instance{store: db, server: s}, nil
+}
+
+// service is a server at work: listeners, housekeeping, and how they end.
+type service struct {
+	*instance
+	log       *slog.Logger
+	public    net.Listener
+	listeners []*http.Server
+	serving   sync.WaitGroup
+	failed    chan error // the first listener or job that gave up
+	stopJobs  context.CancelFunc
+	jobsDone  chan error
+	socket    string
+}
+
+// start opens the store and every listener, and begins to serve. listen, when not nil, is the public
+// listener in place of cfg.Listen.
+func start(ctx context.Context, cfg Config, log *slog.Logger, listen net.Listener) (_ *service, err error) {
+	s := &service{log: log, public: listen, failed: make(chan error, 4), jobsDone: make(chan error, 1), socket: cfg.socket()}
+	if s.public == nil {
+		if s.public, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return nil, fmt.Errorf("REMIT_LISTEN: %w", err)
+		}
+	}
+	if s.instance, err = open(ctx, cfg, log); err != nil {
+		return nil, errors.Join(err, s.public.Close())
+	}
+	if err := s.listen(cfg); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+// listen serves on all listeners of cfg and starts the housekeeping.
+func (s *service) listen(cfg Config) error {
+	jobs, stop := context.WithCancel(context.Background())
+	s.stopJobs = stop
+	go func() { s.jobsDone <- s.server.Run(jobs) }()
+
+	socket, err := listenSocket(s.socket)
+	if err != nil {
+		s.public.Close()
+		return err
+	}
+	meter := newMeter(s.instance)
+	s.serve("admin", socket, s.server.Admin())
+	if cfg.OpsListen != "" {
+		ops, err := net.Listen("tcp", cfg.OpsListen)
+		if err != nil {
+			s.public.Close()
+			return fmt.Errorf("REMIT_OPS_LISTEN: %w", err)
+		}
+		s.serve("ops", ops, opsHandler(s.instance, meter))
+	}
+	public := s.public
+	if cfg.TLSCert != "" {
+		certificate, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+		if err != nil {
+			s.public.Close()
+			return fmt.Errorf("REMIT_TLS_CERT, REMIT_TLS_KEY: %w", err)
+		}
+		public = tls.NewListener(public, &tls.Config{
+			Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		})
+	}
+	s.serve("public", public, meter.count(s.server.Handler()))
+	return nil
+}
+
+// serve answers on one listener in the background.
+func (s *service) serve(name string, l net.Listener, h http.Handler) {
+	hs := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	s.listeners = append(s.listeners, hs)
+	s.serving.Go(func() {
+		if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("%s listener: %w", name, err)
+		}
+	})
+}
+
+// listenSocket opens the admin socket, for its owner alone. The store's lock says that a socket
+// found in its place is a dead server's.
+func listenSocket(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("admin socket (a path of at most 100 characters; see REMIT_DATA_DIR): %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	return l, nil
+}
+
+// address is where the public listener really listens.
+func (s *service) address() string { return s.public.Addr().String() }
+
+// wait serves until ctx ends or a listener fails, and stops.
+func (s *service) wait(ctx context.Context) error {
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-s.failed:
+	}
+	return errors.Join(failed, s.stop())
+}
+
+// stop ends feeds, lets requests under way finish, seals the ledger and closes the store.
+func (s *service) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	var drained sync.WaitGroup
+	for _, hs := range s.listeners {
+		drained.Go(func() {
+			if err := hs.Shutdown(ctx); err != nil {
+				s.log.Warn("requests were cut off", "err", err)
+				hs.Close()
+			}
+		})
+	}
+	s.server.Close()
+	drained.Wait()
+	s.serving.Wait()
+	var jobs error
+	if s.stopJobs != nil {
+		s.stopJobs()
+		jobs = <-s.jobsDone
+	}
+	return errors.Join(jobs, s.store.Close())
+}

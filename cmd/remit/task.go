@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"time"
+)
+
+type taskCmd struct {
+	List    taskListCmd    `cmd:"" help:"List tasks, newest first."`
+	Show    taskShowCmd    `cmd:"" help:"Show a task and what was granted."`
+	End     taskEndCmd     `cmd:"" help:"End a task, and all under it, everywhere."`
+	Suspend taskSuspendCmd `cmd:"" help:"Suspend a task."`
+	Resume  taskResumeCmd  `cmd:"" help:"Resume a suspended task."`
+}
+
+// task is a task as the server shows one.
+type task struct {
+	ID        string    `json:"id"`
+	User      string    `json:"user"`
+	Client    string    `json:"client"`
+	Purpose   string    `json:"purpose"`
+	State     string    `json:"state"`
+	Reason    string    `json:"reason"`
+	MaxCalls  int       `json:"max_calls"`
+	CallsUsed int       `json:"calls_used"`
+	CreatedAt time.Time `json:"created_at"`
+	EndsAt    time.Time `json:"ends_at"`
+	Grants    []struct {
+		Resource string          `json:"resource"`
+		Scopes   []string        `json:"scopes"`
+		Details  json.RawMessage `json:"authorization_details"`
+	} `json:"grants"`
+}
+
+type taskListCmd struct {
+	User     string `help:"Of this user: e-mail or id."`
+	Client   string `help:"Of this client."`
+	Resource string `help:"At this resource." placeholder:"URI"`
+	State    string `help:"In this state: pending, active, suspended, completed, revoked, expired."`
+	Live     bool   `help:"Not ended."`
+	Limit    string `help:"At most so many (100)." placeholder:"N"`
+}
+
+// Run lists the tasks.
+func (c *taskListCmd) Run(ctx context.Context, a *app) error {
+	q := url.Values{}
+	for name, value := range map[string]string{"user": c.User, "client": c.Client, "resource": c.Resource, "state": c.State, "limit": c.Limit} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if c.Live {
+		q.Set("live", "true")
+	}
+	return ask(ctx, a, "tasks", q, nil, func(out struct{ Tasks []task }) error {
+		var rows [][]string
+		for _, t := range out.Tasks {
+			rows = append(rows, []string{t.ID, t.state(), t.User, t.Client, shortTime(t.CreatedAt), shortTime(t.EndsAt), t.Purpose})
+		}
+		return table(a.out, []string{"TASK", "STATE", "USER", "CLIENT", "CREATED", "ENDS", "PURPOSE"}, rows)
+	})
+}
+
+func (t task) state() string {
+	if t.Reason == "" {
+		return t.State
+	}
+	return t.State + " (" + t.Reason + ")"
+}
+
+type taskShowCmd struct {
+	ID string `arg:"" help:"The task's id."`
+}
+
+// Run shows the task.
+func (c *taskShowCmd) Run(ctx context.Context, a *app) error {
+	return ask(ctx, a, "tasks/show", url.Values{"id": {c.ID}}, nil, func(t task) error {
+		fmt.Fprintf(a.out, "%s is %s\n", t.ID, plain(t.state()))
+		fmt.Fprintf(a.out, "user %s, client %s\npurpose: %s\n", plain(t.User), plain(t.Client), orDash(t.Purpose))
+		fmt.Fprintf(a.out, "created %s, ends %s\n", shortTime(t.CreatedAt), shortTime(t.EndsAt))
+		if t.MaxCalls > 0 {
+			fmt.Fprintf(a.out, "%d of %d calls used\n", t.CallsUsed, t.MaxCalls)
+		}
+		for _, g := range t.Grants {
+			fmt.Fprintf(a.out, "\n%s\n  %s\n", plain(g.Resource), plain(string(g.Details)))
+		}
+		return nil
+	})
+}
+
+type taskEndCmd struct {
+	ID     string `arg:"" help:"The task's id."`
+	Reason string `help:"Why, for the ledger." default:"admin"`
+}
+
+// Run ends the task.
+func (c *taskEndCmd) Run(ctx context.Context, a *app) error {
+	return ask(ctx, a, "tasks/end", nil, map[string]string{"id": c.ID, "reason": c.Reason}, func(out struct {
+		Ended []string `json:"ended_tasks"`
+	}) error {
+		for _, id := range out.Ended {
+			fmt.Fprintf(a.out, "ended %s\n", plain(id))
+		}
+		return nil
+	})
+}
+
+type taskSuspendCmd struct {
+	ID     string `arg:"" help:"The task's id."`
+	Reason string `help:"Why, for the ledger." default:"admin"`
+}
+
+// Run suspends the task.
+func (c *taskSuspendCmd) Run(ctx context.Context, a *app) error {
+	return ask(ctx, a, "tasks/suspend", nil, map[string]string{"id": c.ID, "reason": c.Reason}, func(t task) error {
+		_, err := fmt.Fprintf(a.out, "%s is %s\n", t.ID, plain(t.state()))
+		return err
+	})
+}
+
+type taskResumeCmd struct {
+	ID string `arg:"" help:"The task's id."`
+}
+
+// Run resumes the task.
+func (c *taskResumeCmd) Run(ctx context.Context, a *app) error {
+	return ask(ctx, a, "tasks/resume", nil, map[string]string{"id": c.ID}, func(t task) error {
+		_, err := fmt.Fprintf(a.out, "%s is %s\n", t.ID, plain(t.state()))
+		return err
+	})
+}
