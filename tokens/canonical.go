@@ -86,7 +86,7 @@ func (r *reader) canonicalNumber(out []byte, exact bool) []byte {
 	}
 	start := len(out)
 	out = appendNumber(out, f)
-	if exact && math.Abs(f) > 1<<53 && isInteger(literal) && string(out[start:]) != literal {
+	if exact && math.Abs(f) >= 1<<53 && isInteger(literal) && string(out[start:]) != literal {
 		r.fail("a whole number beyond 2^53, which would change; send it as a string")
 	}
 	return out

@@ -3,7 +3,8 @@
 // connection, keeps no state but keys, and decides about no right: it says what a token, a proof
 // or an argument is, never whether it is enough.
 //
-//	json.go strict.go canonical.go  JSON to the letter; RFC 8785
+//	json.go strict.go members.go     JSON to the letter
+//	canonical.go                    RFC 8785
 //	definition.go                   the hash of a tool's definition
 //	details.go                      authorization_details, RFC 9396
 //	constraints.go arguments.go     limits of arguments, and the arguments of a call against them

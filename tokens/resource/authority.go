@@ -39,12 +39,15 @@ func (e *answerError) Error() string {
 	return fmt.Sprintf("the authorization server answered %d %s %s", e.Status, e.Code, e.Text)
 }
 
+// encoded is a body that is JSON already.
+type encoded []byte
+
 // call sends in as JSON and reads the answer into out, either of which may be nil.
 func (a *authority) call(ctx context.Context, method, url string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	var body []byte
-	if in != nil {
+	body, ready := in.(encoded)
+	if in != nil && !ready {
 		var err error
 		if body, err = json.Marshal(in); err != nil {
 			return err

@@ -38,9 +38,6 @@ type enrolment struct {
 
 // enrolled returns the authority as the state directory knows it, enrolling first if it does not.
 func (g *Guard) enrolled(ctx context.Context, code string) (*authority, error) {
-	if err := os.MkdirAll(g.dir, 0o700); err != nil {
-		return nil, err
-	}
 	key, err := guardKey(filepath.Join(g.dir, keyFile))
 	if err != nil {
 		return nil, err

@@ -109,7 +109,7 @@ func (g *Guard) listenOnce(ctx context.Context) (heard bool, err error) {
 			return heard, err
 		}
 		data, heard = data[:0], true
-		silence.Reset(g.view.staleAfter / 2)
+		silence.Reset(g.ends.staleAfter / 2)
 		if err := g.keys.refresh(ctx); err != nil {
 			g.log.Warn("the keys could not be refreshed", "error", err)
 		}
@@ -149,7 +149,7 @@ func (l *listener) frame(ctx context.Context, raw string) error {
 			return err
 		}
 	}
-	g.view.hear(set.IssuedAt)
+	g.ends.hear(set.IssuedAt)
 	return nil
 }
 
@@ -169,7 +169,7 @@ func (l *listener) take(ctx context.Context, kind string, payload []byte) error 
 	if e.Seq != l.seq+1 {
 		return fmt.Errorf("%w: %d after %d", errGap, e.Seq, l.seq)
 	}
-	l.g.view.apply(kind, e)
+	l.g.ends.apply(kind, e)
 	l.seq = e.Seq
 	l.g.acknowledge(l.seq)
 	return nil
@@ -180,7 +180,7 @@ func (l *listener) snapshot(payload []byte) error {
 	if err := json.Unmarshal(payload, &s); err != nil {
 		return err
 	}
-	l.g.view.reset(s)
+	l.g.ends.reset(s)
 	l.started, l.seq = true, s.Seq
 	l.g.acknowledge(l.seq)
 	return nil
@@ -194,7 +194,7 @@ func (l *listener) beat(payload []byte) error {
 	if b.Seq > l.seq {
 		return fmt.Errorf("%w: a beat at %d after %d", errGap, b.Seq, l.seq)
 	}
-	l.g.view.forget()
+	l.g.ends.forget()
 	if b.Checkpoint != "" {
 		l.g.witness(b.Checkpoint)
 	}

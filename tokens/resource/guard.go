@@ -4,9 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/remit-auth/remit/tokens"
 )
 
 // Config is what a Guard is told. Issuer, Resource, StateDir, Tools and one of Policy and PolicyFile
@@ -16,7 +25,8 @@ type Config struct {
 	Issuer string
 	// Resource is this MCP server's public URI (RFC 8707): what tokens name as audience and proofs as htu.
 	Resource string
-	// StateDir keeps the Guard's key, its enrolment, unsent records and the ledger's checkpoints.
+	// StateDir keeps the Guard's key, its enrolment, unsent records and the ledger's checkpoints. No
+	// two Guards may share one.
 	StateDir string
 	// EnrolmentCode is what `remit resource add` printed. It is needed once.
 	EnrolmentCode string
@@ -24,7 +34,7 @@ type Config struct {
 	Policy     []byte
 	PolicyFile string
 	// Tools returns the live definitions: the entries that tools/list would answer to somebody who
-	// may see them all. It is asked at least once a second while calls arrive.
+	// may see them all. While calls arrive it is asked once a second.
 	Tools func(context.Context) ([]json.RawMessage, error)
 
 	// Name is shown in the metadata (RFC 9728 resource_name).
@@ -33,14 +43,15 @@ type Config struct {
 	Baseline []string
 	// Origins are the web origins, besides the resource's own, that may call from a browser.
 	Origins []string
-	// StaleAfter is how long the Guard trusts its view of ended tasks without hearing from the
+	// StaleAfter is how long the Guard trusts its view of what has ended without hearing from the
 	// authorization server; 0: 10 s, at most 60 s.
 	StaleAfter time.Duration
 	// MaxBody is the largest request body in bytes; 0: 1 MiB.
 	MaxBody int64
 	// MaxSpool is how many bytes of unsent records may wait on disk before calls are refused; 0: 64 MiB.
 	MaxSpool int64
-	// HTTPClient reaches the authorization server; nil: one with sane time limits. Redirects are never followed.
+	// HTTPClient reaches the authorization server; nil: one with sane time limits. It is never made
+	// to follow redirects.
 	HTTPClient *http.Client
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
@@ -51,25 +62,219 @@ type Config struct {
 }
 
 // Guard is the resource-side enforcement point of one MCP server.
-type Guard struct{}
+type Guard struct {
+	issuer, resource, dir, name string
+	htu                         string // the resource's URI, normalised (RFC 9449 §4.3)
+	metadataURL, metadataPath   string
+	origins                     map[string]bool
+	baselines                   []string
+	maxBody                     int64
+	http                        *http.Client
+	now                         func() time.Time
+	log                         *slog.Logger
+
+	authority     *authority
+	keys          *keys
+	ends          *view
+	tools         *liveTools
+	rules         atomic.Pointer[ruleset]
+	policyChanged chan struct{}
+	verified      recent
+	replay        *replay
+	counts        counts
+	refusals      limiter
+	spool         *spool
+	seen          sighting // the newest checkpoint kept; the feed's goroutine alone
+	ack           chan struct{}
+	acked         atomic.Int64
+	refusedBy     sync.Map // Code -> *atomic.Int64
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	unlock  func() error
+}
 
 // New returns a running Guard. The first time it enrols at the authorization server; from then on
 // starting needs nobody, but until the feed has been heard every call is answered with 503.
 func New(ctx context.Context, c Config) (*Guard, error) {
-	return nil, errors.New("resource: not written yet")
+	g, err := configure(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(g.dir, 0o700); err != nil {
+		return nil, err
+	}
+	if g.unlock, err = lockDir(g.dir); err != nil {
+		return nil, err
+	}
+	if err := g.open(ctx, c); err != nil {
+		return nil, errors.Join(err, g.unlock())
+	}
+	g.start()
+	return g, nil
 }
 
-// Protect returns a handler that lets through to next only what the Guard allows.
-func (g *Guard) Protect(next http.Handler) http.Handler { panic("resource: not written yet") }
+// open takes up what the state directory holds.
+func (g *Guard) open(ctx context.Context, c Config) (err error) {
+	if g.authority, err = g.enrolled(ctx, c.EnrolmentCode); err != nil {
+		return err
+	}
+	g.keys = &keys{authority: g.authority, now: g.now}
+	if err := g.loadWitness(); err != nil {
+		return err
+	}
+	now := func() int64 { return g.now().UnixMicro() }
+	g.spool, err = openSpool(filepath.Join(g.dir, spoolDir), orElse(c.MaxSpool, 64<<20), now, g.log)
+	return err
+}
 
-// Metadata serves the protected resource metadata (RFC 9728) at its well-known paths.
-func (g *Guard) Metadata() http.Handler { panic("resource: not written yet") }
+// start runs what a Guard does besides answering.
+func (g *Guard) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	g.stop = stop
+	for _, run := range []func(context.Context){g.listen, g.sendAcks, g.shipRecords, g.publish} {
+		g.running.Go(func() { run(ctx) })
+	}
+}
+
+// Close stops the Guard and brings its records to disk; unsent ones are sent after the next start.
+func (g *Guard) Close() error {
+	g.stop()
+	g.running.Wait()
+	return errors.Join(g.spool.close(), g.unlock())
+}
 
 // Ready returns when the Guard has a fresh view of what has ended, so that calls can be allowed.
-func (g *Guard) Ready(ctx context.Context) error { return errors.New("resource: not written yet") }
+func (g *Guard) Ready(ctx context.Context) error {
+	for {
+		fresh, next := g.ends.waiting()
+		if fresh {
+			return nil
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return fmt.Errorf("resource: the authorization server's feed is not heard: %w", ctx.Err())
+		}
+	}
+}
 
-// ReloadPolicy puts another policy file in force. With an error the old one stays.
-func (g *Guard) ReloadPolicy(src []byte) error { return errors.New("resource: not written yet") }
+// ReloadPolicy puts another policy file in force, for every decision from now on. With an error the
+// old one stays.
+func (g *Guard) ReloadPolicy(src []byte) error {
+	rules, err := parseRules(src)
+	if err != nil {
+		return err
+	}
+	g.rules.Store(rules)
+	select {
+	case g.policyChanged <- struct{}{}:
+	default:
+	}
+	return nil
+}
 
-// Close stops the Guard and flushes its records to disk; unsent ones are sent after the next start.
-func (g *Guard) Close() error { return nil }
+// Refusals returns how often each code was answered since the start.
+func (g *Guard) Refusals() map[Code]int64 {
+	all := map[Code]int64{}
+	g.refusedBy.Range(func(code, n any) bool {
+		all[code.(Code)] = n.(*atomic.Int64).Load()
+		return true
+	})
+	return all
+}
+
+func (g *Guard) count(code Code) {
+	n, ok := g.refusedBy.Load(code)
+	if !ok {
+		n, _ = g.refusedBy.LoadOrStore(code, new(atomic.Int64))
+	}
+	n.(*atomic.Int64).Add(1)
+}
+
+// configure checks the configuration and returns a Guard that does not run yet.
+func configure(c Config) (*Guard, error) {
+	if _, err := checkURL("Issuer", c.Issuer, c.InsecureHTTP); err != nil {
+		return nil, err
+	}
+	resource, err := checkURL("Resource", c.Resource, c.InsecureHTTP)
+	if err != nil {
+		return nil, err
+	}
+	htu, err := tokens.NormalizeURI(c.Resource)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("resource: Resource: %w", err)
+	case c.StateDir == "":
+		return nil, errors.New("resource: StateDir is missing")
+	case c.Tools == nil:
+		return nil, errors.New("resource: Tools is missing")
+	case c.StaleAfter < 0 || c.StaleAfter > time.Minute:
+		return nil, errors.New("resource: StaleAfter must be at most 60 s")
+	case c.MaxBody < 0 || c.MaxSpool < 0:
+		return nil, errors.New("resource: MaxBody and MaxSpool must not be negative")
+	}
+	g := &Guard{
+		issuer: c.Issuer, resource: c.Resource, dir: c.StateDir, name: c.Name, htu: htu,
+		metadataURL: metadataURL(resource), metadataPath: metadataPath(resource),
+		origins: map[string]bool{resource.Scheme + "://" + resource.Host: true}, baselines: c.Baseline,
+		maxBody: orElse(c.MaxBody, 1<<20), http: plainClient(c.HTTPClient), now: c.Now, log: c.Log,
+		policyChanged: make(chan struct{}, 1), replay: newReplay(), ack: make(chan struct{}, 1),
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	for _, o := range c.Origins {
+		g.origins[o] = true
+	}
+	g.ends = newView(g.now, orElse(c.StaleAfter, 10*time.Second))
+	g.tools = &liveTools{list: c.Tools, now: g.now, changed: make(chan struct{}, 1)}
+	return g, g.loadPolicy(c)
+}
+
+func (g *Guard) loadPolicy(c Config) error {
+	src := c.Policy
+	if c.PolicyFile != "" {
+		if len(src) > 0 {
+			return errors.New("resource: Policy and PolicyFile are both set")
+		}
+		var err error
+		if src, err = os.ReadFile(c.PolicyFile); err != nil {
+			return err
+		}
+	}
+	rules, err := parseRules(src)
+	if err != nil {
+		return err
+	}
+	g.rules.Store(rules)
+	return nil
+}
+
+// checkURL wants https, or http on loopback where that was asked for.
+func checkURL(what, s string, insecure bool) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil, u.Host == "", u.Fragment != "", u.RawQuery != "", u.User != nil:
+		return nil, fmt.Errorf("resource: %s %q is not an absolute URL without user, query and fragment", what, s)
+	case u.Scheme == "https", u.Scheme == "http" && insecure && loopback(u.Hostname()):
+		return u, nil
+	}
+	return nil, fmt.Errorf("resource: %s %q must be https, or http on loopback with InsecureHTTP", what, s)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func orElse[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,9 @@ type keys struct {
 
 type keySet struct {
 	tokens.KeySet
-	at time.Time
+	raw    []byte
+	at     time.Time
+	serial int // another one for other keys
 }
 
 // usable returns the key set, fetching it if there is none or it is too old.
@@ -57,11 +60,17 @@ func (k *keys) fetch(ctx context.Context, old *keySet) (*keySet, error) {
 		return nil, errNoKeys
 	}
 	k.tried = time.Now()
-	set, err := k.get(ctx)
+	fresh, err := k.get(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoKeys, err)
 	}
-	fresh := &keySet{set, now}
+	fresh.at = now
+	if last := k.known.Load(); last != nil {
+		fresh.serial = last.serial
+		if !bytes.Equal(last.raw, fresh.raw) {
+			fresh.serial++
+		}
+	}
 	k.known.Store(fresh)
 	return fresh, nil
 }
@@ -76,26 +85,27 @@ func (k *keys) refresh(ctx context.Context) error {
 	return err
 }
 
-func (k *keys) get(ctx context.Context) (tokens.KeySet, error) {
+func (k *keys) get(ctx context.Context) (*keySet, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.authority.JWKS, nil)
 	if err != nil {
-		return tokens.KeySet{}, err
+		return nil, err
 	}
 	resp, err := k.authority.client.Do(req)
 	if err != nil {
-		return tokens.KeySet{}, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
 	if err != nil {
-		return tokens.KeySet{}, err
+		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return tokens.KeySet{}, &answerError{Status: resp.StatusCode}
+		return nil, &answerError{Status: resp.StatusCode}
 	}
-	return tokens.ParseKeySet(raw)
+	set, err := tokens.ParseKeySet(raw)
+	return &keySet{KeySet: set, raw: raw}, err
 }
 
 // verify runs check with the key set, and once more with a newer one if the key was unknown.

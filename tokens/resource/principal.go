@@ -1,8 +1,13 @@
 package resource
 
 import (
+	"bytes"
 	"context"
+	"slices"
+	"sync/atomic"
 	"time"
+
+	"github.com/remit-auth/remit/tokens"
 )
 
 // Principal is who calls, as the verified token says.
@@ -29,23 +34,84 @@ func PrincipalFrom(ctx context.Context) (Principal, bool) {
 	return p.Principal(), true
 }
 
-// Permit is what the Guard allowed for one request, for adapters that check it a second time.
-type Permit struct{}
+// Permit is what the Guard allowed for one request, for adapters that check it a second time where
+// the tool is really run. A zero Permit allows nothing.
+type Permit struct {
+	g         *Guard
+	bearer    *bearer
+	rules     *ruleset
+	method    string
+	tool      string
+	arguments []byte
+	execution string
+	used      atomic.Bool
+	outcome   atomic.Pointer[string]
+}
+
+type permitKey struct{}
+
+func newPermit(c *call) *Permit {
+	rules := c.rules
+	if rules == nil {
+		rules = c.g.rules.Load()
+	}
+	return &Permit{
+		g: c.g, bearer: c.bearer, rules: rules, method: c.msg.method,
+		tool: c.msg.tool, arguments: c.msg.canonical, execution: c.execution,
+	}
+}
 
 // PermitFrom returns the permit of a request that Protect let through.
-func PermitFrom(ctx context.Context) (*Permit, bool) { return nil, false }
+func PermitFrom(ctx context.Context) (*Permit, bool) {
+	p, ok := ctx.Value(permitKey{}).(*Permit)
+	return p, ok
+}
 
 // Principal returns who calls.
-func (p *Permit) Principal() Principal { return Principal{} }
+func (p *Permit) Principal() Principal {
+	b := p.bearer
+	if b == nil {
+		return Principal{}
+	}
+	return Principal{
+		Issuer: b.Issuer, User: b.Subject, Client: b.ClientID, Task: b.Task.ID, JKT: b.JKT, TokenID: b.ID,
+		Scopes: slices.Clone(b.Scope), Roles: slices.Clone(b.Roles),
+		Expires: b.Expires, TaskEnds: b.Task.Ends, Execution: p.execution,
+	}
+}
 
 // Method returns the JSON-RPC method that was allowed.
-func (p *Permit) Method() string { return "" }
+func (p *Permit) Method() string { return p.method }
 
-// Use reports whether the permit covers this call. It covers one call only: the second is refused.
-func (p *Permit) Use(tool string, arguments []byte) bool { return false }
+// Use reports whether the permit covers this call of a tool: the one that was checked, with the
+// arguments that were checked. It covers it once.
+func (p *Permit) Use(tool string, arguments []byte) bool {
+	if p.method != methodCall || tool != p.tool {
+		return false
+	}
+	if len(bytes.TrimSpace(arguments)) == 0 {
+		arguments = []byte("{}")
+	}
+	if canonical, err := tokens.Canonical(arguments); err != nil || !bytes.Equal(canonical, p.arguments) {
+		return false
+	}
+	return p.used.CompareAndSwap(false, true)
+}
 
-// May reports whether the principal could call the tool: it is what tools/list should show.
-func (p *Permit) May(tool string) bool { return false }
+// May reports whether the principal could call the tool as it is now: what tools/list should show.
+func (p *Permit) May(ctx context.Context, tool string) bool {
+	if p.g == nil {
+		return false
+	}
+	live, ok, err := p.g.tools.lookup(ctx, tool)
+	return err == nil && ok && p.bearer.may(tool, live, p.rules)
+}
 
-// SetOutcome records how the call ended. Without it, the HTTP status decides.
-func (p *Permit) SetOutcome(ok bool) {}
+// SetOutcome tells how the call ended. Without it, the status of the answer decides.
+func (p *Permit) SetOutcome(ok bool) {
+	said := outcomeError
+	if ok {
+		said = outcomeOK
+	}
+	p.outcome.Store(&said)
+}

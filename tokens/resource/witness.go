@@ -78,6 +78,7 @@ func (g *Guard) keep(s sighting) error {
 	if err != nil {
 		return err
 	}
+	line = append([]byte("\n"), line...) // a line torn by a crash must not swallow this one
 	f, err := os.OpenFile(filepath.Join(g.dir, witnessFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err

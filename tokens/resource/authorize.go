@@ -1,0 +1,205 @@
+package resource
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/tokens/resource/policy"
+)
+
+// ruleset is one version of the policy, with every limit parsed. It never changes.
+type ruleset struct {
+	*policy.Policy
+	src    []byte
+	limits map[string]map[string]tokens.Constraints // by role and tool
+}
+
+func parseRules(src []byte) (*ruleset, error) {
+	p, err := policy.Parse(src, func(raw json.RawMessage) error {
+		_, err := tokens.ParseConstraints(raw)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	rs := &ruleset{Policy: p, src: slices.Clone(src), limits: map[string]map[string]tokens.Constraints{}}
+	for _, role := range p.Roles() {
+		rs.limits[role] = map[string]tokens.Constraints{}
+	}
+	for _, tool := range p.Tools() {
+		for _, rule := range p.Decide([]string{policy.ToolScope + tool}, p.Roles(), tool).Rules {
+			if rs.limits[rule.Role][tool], err = tokens.ParseConstraints(rule.Limits); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return rs, nil
+}
+
+// reach is what a token may do with one tool under one ruleset, before its arguments are known.
+type reach struct {
+	check    string             // the policy's check that fails; empty: none
+	mayAsk   bool               // a new consent could reach the tool: the user holds a role for it
+	detail   *tokens.ToolDetail // nil: not granted
+	variants []variant          // the alternatives, any of which may permit a call
+}
+
+// variant is one alternative: the consent's limits and one role's, both of which must hold.
+type variant struct {
+	limits   tokens.Constraints
+	maxCalls int // of the role; 0: none
+}
+
+// reaches returns the token's reach to the tool, worked out once for each version of the policy.
+func (b *bearer) reaches(tool string, rules *ruleset) reach {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rules != rules {
+		b.rules, b.reach = rules, map[string]reach{}
+	}
+	r, ok := b.reach[tool]
+	if !ok {
+		r = b.work(tool, rules)
+		if len(b.reach) < 256 { // a guesser of names must not fill the memory
+			b.reach[tool] = r
+		}
+	}
+	return r
+}
+
+func (b *bearer) work(tool string, rules *ruleset) reach {
+	d := rules.Decide(b.Scope, b.Roles, tool)
+	r := reach{check: d.Check, mayAsk: rules.Decide([]string{policy.ToolScope + tool}, b.Roles, tool).Allowed}
+	for i := range b.Details.Tools {
+		if b.Details.Tools[i].Tool == tool {
+			r.detail = &b.Details.Tools[i]
+		}
+	}
+	if r.detail == nil {
+		return r
+	}
+	for _, rule := range d.Rules {
+		r.variants = append(r.variants, variant{r.detail.Constraints.And(rules.limits[rule.Role][tool]), rule.MaxCalls})
+	}
+	slices.SortStableFunc(r.variants, func(a, b variant) int { // the most generous first
+		switch {
+		case a.maxCalls == b.maxCalls:
+			return 0
+		case a.maxCalls == 0 || b.maxCalls != 0 && a.maxCalls > b.maxCalls:
+			return -1
+		}
+		return 1
+	})
+	return r
+}
+
+// may reports whether a call of the tool could be allowed: what tools/list shows.
+func (b *bearer) may(tool string, live liveTool, rules *ruleset) bool {
+	r := b.reaches(tool, rules)
+	return r.check == "" && r.detail != nil && r.detail.Definition == live.definition
+}
+
+// definition checks that the tool exists and still is what was consented to.
+func (c *call) definition() *refusal {
+	live, ok, err := c.g.tools.lookup(c.r.Context(), c.msg.tool)
+	if err != nil {
+		c.g.log.Error("the live tools cannot be read", "error", err)
+		return refuse(StaleView, "the tools of this server cannot be read; try again soon")
+	}
+	c.rules = c.g.rules.Load()
+	c.reach = c.bearer.reaches(c.msg.tool, c.rules)
+	c.live = live
+	if !ok || c.reach.check == policy.CheckTool {
+		c.reach.mayAsk = false
+		return c.deny(UnknownTool)
+	}
+	if d := c.reach.detail; d != nil && d.Definition != live.definition {
+		return c.deny(DefinitionChanged)
+	}
+	return nil
+}
+
+// scope checks that a scope of the token reaches a role that names the tool.
+func (c *call) scope() *refusal {
+	if c.reach.check == policy.CheckScope {
+		return c.deny(NoScope)
+	}
+	return nil
+}
+
+// role checks that the user holds one of those roles.
+func (c *call) role() *refusal {
+	if c.reach.check != "" {
+		return c.deny(NoRole)
+	}
+	return nil
+}
+
+// grant checks that the user allowed this tool for this task.
+func (c *call) grant() *refusal {
+	if c.reach.detail == nil {
+		return c.deny(ToolNotGranted)
+	}
+	return nil
+}
+
+// limits checks the arguments against the input schema, the consent's limits and those of any one
+// role; what was checked, in its canonical form, is what the tool will get.
+func (c *call) limits() *refusal {
+	var first error
+	for i := range c.reach.variants {
+		v := &c.reach.variants[i]
+		canonical, err := v.limits.CheckArguments(c.msg.arguments, c.live.schema)
+		if err == nil {
+			c.msg.canonical, c.variant = canonical, v
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	f := c.deny(ArgumentLimit)
+	if e, ok := errors.AsType[*tokens.ArgumentError](first); ok {
+		f.text = "the arguments are outside what was allowed: " + e.Error()
+	}
+	return f
+}
+
+// approval refuses what the user wants to be asked about each time.
+func (c *call) approval() *refusal {
+	if c.reach.detail.Approval != "" {
+		return c.deny(ApprovalRequired)
+	}
+	return nil
+}
+
+// deny is a refusal for want of rights. Whoever has no right to a tool and could get none learns
+// nothing from it: a tool that does not exist is answered like one that is out of reach.
+func (c *call) deny(code Code) *refusal {
+	f := refuse(code, denials[code].text)
+	switch code {
+	case UnknownTool, NoScope, ToolNotGranted:
+		f.text = fmt.Sprintf("%s is not part of what the user allowed for this task", quotable(c.msg.tool))
+		if !c.reach.mayAsk {
+			f.shown = NoScope
+			return f.with(undisclosed, "Do without this tool, or ask the user about it.")
+		}
+		return f.with(available, "Ask for consent to the scope tool:"+c.msg.tool+"; it extends this task.")
+	case NoRole:
+		return f.with(unavailable, "The user's role does not include this tool; a new consent cannot change that.")
+	}
+	return f.with(denials[code].remediation, denials[code].hint)
+}
+
+// denials are the texts that need no tool's name.
+var denials = map[Code]struct{ text, remediation, hint string }{
+	DefinitionChanged: {"the tool has changed since the user allowed it", available, "Ask for consent again; an admin has to approve the new definition first."},
+	NoRole:            {"the user's role at this server does not include the tool", unavailable, ""},
+	ArgumentLimit:     {"the arguments are outside what was allowed", available, "Stay within the limits of authorization_details, or ask for wider ones."},
+	ApprovalRequired:  {"the user wants to approve each call of this tool", unavailable, "Approvals of single calls are not offered by this server."},
+	ToolBudget:        {"no calls of this tool are left in this task", available, "Ask for consent to more calls."},
+	TaskBudget:        {"no calls are left in this task; it has ended", unavailable, "Ask the user for a new task."},
+}

@@ -1,0 +1,230 @@
+package resource
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/remit-auth/remit/tokens"
+)
+
+// Methods that the Guard knows. What needs no tool right is open to every valid token; what is not
+// here is denied.
+const (
+	methodCall = "tools/call"
+	methodList = "tools/list"
+)
+
+var openMethods = map[string]bool{
+	"initialize":      true,
+	"server/discover": true,
+	methodList:        true,
+	"ping":            true,
+}
+
+const notifications = "notifications/"
+
+// maxToolName is the longest name of a tool (MCP 2026-07-28).
+const maxToolName = 128
+
+// message is one JSON-RPC request or notification.
+type message struct {
+	id        json.RawMessage // nil: a notification
+	method    string
+	tool      string          // params.name of tools/call
+	arguments json.RawMessage // as sent
+	trace     string          // params._meta.traceparent
+	members   []tokens.Member
+	params    []tokens.Member
+	canonical []byte // the arguments that were checked
+}
+
+var errBatch = errors.New("batches are not accepted; send one message at a time")
+
+// parseMessage reads one message, literally: members have one spelling and occur once, so that the
+// tool server cannot read another message than was checked. Headers that repeat the method or the
+// name have no say.
+func parseMessage(raw []byte) (message, error) {
+	var m message
+	if head := bytes.TrimLeft(raw, " \t\r\n"); len(head) > 0 && head[0] == '[' {
+		return m, errBatch
+	}
+	var err error
+	if m.members, err = tokens.Members(raw); err != nil {
+		return m, err
+	}
+	var version string
+	for _, one := range m.members {
+		switch one.Name {
+		case "jsonrpc":
+			version, err = text(one)
+		case "id":
+			m.id, err = one.Value, checkID(one.Value)
+		case "method":
+			m.method, err = text(one)
+		case "params":
+		default:
+			err = refuseTwin(one.Name, "jsonrpc", "id", "method", "params")
+		}
+		if err != nil {
+			return m, err
+		}
+	}
+	switch {
+	case version != "2.0":
+		return m, errors.New("jsonrpc must be 2.0")
+	case m.method == "":
+		return m, errors.New("the message has no method")
+	case m.method != methodCall:
+		return m, nil
+	case m.id == nil:
+		return m, errors.New("tools/call must have an id")
+	}
+	return m, m.parseCall()
+}
+
+// parseCall reads the params of tools/call.
+func (m *message) parseCall() error {
+	i := m.find("params")
+	if i < 0 {
+		return errors.New("tools/call must have params")
+	}
+	var err error
+	if m.params, err = tokens.Members(m.members[i].Value); err != nil {
+		return err
+	}
+	for _, one := range m.params {
+		switch one.Name {
+		case "name":
+			m.tool, err = text(one)
+		case "arguments":
+			m.arguments = one.Value
+		case "_meta":
+			m.trace = traceparent(one.Value)
+		default:
+			err = refuseTwin(one.Name, "name", "arguments", "_meta")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if m.tool == "" || len(m.tool) > maxToolName {
+		return errors.New("tools/call must name a tool, in at most 128 bytes")
+	}
+	return nil
+}
+
+func (m *message) find(name string) int {
+	for i, one := range m.members {
+		if one.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// encode writes the message again, with the arguments that were checked in their canonical form.
+func (m *message) encode() []byte {
+	b := make([]byte, 0, 512)
+	return appendObject(b, m.members, "params", func(b []byte) []byte {
+		given := false
+		for i := range m.params {
+			given = given || m.params[i].Name == "arguments"
+		}
+		if !given {
+			m.params = append(m.params, tokens.Member{Name: "arguments"})
+		}
+		return appendObject(b, m.params, "arguments", func(b []byte) []byte { return append(b, m.canonical...) })
+	})
+}
+
+// appendObject writes the members, one of them anew.
+func appendObject(b []byte, members []tokens.Member, other string, anew func([]byte) []byte) []byte {
+	b = append(b, '{')
+	for i, one := range members {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, one.Name)
+		b = append(b, ':')
+		if one.Name == other {
+			b = anew(b)
+		} else {
+			b = append(b, one.Value...)
+		}
+	}
+	return append(b, '}')
+}
+
+func text(m tokens.Member) (s string, err error) {
+	if len(m.Value) == 0 || m.Value[0] != '"' {
+		return "", errors.New(m.Name + " must be a string")
+	}
+	return s, json.Unmarshal(m.Value, &s)
+}
+
+// checkID holds an id to MCP: a string or a number.
+func checkID(raw json.RawMessage) error {
+	if c := raw[0]; c == '"' || c == '-' || c >= '0' && c <= '9' {
+		return nil
+	}
+	return errors.New("id must be a string or a number")
+}
+
+// refuseTwin refuses a name that another decoder, one that folds case, would take for a known one.
+func refuseTwin(name string, known ...string) error {
+	for _, k := range known {
+		if strings.EqualFold(name, k) {
+			return errors.New("a member differs from " + k + " by case alone")
+		}
+	}
+	return nil
+}
+
+// traceparent finds the caller's trace (SEP-414).
+func traceparent(meta []byte) string {
+	if !bytes.Contains(meta, []byte("traceparent")) {
+		return ""
+	}
+	members, err := tokens.Members(meta)
+	if err != nil {
+		return ""
+	}
+	for _, one := range members {
+		if s, err := text(one); err == nil && one.Name == "traceparent" && len(s) <= 64 {
+			return s
+		}
+	}
+	return ""
+}
+
+// message reads the body: from a page of our own or from no page at all, not too long, one message.
+func (c *call) message() *refusal {
+	if origin := c.r.Header.Get("Origin"); origin != "" && !c.g.origins[origin] {
+		return refuse(BadRequest, "requests from this web origin are not accepted").status(http.StatusForbidden)
+	}
+	if c.r.Method != http.MethodPost {
+		c.w.Header().Set("Allow", http.MethodPost)
+		return refuse(BadRequest, "messages are sent with POST").status(http.StatusMethodNotAllowed)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.g.maxBody))
+	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
+		return refuse(BadRequest, "the message is too long").status(http.StatusRequestEntityTooLarge)
+	} else if err != nil {
+		return refuse(BadRequest, "the message could not be read")
+	}
+	c.body = body
+	c.msg, err = parseMessage(body)
+	switch {
+	case errors.Is(err, errBatch):
+		return refuse(BatchRefused, err.Error())
+	case err != nil:
+		return refuse(BadRequest, "not an acceptable message: "+err.Error())
+	case c.msg.method == methodCall, openMethods[c.msg.method], strings.HasPrefix(c.msg.method, notifications) && c.msg.id == nil:
+		return nil
+	}
+	return refuse(BadRequest, "this method is not open to agents").status(http.StatusForbidden)
+}

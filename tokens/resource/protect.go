@@ -1,0 +1,274 @@
+package resource
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/remit-auth/remit/tokens"
+)
+
+// call is one request on its way through the Guard.
+type call struct {
+	g   *Guard
+	w   http.ResponseWriter
+	r   *http.Request
+	now time.Time
+
+	dpop      bool    // the scheme of the Authorization header
+	raw       string  // the token's text
+	bearer    *bearer // nil until the token is verified
+	nonce     string  // that the proof was made with
+	body      []byte
+	msg       message
+	live      liveTool
+	rules     *ruleset
+	reach     reach
+	variant   *variant // the alternative that permits the call
+	execution string
+}
+
+// step is one check. Its name is what the ledger calls it.
+type step struct {
+	name string
+	run  func(*call) *refusal
+}
+
+// steps for every request, then those for tools/call, in the order of DESIGN §4 "Call".
+var (
+	steps = []step{
+		{"token", (*call).token},
+		{"proof", (*call).proof},
+		{"view", (*call).view},
+		{"message", (*call).message},
+	}
+	toolSteps = []step{
+		{"definition", (*call).definition},
+		{"scope", (*call).scope},
+		{"role", (*call).role},
+		{"grant", (*call).grant},
+		{"limits", (*call).limits},
+		{"approval", (*call).approval},
+		{"budget", (*call).budget},
+	}
+	passed = passedChecks()
+)
+
+// passedChecks is what a decision records when every step was passed.
+func passedChecks() []check {
+	var all []check
+	for _, s := range append(steps[:len(steps):len(steps)], toolSteps...) {
+		all = append(all, check{Name: s.name, OK: true})
+	}
+	return all
+}
+
+// Protect returns a handler that lets through to next only what the Guard allows. It reads the
+// credentials, which next never sees; next gets the request with its principal in the context and,
+// for tools/call, the very arguments that were checked.
+func (g *Guard) Protect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &call{g: g, w: w, r: r, now: g.now()}
+		if n, f := c.decide(); f != nil {
+			c.refused(f, n)
+			f.write(c)
+			return
+		}
+		c.pass(next)
+	})
+}
+
+// decide runs the steps and, for a call of a tool, records the decision. It returns the refusal
+// and the number of steps that were passed before it.
+func (c *call) decide() (int, *refusal) {
+	c.dpop, _ = scheme(c.r)
+	for i, s := range steps {
+		if f := s.run(c); f != nil {
+			return i, f
+		}
+	}
+	if c.msg.method != methodCall {
+		return 0, nil
+	}
+	c.execution = tokens.NewID("exe_")
+	for i, s := range toolSteps {
+		if f := s.run(c); f != nil {
+			return len(steps) + i, f
+		}
+	}
+	return len(passed), c.record()
+}
+
+// view refuses what has ended, and everything while the Guard does not hear what ends.
+func (c *call) view() *refusal {
+	switch code := c.g.ends.check(c.bearer.Task.ID, c.bearer.ID); code {
+	case "":
+	case StaleView:
+		return refuse(code, "this server has not heard from its authorization server; try again soon")
+	case TaskSuspended:
+		return refuse(code, "the task is suspended").with(available, "Ask the user to resume the task, then try again.")
+	case TaskEnded:
+		return refuse(code, "the task has ended")
+	default:
+		return refuse(code, "the access token was revoked")
+	}
+	if !c.now.Before(c.bearer.Task.Ends) {
+		return refuse(TaskEnded, "the task has ended")
+	}
+	return nil
+}
+
+// record makes the decision durable. Without it, no tool runs.
+func (c *call) record() *refusal {
+	e := c.about(kindDecided)
+	e.Decision, e.Checks = allowed, passed
+	e.Definition, e.Policy = c.live.definition, c.rules.Version()
+	e.Arguments = tokens.HashBytes(c.msg.canonical)
+	commit, err := c.g.spool.add(e, false)
+	if err == nil {
+		<-commit.done
+		err = commit.err
+	}
+	if err != nil {
+		c.g.log.Error("a decision could not be recorded", "error", err, "task", c.bearer.Task.ID)
+		return refuse(LogUnavailable, "the call cannot be recorded now; try again soon")
+	}
+	return nil
+}
+
+// about returns a record about this call, with what is known from the start.
+func (c *call) about(kind string) *execution {
+	b := c.bearer
+	return &execution{
+		Kind: kind, Execution: c.execution, At: c.now.UnixMicro(), Task: b.Task.ID, JTI: b.ID,
+		Client: b.ClientID, User: b.Subject, JKT: b.JKT, Tool: c.msg.tool, Trace: c.traceparent(),
+	}
+}
+
+func (c *call) traceparent() string {
+	if t := c.r.Header.Get("Traceparent"); t != "" && len(t) <= 64 {
+		return t
+	}
+	return c.msg.trace
+}
+
+func (c *call) task() string {
+	if c.bearer == nil {
+		return ""
+	}
+	return c.bearer.Task.ID
+}
+
+// refused counts the refusal and, when the token was verified, records it: what strangers do is
+// only counted, so that they cannot fill the disk. A proof without our nonce is no offence.
+func (c *call) refused(f *refusal, n int) {
+	c.g.count(f.Code)
+	if c.bearer == nil || f.Code == UseNonce || f.Code == StaleView || f.Code == LogUnavailable {
+		return
+	}
+	ok, suppressed := c.g.refusals.allow(c.bearer.Task.ID, c.now)
+	if !ok {
+		return
+	}
+	if c.execution == "" {
+		c.execution = tokens.NewID("exe_")
+	}
+	e := c.about(kindDecided)
+	e.Decision, e.Reason = refused, f.Code
+	e.Checks = append(passed[:n:n], check{Name: passed[n].Name, Detail: f.text})
+	if suppressed > 0 {
+		e.Checks[n].Detail += fmt.Sprintf(" (%d refusals before this one were not recorded)", suppressed)
+	}
+	e.Definition = c.live.definition
+	if c.rules != nil {
+		e.Policy = c.rules.Version()
+	}
+	if _, err := c.g.spool.add(e, false); err != nil {
+		c.g.log.Error("a refusal could not be recorded", "error", err, "task", e.Task)
+	}
+}
+
+// pass hands the request on and records how it ended.
+func (c *call) pass(next http.Handler) {
+	p := newPermit(c)
+	r := c.r.WithContext(context.WithValue(c.r.Context(), permitKey{}, p))
+	r.Header = c.r.Header.Clone()
+	r.Header.Del("Authorization") // a token never travels further (MCP: no passthrough)
+	r.Header.Del("DPoP")
+	body := c.body
+	if c.msg.method == methodCall {
+		body = c.msg.encode()
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	r.TransferEncoding = nil
+	r.Header.Del("Content-Length")
+	if nonce := c.g.replay.issue(c.now); nonce != c.nonce { // RFC 9449 §8.2
+		h := c.w.Header()
+		h.Set("DPoP-Nonce", nonce)
+		h.Set("Cache-Control", "no-store")
+		h.Set("Access-Control-Expose-Headers", "DPoP-Nonce, WWW-Authenticate")
+	}
+	if c.msg.method != methodCall {
+		next.ServeHTTP(c.w, r)
+		return
+	}
+	w := &watched{ResponseWriter: c.w}
+	finished := false
+	defer func() { // also when next panics
+		c.finish(p, w.status, finished)
+	}()
+	next.ServeHTTP(w, r)
+	finished = true
+}
+
+// finish records how the call ended. Nobody waits for it: should it be lost, the next start
+// records "unknown".
+func (c *call) finish(p *Permit, status int, returned bool) {
+	e := c.about(kindFinished)
+	end := c.g.now()
+	e.At, e.Duration = end.UnixMicro(), max(1, end.Sub(c.now).Microseconds())
+	switch said := p.outcome.Load(); {
+	case said != nil:
+		e.Outcome = *said
+	case returned && status < http.StatusBadRequest:
+		e.Outcome = outcomeOK
+	default:
+		e.Outcome = outcomeError
+	}
+	if _, err := c.g.spool.add(e, true); err != nil {
+		c.g.log.Error("an outcome could not be recorded", "error", err, "execution", c.execution)
+	}
+}
+
+// watched notes the status of the answer.
+type watched struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *watched) WriteHeader(status int) {
+	if w.status == 0 && status >= http.StatusOK {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Flush serves writers that stream.
+func (w *watched) Flush() {
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // an answer that cannot stream is sent whole
+}
+
+// Unwrap serves http.ResponseController.
+func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// baseline is the scopes to ask for when there is no better idea.
+func (g *Guard) baseline() string {
+	if g.baselines != nil {
+		return strings.Join(g.baselines, " ")
+	}
+	return strings.Join(g.rules.Load().Baseline(), " ")
+}

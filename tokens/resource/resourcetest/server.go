@@ -1,0 +1,273 @@
+package resourcetest
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/remit-auth/remit/tokens"
+)
+
+// Execution is one record that a Guard sent.
+type Execution struct {
+	Kind       string  `json:"kind"`
+	Execution  string  `json:"execution"`
+	At         int64   `json:"at"`
+	Task       string  `json:"task"`
+	JTI        string  `json:"jti"`
+	Client     string  `json:"client_id"`
+	User       string  `json:"user"`
+	JKT        string  `json:"jkt"`
+	Tool       string  `json:"tool"`
+	Decision   string  `json:"decision"`
+	Reason     string  `json:"reason"`
+	Checks     []Check `json:"checks"`
+	Definition string  `json:"definition"`
+	Policy     string  `json:"policy"`
+	Arguments  string  `json:"arguments_digest"`
+	Outcome    string  `json:"outcome"`
+	Duration   int64   `json:"duration_us"`
+	Trace      string  `json:"trace"`
+}
+
+// Check is one step of a decision.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+// Executions waits until at least n records of the resource have arrived and returns them all.
+func (i *Issuer) Executions(uri string, n int) (records []Execution) {
+	i.t.Helper()
+	i.until("execution records", func() bool {
+		records = slices.Clone(i.resources[uri].records)
+		return len(records) >= n
+	})
+	return records
+}
+
+// Manifest waits until the Guard of the resource has published n times, enrolment included, and
+// returns the newest policy and tools.
+func (i *Issuer) Manifest(uri string, n int) (policy string, tools []json.RawMessage) {
+	i.t.Helper()
+	i.until("a manifest", func() bool {
+		r := i.resources[uri]
+		policy, tools = r.policy, r.tools
+		return r.manifests >= n
+	})
+	return policy, tools
+}
+
+func (i *Issuer) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/oauth-authorization-server", i.metadata)
+	mux.HandleFunc("GET /jwks", i.jwks)
+	mux.HandleFunc("POST /enroll", i.enrol)
+	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, *protected){
+		"PUT /manifest":            i.manifest,
+		"GET /feed":                i.feed,
+		"POST /feed/ack":           i.ack,
+		"POST /executions":         i.executions,
+		"POST /executions/reserve": i.reserve,
+	} {
+		mux.HandleFunc(pattern, i.authenticated(h))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		i.mu.Lock()
+		down := i.down
+		i.mu.Unlock()
+		if down {
+			w.Header().Set("Retry-After", "1")
+			answer(w, http.StatusServiceUnavailable, map[string]any{"error": "temporarily_unavailable"})
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // nobody is left to tell
+}
+
+// authenticated finds the resource whose Guard signed the assertion.
+func (i *Issuer) authenticated(h func(http.ResponseWriter, *http.Request, *protected)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		raw, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		id, err := tokens.PeekAssertionClient(raw)
+		i.mu.Lock()
+		var res *protected
+		for _, one := range i.resources {
+			if one.guardID != "" && one.guardID == id {
+				res = one
+			}
+		}
+		now := i.now()
+		i.mu.Unlock()
+		if err == nil && res != nil {
+			_, err = res.key.VerifyAssertion(raw, id, i.URL(), now)
+		}
+		if err != nil || res == nil {
+			answer(w, http.StatusUnauthorized, map[string]any{"error": "invalid_client"})
+			return
+		}
+		h(w, r, res)
+	}
+}
+
+func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]any{"issuer": i.URL(), "jwks_uri": i.URL() + "/jwks"})
+}
+
+func (i *Issuer) jwks(w http.ResponseWriter, _ *http.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	raw, err := tokens.NewKeySet(i.published...).JWKS()
+	if err != nil {
+		panic(err) // keys of our own
+	}
+	_, _ = w.Write(raw) // nobody is left to tell
+}
+
+func (i *Issuer) enrol(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Code   string            `json:"enrolment_code"`
+		Key    json.RawMessage   `json:"key"`
+		Policy string            `json:"policy"`
+		Tools  []json.RawMessage `json:"tools"`
+	}
+	if !read(w, r, &in) {
+		return
+	}
+	key, err := tokens.ParseKeySet([]byte(`{"keys":[` + string(in.Key) + `]}`))
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	uri, ok := i.codes[in.Code]
+	if !ok || err != nil {
+		answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
+		return
+	}
+	delete(i.codes, in.Code)
+	res := i.resources[uri]
+	res.guardID, res.key, res.policy, res.tools = tokens.NewID("grd_"), key, in.Policy, in.Tools
+	res.manifests++
+	i.change()
+	answer(w, http.StatusCreated, map[string]any{
+		"guard_id": res.guardID, "issuer": i.URL(), "resource": uri, "jwks_uri": i.URL() + "/jwks",
+		"feed": i.URL() + "/feed", "ack": i.URL() + "/feed/ack", "executions": i.URL() + "/executions",
+		"reserve": i.URL() + "/executions/reserve", "introspect": i.URL() + "/introspect", "pending_tools": []string{},
+	})
+}
+
+func (i *Issuer) manifest(w http.ResponseWriter, r *http.Request, res *protected) {
+	var in struct {
+		Policy string            `json:"policy"`
+		Tools  []json.RawMessage `json:"tools"`
+	}
+	if !read(w, r, &in) {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	res.policy, res.tools = in.Policy, in.Tools
+	res.manifests++
+	i.change()
+	answer(w, http.StatusOK, map[string]any{"pending_tools": []string{}})
+}
+
+func (i *Issuer) ack(w http.ResponseWriter, r *http.Request, res *protected) {
+	var in struct {
+		Seq int64 `json:"seq"`
+	}
+	if !read(w, r, &in) {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	res.acked = max(res.acked, in.Seq)
+	i.change()
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (i *Issuer) executions(w http.ResponseWriter, r *http.Request, res *protected) {
+	var in struct {
+		First   int64       `json:"first"`
+		Records []Execution `json:"records"`
+	}
+	if !read(w, r, &in) {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	next := int64(len(res.records)) + 1
+	if in.First > next {
+		answer(w, http.StatusConflict, map[string]any{"error": "out_of_sequence", "next": next})
+		return
+	}
+	for n, e := range in.Records {
+		if in.First+int64(n) == next {
+			res.records = append(res.records, e)
+			next++
+		}
+	}
+	i.change()
+	answer(w, http.StatusOK, map[string]any{"next": next})
+}
+
+func (i *Issuer) reserve(w http.ResponseWriter, r *http.Request, _ *protected) {
+	var in struct {
+		Execution, Task, JTI, Tool string
+	}
+	if !read(w, r, &in) {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	b := i.budgets[in.Task]
+	left, limited := -1, false
+	if b != nil {
+		left, limited = b.tools[in.Tool]
+	}
+	switch {
+	case b == nil || b.over:
+		answer(w, http.StatusGone, map[string]any{"error": "task_not_active"})
+		return
+	case b.seen[in.Execution]:
+	case limited && left == 0:
+		answer(w, http.StatusConflict, map[string]any{"error": "tool_budget_spent"})
+		return
+	case b.task == 0:
+		b.over = true
+		answer(w, http.StatusConflict, map[string]any{"error": "task_budget_spent"})
+		return
+	default:
+		b.seen[in.Execution] = true
+		if limited {
+			left--
+			b.tools[in.Tool] = left
+		} else {
+			left = -1
+		}
+		if b.task > 0 {
+			b.task--
+		}
+	}
+	answer(w, http.StatusOK, map[string]any{"tool_left": left, "task_left": b.task})
+}
+
+// read decodes a body, or refuses it.
+func read(w http.ResponseWriter, r *http.Request, v any) bool {
+	raw, err := io.ReadAll(io.LimitReader(r.Body, 2<<20))
+	if err == nil {
+		err = json.Unmarshal(raw, v)
+	}
+	if err != nil {
+		answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_request", "error_description": err.Error()})
+		return false
+	}
+	return true
+}

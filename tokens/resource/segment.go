@@ -1,0 +1,144 @@
+package resource
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A segment is a file of records, one per line: the CRC-32C of the rest in eight hexadecimal
+// digits, a space, the record as JSON. The file's name is the number of its first record; numbers
+// have no gaps within it.
+type segment struct {
+	path  string
+	first int64
+	count int64
+	size  int64 // bytes that are whole and durable
+	open  int   // decisions in it whose outcome is not known yet
+}
+
+const segmentSuffix = ".records"
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (s *segment) next() int64 { return s.first + s.count }
+
+func segmentPath(dir string, first int64) string {
+	return filepath.Join(dir, fmt.Sprintf("%016d%s", first, segmentSuffix))
+}
+
+// unsealed begins a line whose checksum is not known yet.
+const unsealed = "00000000 "
+
+// seal writes the checksum of a line, still without its line end, into its first eight bytes.
+func seal(line []byte) {
+	const hex = "0123456789abcdef"
+	sum := crc32.Checksum(line[len(unsealed):], castagnoli)
+	for i := range 8 {
+		line[i] = hex[sum>>(28-4*i)&15]
+	}
+}
+
+// parseLine returns the record of a whole line without its line end.
+func parseLine(line []byte) (record []byte, ok bool) {
+	head, record, ok := bytes.Cut(line, []byte(" "))
+	if !ok || len(head) != 8 {
+		return nil, false
+	}
+	sum, err := strconv.ParseUint(string(head), 16, 32)
+	return record, err == nil && uint32(sum) == crc32.Checksum(record, castagnoli)
+}
+
+// findSegments lists the directory's segments, oldest first, unread.
+func findSegments(dir string) ([]*segment, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []*segment
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), segmentSuffix)
+		if !ok {
+			continue
+		}
+		first, err := strconv.ParseInt(name, 10, 64)
+		if err != nil || first < 1 {
+			return nil, fmt.Errorf("resource: %s is no segment of the spool", e.Name())
+		}
+		all = append(all, &segment{path: filepath.Join(dir, e.Name()), first: first})
+	}
+	slices.SortFunc(all, func(a, b *segment) int { return int(a.first - b.first) })
+	return all, nil
+}
+
+// scan reads the whole segment and gives each record to visit. It returns how many bytes behind
+// the last whole record are not one.
+func (s *segment) scan(visit func(number int64, record []byte) error) (torn int64, err error) {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	s.count, s.size = 0, 0
+	r := bufio.NewReaderSize(f, 64<<10)
+	for {
+		line, err := r.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+		record, ok := parseLine(bytes.TrimSuffix(line, []byte("\n")))
+		if err != nil || !ok {
+			return info.Size() - s.size, nil
+		}
+		if err := visit(s.next(), record); err != nil {
+			return 0, err
+		}
+		s.count++
+		s.size += int64(len(line))
+	}
+}
+
+// readRecords reads records of the segment file from byte offset on, skipping the first skip of
+// them, at most most of them and limit bytes (but one at least). It returns the offset behind them.
+func readRecords(path string, offset, end int64, skip int64, most, limit int) (records []json.RawMessage, behind int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(io.NewSectionReader(f, offset, end-offset), 64<<10)
+	for len(records) < most {
+		line, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			break
+		} else if err != nil {
+			return nil, 0, err
+		}
+		record, ok := parseLine(line[:len(line)-1])
+		if !ok {
+			return nil, 0, fmt.Errorf("resource: %s is damaged at byte %d", path, offset)
+		}
+		if skip > 0 {
+			skip--
+		} else if limit -= len(record) + 1; limit < 0 && len(records) > 0 {
+			break
+		} else {
+			records = append(records, record)
+		}
+		offset += int64(len(line))
+	}
+	return records, offset, nil
+}

@@ -1,0 +1,79 @@
+package resource
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// One batch of records (the authorization server's own limits).
+const (
+	batchRecords = 500
+	batchBytes   = 900 << 10
+)
+
+// shipRecords sends the spool's records, in order, until ctx ends.
+func (g *Guard) shipRecords(ctx context.Context) {
+	retry := backoff{least: 100 * time.Millisecond, most: 5 * time.Second}
+	next, most, at := g.spool.shipped, batchRecords, cursor{}
+	for ctx.Err() == nil {
+		first, records, err := g.spool.read(next, most, batchBytes, &at)
+		if err == nil && len(records) == 0 {
+			select {
+			case <-g.spool.fresh:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if err == nil && first != next {
+			err = fmt.Errorf("resource: the authorization server has lost the records from %d on", next)
+		}
+		if err == nil {
+			next, err = g.shipBatch(ctx, next, records)
+		}
+		if err == nil {
+			retry.reset()
+			most = batchRecords
+			g.spool.ship(next)
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		var answer *answerError
+		if errors.As(err, &answer) && answer.Status/100 == 4 && len(records) > 1 {
+			most = max(1, len(records)/2) // one record of them may be what is refused
+		}
+		g.log.Error("execution records could not be sent", "error", err, "first", first, "records", len(records))
+		retry.wait(ctx)
+	}
+}
+
+// shipBatch sends one batch and returns the number that the authorization server expects next.
+func (g *Guard) shipBatch(ctx context.Context, first int64, records []json.RawMessage) (next int64, err error) {
+	body := fmt.Appendf(nil, `{"first":%d,"records":[`, first)
+	for i, r := range records {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, r...)
+	}
+	var out struct {
+		Next int64 `json:"next"`
+	}
+	err = g.authority.call(ctx, http.MethodPost, g.authority.Executions, encoded(append(body, "]}"...)), &out)
+	var answer *answerError
+	if errors.As(err, &answer) && answer.Status == http.StatusConflict && answer.Next > 0 && answer.Next != first {
+		return answer.Next, nil // it has other records than we thought: go on from there
+	}
+	if err != nil {
+		return first, err
+	}
+	if out.Next <= first {
+		return first, fmt.Errorf("resource: the authorization server took none of the records from %d on", first)
+	}
+	return out.Next, nil
+}

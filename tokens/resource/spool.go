@@ -1,0 +1,376 @@
+package resource
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+)
+
+const segmentSize = 1 << 20 // bytes after which a new segment begins
+
+// errSpool is what callers learn when a record cannot be made durable.
+var errSpool = errors.New("resource: the record cannot be written")
+
+// spool keeps execution records on disk until the authorization server has them. Records get their
+// numbers, gapless from 1, when they are written; all that arrive during one fsync share the next.
+type spool struct {
+	dir string
+	max int64
+	log *slog.Logger
+	// create opens a new segment file; tests make it fail.
+	create func(path string) (spoolFile, error)
+
+	mu       sync.Mutex
+	segments []*segment // oldest first; the last one is written to
+	open     map[string]*segment
+	size     int64   // bytes in all segments
+	gather   *commit // what the next fsync will make durable
+	shipped  int64   // records below this number are at the authorization server
+	conflict bool    // the authorization server has records that this spool never wrote
+	closed   bool
+
+	wake  chan struct{} // to the writer
+	fresh chan struct{} // to the shipper: there is something new
+	done  chan struct{} // the writer has stopped
+	file  spoolFile     // the last segment; the writer's alone; nil after an error
+}
+
+// spoolFile is what the writer needs of a file.
+type spoolFile interface {
+	io.WriteCloser
+	Sync() error
+}
+
+// commit is a group of records that become durable together.
+type commit struct {
+	lines  []byte
+	count  int64
+	opened []string // executions whose decision is in it
+	shut   []string // executions whose outcome is in it
+	done   chan struct{}
+	err    error
+}
+
+// openSpool reads what an earlier process left and finishes, as unknown, what that one began.
+func openSpool(dir string, limit int64, now func() int64, log *slog.Logger) (*spool, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	s := &spool{
+		dir: dir, max: limit, log: log, create: createSegment, open: map[string]*segment{}, shipped: 1,
+		wake: make(chan struct{}, 1), fresh: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	unfinished, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	go s.write()
+	if err := s.finish(unfinished, now()); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// finish records that nobody knows how these executions ended.
+func (s *spool) finish(unfinished []execution, now int64) error {
+	for _, e := range unfinished {
+		e.Kind, e.Outcome, e.At = kindFinished, outcomeUnknown, now
+		c, err := s.add(&e, true)
+		if err != nil {
+			return err
+		}
+		if <-c.done; c.err != nil {
+			return c.err
+		}
+	}
+	return nil
+}
+
+func createSegment(path string) (spoolFile, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+}
+
+// load reads the segments. Bytes that are no record can only be a write that a crash tore, at the
+// very end; nobody was answered on their strength, so they are cut off.
+func (s *spool) load() (unfinished []execution, err error) {
+	if s.segments, err = findSegments(s.dir); err != nil {
+		return nil, err
+	}
+	decided := map[string]execution{}
+	var order []string
+	for i, seg := range s.segments {
+		torn, err := seg.scan(func(_ int64, record []byte) error {
+			var e execution
+			if err := json.Unmarshal(record, &e); err != nil {
+				return fmt.Errorf("resource: %s: %w", seg.path, err)
+			}
+			switch {
+			case e.Kind == kindDecided && e.Decision == allowed:
+				decided[e.Execution] = e
+				order = append(order, e.Execution)
+				s.open[e.Execution] = seg
+				seg.open++
+			case e.Kind == kindFinished:
+				s.shut(e.Execution)
+				delete(decided, e.Execution)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if torn > 0 {
+			if i < len(s.segments)-1 {
+				return nil, fmt.Errorf("resource: %s is damaged after %d records", seg.path, seg.count)
+			}
+			s.log.Warn("an unfinished write was cut off", "file", seg.path, "bytes", torn)
+			if err := os.Truncate(seg.path, seg.size); err != nil {
+				return nil, err
+			}
+		}
+		if i > 0 && s.segments[i-1].next() > seg.first {
+			return nil, fmt.Errorf("resource: %s overlaps the segment before it", seg.path)
+		}
+		s.size += seg.size
+	}
+	if len(s.segments) > 0 {
+		s.shipped = s.segments[0].first
+	}
+	for _, id := range order {
+		if e, ok := decided[id]; ok {
+			unfinished = append(unfinished, execution{Execution: id, Task: e.Task, JTI: e.JTI, Client: e.Client, User: e.User, JKT: e.JKT, Tool: e.Tool})
+		}
+	}
+	return unfinished, nil
+}
+
+// shut forgets that the execution is open. Callers hold mu, or nobody else is there yet.
+func (s *spool) shut(id string) {
+	if seg := s.open[id]; seg != nil {
+		seg.open--
+		delete(s.open, id)
+	}
+}
+
+// add queues a record for the next fsync. Outcomes (closing true) may use a reserve, so that what
+// was begun can always be finished.
+func (s *spool) add(e *execution, closing bool) (*commit, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit := s.max
+	if closing {
+		limit += limit / 4
+	}
+	switch {
+	case s.closed:
+		return nil, fmt.Errorf("%w: the Guard is closed", errSpool)
+	case s.conflict:
+		return nil, fmt.Errorf("%w: the authorization server has newer records of this Guard; its state directory was put back", errSpool)
+	case s.gather != nil && s.size+int64(len(s.gather.lines)) > limit, s.size > limit:
+		return nil, fmt.Errorf("%w: %d bytes wait to be sent", errSpool, s.size)
+	}
+	if s.gather == nil {
+		s.gather = &commit{done: make(chan struct{})}
+	}
+	c := s.gather
+	start := len(c.lines)
+	c.lines = e.append(append(c.lines, unsealed...))
+	seal(c.lines[start:])
+	c.lines = append(c.lines, '\n')
+	c.count++
+	switch {
+	case e.Kind == kindFinished:
+		c.shut = append(c.shut, e.Execution)
+	case e.Decision == allowed:
+		c.opened = append(c.opened, e.Execution)
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return c, nil
+}
+
+// close writes what is queued and stops the writer.
+func (s *spool) close() error {
+	s.mu.Lock()
+	already := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if !already {
+		close(s.wake)
+	}
+	<-s.done
+	return nil
+}
+
+// write is the writer: the only one who touches the files' ends.
+func (s *spool) write() {
+	defer close(s.done)
+	for running := true; running; {
+		_, running = <-s.wake
+		for {
+			s.mu.Lock()
+			c := s.gather
+			s.gather = nil
+			s.mu.Unlock()
+			if c == nil {
+				break
+			}
+			c.err = s.commit(c)
+			close(c.done)
+			select {
+			case s.fresh <- struct{}{}:
+			default:
+			}
+		}
+	}
+	if s.file != nil {
+		s.file.Close()
+	}
+}
+
+// commit makes the group durable, or leaves no trace of it.
+func (s *spool) commit(c *commit) error {
+	seg, err := s.target()
+	if err == nil {
+		if _, err = s.file.Write(c.lines); err == nil {
+			err = s.file.Sync()
+		}
+		if err != nil { // the kernel may have dropped the pages: start over behind what is known to be good
+			s.file.Close()
+			s.file = nil
+		}
+	}
+	if err != nil {
+		s.log.Error("execution records could not be written", "error", err, "records", c.count)
+		return fmt.Errorf("%w: %w", errSpool, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seg.count += c.count
+	seg.size += int64(len(c.lines))
+	s.size += int64(len(c.lines))
+	for _, id := range c.opened {
+		s.open[id] = seg
+		seg.open++
+	}
+	for _, id := range c.shut {
+		s.shut(id)
+	}
+	return nil
+}
+
+// target returns the segment to write to, with its file open at the end of its good bytes.
+func (s *spool) target() (*segment, error) {
+	s.mu.Lock()
+	var seg *segment
+	if n := len(s.segments); n > 0 {
+		seg = s.segments[n-1]
+	}
+	next := s.shipped
+	s.mu.Unlock()
+	if seg != nil {
+		next = seg.next()
+	}
+	if seg != nil && s.file == nil {
+		if err := os.Truncate(seg.path, seg.size); err != nil {
+			return nil, err
+		}
+	}
+	if seg != nil && seg.size < segmentSize {
+		if s.file != nil {
+			return seg, nil
+		}
+		var err error
+		s.file, err = s.create(seg.path)
+		return seg, err
+	}
+	return s.begin(next)
+}
+
+// begin starts a new segment.
+func (s *spool) begin(first int64) (*segment, error) {
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+	seg := &segment{path: segmentPath(s.dir, first), first: first}
+	file, err := s.create(seg.path)
+	if err != nil {
+		return nil, err
+	}
+	if err := syncDir(s.dir); err != nil {
+		file.Close()
+		return nil, err
+	}
+	s.file = file
+	s.mu.Lock()
+	s.segments = append(s.segments, seg)
+	s.mu.Unlock()
+	return seg, nil
+}
+
+// cursor remembers where in which file the next record to ship begins.
+type cursor struct {
+	path   string
+	number int64
+	offset int64
+}
+
+// read returns up to most records from the given number on, or from the first one behind it that
+// there is. No records: everything durable was read.
+func (s *spool) read(from int64, most, limit int, at *cursor) (first int64, records []json.RawMessage, err error) {
+	s.mu.Lock()
+	var seg segment
+	for _, one := range s.segments {
+		if one.next() > from && one.count > 0 {
+			seg = *one
+			break
+		}
+	}
+	s.mu.Unlock()
+	if seg.count == 0 {
+		return from, nil, nil
+	}
+	first = max(from, seg.first)
+	if at.path != seg.path || at.number > first {
+		*at = cursor{seg.path, seg.first, 0}
+	}
+	records, behind, err := readRecords(seg.path, at.offset, seg.size, first-at.number, most, limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	*at = cursor{seg.path, first + int64(len(records)), behind}
+	return first, records, nil
+}
+
+// ship notes that everything below next has arrived and deletes the segments that nobody needs:
+// wholly shipped, not written to, no open execution in them.
+func (s *spool) ship(next int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if next > s.segments[len(s.segments)-1].next() {
+		s.conflict = true
+		return
+	}
+	s.shipped = max(s.shipped, next)
+	var kept []*segment
+	for i, seg := range s.segments {
+		if i == len(s.segments)-1 || seg.next() > s.shipped || seg.open > 0 {
+			kept = append(kept, seg)
+			continue
+		}
+		if err := os.Remove(seg.path); err != nil {
+			s.log.Warn("a sent segment could not be removed", "error", err)
+			kept = append(kept, seg)
+			continue
+		}
+		s.size -= seg.size
+	}
+	s.segments = kept
+}

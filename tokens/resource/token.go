@@ -1,0 +1,173 @@
+package resource
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/remit-auth/remit/tokens"
+)
+
+const (
+	leeway       = 30 * time.Second // on iat and nbf; none on exp
+	proofMaxAge  = 5 * time.Minute  // with a nonce, which bounds it closer (RFC 9449 §11.1)
+	nonceLife    = time.Minute      // two in a row are accepted
+	maxAuthority = 16 << 10         // bytes of the Authorization header
+	cachedTokens = 8192             // verified tokens kept, in each of two generations
+)
+
+// bearer is a verified token, with what was worked out about it.
+type bearer struct {
+	tokens.Claims
+	keys *keySet // that it was verified with
+
+	mu    sync.Mutex
+	rules *ruleset
+	reach map[string]reach // by tool, under rules
+}
+
+// token takes the access token from the Authorization header, and only from there (RFC 6750 §2.1
+// and §2.2 are left out on purpose), and verifies it.
+func (c *call) token() *refusal {
+	raw, refusal := credentials(c.r)
+	if refusal != nil {
+		return refusal
+	}
+	b, err := c.g.verifyToken(c.r.Context(), raw, c.now)
+	switch {
+	case err == nil:
+	case errors.Is(err, errNoKeys):
+		c.g.log.Warn("a token cannot be verified", "error", err)
+		return refuse(StaleView, "the authorization server's keys are not known; try again soon")
+	case errors.Is(err, tokens.ErrExpired):
+		return refuse(TokenExpired, "the access token has expired")
+	case errors.Is(err, tokens.ErrWrongAudience):
+		return refuse(WrongAudience, "the access token is for another resource")
+	default:
+		return refuse(BadToken, "the access token is not valid here")
+	}
+	c.bearer, c.raw = b, raw
+	if b.JKT == "" { // RFC 9449 §6: nobody could tell who may use it
+		return refuse(NotKeyBound, "the access token is not bound to a key")
+	}
+	if !c.dpop { // RFC 9449 §7.2: no downgrade
+		return refuse(NotKeyBound, "this access token is used with the DPoP scheme and a proof")
+	}
+	return nil
+}
+
+// credentials returns the token text of the one Authorization header.
+func credentials(r *http.Request) (raw string, _ *refusal) {
+	headers := r.Header.Values("Authorization")
+	switch {
+	case len(headers) == 0:
+		return "", refuse(NoToken, "this resource needs an access token")
+	case len(headers) > 1: // OAuth 2.1 §5.2.2: one method at a time
+		return "", refuse(BadRequest, "more than one Authorization header")
+	case len(headers[0]) > maxAuthority:
+		return "", refuse(BadRequest, "the Authorization header is too long")
+	}
+	_, raw, ok := strings.Cut(headers[0], " ")
+	if _, known := scheme(r); !known || !ok {
+		return "", refuse(NoToken, "this resource needs an access token")
+	}
+	raw = strings.TrimLeft(raw, " ")
+	if strings.ContainsAny(raw, " ,\t") { // a second scheme, or no token68 (RFC 9110 §11.4)
+		return "", refuse(BadRequest, "the Authorization header must hold one token")
+	}
+	return raw, nil
+}
+
+// scheme tells whether the request uses DPoP, and whether it uses a scheme that we know. Schemes
+// have no case (RFC 9110 §11.1).
+func scheme(r *http.Request) (dpop, known bool) {
+	word, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	dpop = strings.EqualFold(word, "DPoP")
+	return dpop, dpop || strings.EqualFold(word, "Bearer")
+}
+
+// verifyToken verifies an access token (RFC 9068 §4), or finds that exactly this text was verified
+// before. The memory answers for what cannot change: the signature. Time is judged every time, and
+// what was revoked by jti and task, never by text.
+func (g *Guard) verifyToken(ctx context.Context, raw string, now time.Time) (*bearer, error) {
+	set, err := g.keys.usable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id := sha256.Sum256([]byte(raw))
+	if b := g.verified.get(id); b != nil && b.keys.serial == set.serial {
+		switch {
+		case !now.Before(b.Expires):
+			return nil, tokens.ErrExpired
+		case b.Issuer != g.issuer:
+			return nil, tokens.ErrWrongIssuer
+		case b.Audience != g.resource:
+			return nil, tokens.ErrWrongAudience
+		}
+		return b, nil
+	}
+	b := &bearer{}
+	want := tokens.AccessWant{Issuer: g.issuer, Audience: g.resource, Now: now, Leeway: leeway}
+	b.keys, err = g.keys.verify(ctx, func(k tokens.KeySet) (err error) {
+		b.Claims, err = k.VerifyAccessToken(raw, want)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.Details = b.Details.For(g.resource)
+	g.verified.put(id, b)
+	return b, nil
+}
+
+// proof verifies the DPoP proof (RFC 9449 §4.3, §7.1): made for this request and this token, by the
+// key that the token is bound to, with a nonce of this replay memory, and never seen before.
+func (c *call) proof() *refusal {
+	p, err := tokens.ParseProof(c.r.Header.Values("DPoP"), tokens.ProofWant{
+		Method: c.r.Method, URL: c.g.htu, // the configured URL: no header can change it
+		AccessToken: c.raw, Now: c.now, MaxAge: proofMaxAge, MaxAhead: proofMaxAge,
+	})
+	switch {
+	case err != nil:
+		return refuse(BadProof, "the proof is not valid for this request: "+err.Error())
+	case p.JKT != c.bearer.JKT:
+		return refuse(BadProof, "the DPoP proof is made with another key than the access token is bound to")
+	}
+	switch c.g.replay.use(p.Nonce, p.ReplayKey(), c.now) {
+	case UseNonce:
+		return refuse(UseNonce, "the DPoP proof needs the nonce given here")
+	case ProofReplayed:
+		return refuse(ProofReplayed, "the DPoP proof was used before")
+	}
+	c.nonce = p.Nonce
+	return nil
+}
+
+// recent remembers verified tokens by the hash of their text, the newest ones in two generations:
+// when the young one is full, the old one is dropped.
+type recent struct {
+	mu         sync.RWMutex
+	young, old map[[sha256.Size]byte]*bearer
+}
+
+func (m *recent) get(id [sha256.Size]byte) *bearer {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if b := m.young[id]; b != nil {
+		return b
+	}
+	return m.old[id]
+}
+
+func (m *recent) put(id [sha256.Size]byte, b *bearer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.young == nil || len(m.young) >= cachedTokens {
+		m.old, m.young = m.young, map[[sha256.Size]byte]*bearer{}
+	}
+	m.young[id] = b
+}
