@@ -23,6 +23,9 @@ const (
 	spoolDir    = "spool"
 )
 
+// enrolLimit is how many bytes of policy and tools go into an enrolment; its whole body is 64 KiB.
+const enrolLimit = 56 << 10
+
 // enrolment is who the Guard is and where its authorization server listens to it.
 type enrolment struct {
 	GuardID    string `json:"guard_id"`
@@ -73,6 +76,9 @@ func (g *Guard) enrol(ctx context.Context, a *authority, code string) error {
 		Policy string            `json:"policy"`
 		Tools  []json.RawMessage `json:"tools"`
 	}{code, a.key.PublicJWK(), string(g.rules.Load().src), tools}
+	if size := len(in.Policy) + total(tools); size > enrolLimit {
+		in.Policy, in.Tools = "", nil // the server takes as much of a Guard it knows: publish sends it
+	}
 	var out struct {
 		enrolment
 		Pending []string `json:"pending_tools"`
@@ -111,6 +117,13 @@ func (e enrolment) check(issuer, resource string) error {
 		}
 	}
 	return nil
+}
+
+func total(list []json.RawMessage) (n int) {
+	for _, raw := range list {
+		n += len(raw) + 1
+	}
+	return n
 }
 
 func endpoint(issuer, path string) string { return strings.TrimSuffix(issuer, "/") + path }
