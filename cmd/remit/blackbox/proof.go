@@ -47,3 +47,15 @@ func change(o Object, name string, value any) Object {
 
 // String is the signed proof.
 func (p Proof) String() string { return p.Key.JWS(p.Header.JSON(), p.Claims.JSON()) }
+
+// NewAssertion returns good client assertion claims (RFC 7523 §3), to be spoilt or signed.
+func NewAssertion(clientID, issuer string) Object {
+	now := time.Now().Unix()
+	return Object{"iss": clientID, "sub": clientID, "aud": issuer, "jti": Random(16), "iat": now, "exp": now + 60}
+}
+
+// Asserted returns the form with the client authenticated by private_key_jwt.
+func Asserted(f Form, k Key, claims Object) Form {
+	jws := k.JWS(Object{"alg": "ES256", "typ": "JWT", "kid": k.JKT()}.JSON(), claims.JSON())
+	return f.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer").Set("client_assertion", jws)
+}

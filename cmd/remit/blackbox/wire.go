@@ -141,6 +141,11 @@ func Raw(ctx context.Context, host, method string, b []byte) (Response, error) {
 	}
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 
+	return Exchange(conn, method, b)
+}
+
+// Exchange writes bytes to a connection and reads one answer to a request with this method.
+func Exchange(conn net.Conn, method string, b []byte) (Response, error) {
 	// A server that refuses early closes while we still write: its answer counts, not our error.
 	written := make(chan error, 1)
 	go func() { _, err := conn.Write(b); written <- err }()

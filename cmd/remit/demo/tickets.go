@@ -73,6 +73,12 @@ type (
 	}
 )
 
+// NewTickets returns the demo's MCP server with fresh tickets, and its policy file: tests of the
+// whole stand on them too.
+func NewTickets() (server *mcp.Server, policy []byte) {
+	return ticketsServer(newDesk(), "1.0.0"), slices.Clone(ticketsPolicy)
+}
+
 // ticketsServer is the MCP server. It knows nothing of authorization: the Guard stands before it.
 func ticketsServer(d *desk, version string) *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "tickets", Title: "Tickets", Version: version}, nil)
