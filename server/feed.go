@@ -22,7 +22,7 @@ const (
 	// frameDeadline is how long a Guard may take to receive one frame.
 	frameDeadline = 5 * time.Second
 	// feedLife is how long one connection lasts; the Guard then authenticates again.
-	feedLife = 15 * time.Minute
+	feedLife = time.Hour
 )
 
 // feed serves GET /feed: signed SETs (RFC 8417) as server-sent events. The first frame is a

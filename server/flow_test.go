@@ -45,7 +45,7 @@ func (c *clock) Add(d time.Duration) {
 
 // world is a server on a real store, with a user, two clients and a resource.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	clock  *clock
 	store  store.Store
 	server *server.Server
@@ -54,6 +54,8 @@ type world struct {
 	client string // public, DPoP
 	other  string // a second one of the same kind
 	user   store.User
+
+	signedIn *browser
 }
 
 const ticketsPolicy = `
@@ -69,7 +71,7 @@ roles:
 `
 
 // tool is an approved line of the manifest.
-func tool(t *testing.T, name, annotations string, defaultOn bool) store.Tool {
+func tool(t testing.TB, name, annotations string, defaultOn bool) store.Tool {
 	t.Helper()
 	def, err := tokens.ParseDefinition([]byte(`{"name":"` + name + `","title":"Title of ` + name + `","description":"What ` + name + ` does.",
 		"inputSchema":{"type":"object","properties":{"project":{"type":"string"},"limit":{"type":"integer"},"id":{"type":"string"},"text":{"type":"string"}}},
@@ -87,13 +89,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	return newWorldOn(t, func(s store.Store) store.Store { return s })
 }
 
 // newWorldOn is newWorld with the store seen through wrap.
-func newWorldOn(t *testing.T, wrap func(store.Store) store.Store) *world {
+func newWorldOn(t testing.TB, wrap func(store.Store) store.Store) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}}
 	ctx := context.Background()
@@ -245,6 +247,15 @@ func (w *world) browser() *browser {
 	return &browser{w, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
+// mara is the user's own browser, signed in once.
+func (w *world) mara() *browser {
+	if w.signedIn == nil {
+		w.signedIn = w.browser()
+		w.signedIn.signIn()
+	}
+	return w.signedIn
+}
+
 func (b *browser) get(target string) answer {
 	b.w.t.Helper()
 	if strings.HasPrefix(target, "/") {
@@ -315,9 +326,7 @@ func (b *browser) consent(target string, tools ...string) *url.URL {
 // code runs the flow up to the code.
 func (a *agent) code() string {
 	a.w.t.Helper()
-	b := a.w.browser()
-	b.signIn()
-	return b.consent(a.push(a.request()), "search_tickets", "add_comment").Query().Get("code")
+	return a.w.mara().consent(a.push(a.request()), "search_tickets", "add_comment").Query().Get("code")
 }
 
 func (a *agent) codeForm(code string) url.Values {

@@ -54,7 +54,7 @@ func (s *Server) refusePage(w http.ResponseWriter, r *http.Request, e *oauth.Err
 
 // frame is what the header of every page shows.
 func (s *Server) frame(v *visitor) web.Page {
-	p := web.Page{Operator: s.operator, Dev: s.insecure}
+	p := web.Page{Operator: s.operator, Dev: s.insecure, Base: s.base}
 	if v != nil {
 		p.Email, p.SignOut, p.CSRF = v.User.Email, s.base+"/signout", s.formToken(v, "page")
 	}

@@ -53,7 +53,7 @@ func (s *Server) routes() http.Handler {
 	for _, rt := range s.publicRoutes() {
 		root.Method(rt.method, s.base+rt.path, rt.serve)
 	}
-	root.Method(http.MethodGet, "/static/*", web.Static()) // hash-named files
+	root.Method(http.MethodGet, s.base+"/static/*", web.Static()) // hash-named files
 	root.NotFound(s.notFound)
 	root.MethodNotAllowed(s.methodNotAllowed)
 	return s.recovered(root)
