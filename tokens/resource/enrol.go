@@ -23,8 +23,8 @@ const (
 	spoolDir    = "spool"
 )
 
-// enrolLimit is how many bytes of policy and tools go into an enrolment; its whole body is 64 KiB.
-const enrolLimit = 56 << 10
+// enrolLimit is how many bytes of policy and tools go into an enrolment, encoded into a body of 64 KiB.
+const enrolLimit = 32 << 10
 
 // enrolment is who the Guard is and where its authorization server listens to it.
 type enrolment struct {
