@@ -36,7 +36,7 @@ func (c Constraints) CheckArguments(arguments, schema []byte) ([]byte, error) {
 	if trimmed := bytes.TrimSpace(arguments); len(trimmed) == 0 || string(trimmed) == "null" {
 		arguments = []byte("{}")
 	}
-	values, canonical, err := readArguments(arguments)
+	given, err := readArguments(arguments)
 	if err != nil {
 		return nil, err
 	}
@@ -44,16 +44,16 @@ func (c Constraints) CheckArguments(arguments, schema []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNames(values, known); err != nil {
+	if err := checkNames(given, known); err != nil {
 		return nil, err
 	}
 	for _, name := range required {
-		if _, ok := values[name]; !ok {
+		if _, ok := lookup(given, name); !ok {
 			return nil, &ArgumentError{name, "is required by the tool"}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c)) {
-		value, ok := values[name]
+		value, ok := lookup(given, name)
 		if !ok {
 			return nil, &ArgumentError{name, "is limited by the consent and must be given"}
 		}
@@ -63,39 +63,44 @@ func (c Constraints) CheckArguments(arguments, schema []byte) ([]byte, error) {
 			}
 		}
 	}
-	return canonical, nil
+	return appendObject(nil, given), nil
 }
 
-// readArguments takes the arguments apart, from their canonical form.
-func readArguments(raw []byte) (map[string][]byte, []byte, error) {
-	canonical, err := canonicalExact(raw)
-	if err != nil {
-		return nil, nil, &ArgumentError{"", err.Error()}
-	}
-	values, r := map[string][]byte{}, newReader(canonical)
-	for name := range r.members() {
-		values[name] = r.value()
-	}
+// readArguments takes the arguments apart, in canonical form and order.
+func readArguments(raw []byte) ([]Member, error) {
+	r := newReader(raw)
+	given := r.canonicalMembers(true)
 	if err := r.end(); err != nil {
-		return nil, nil, &ArgumentError{"", err.Error()}
+		return nil, &ArgumentError{"", err.Error()}
 	}
-	return values, canonical, nil
+	return given, nil
 }
 
-// readSchema returns the properties that an inputSchema names at its top and those it requires.
-func readSchema(raw []byte) (known map[string]bool, required []string, err error) {
-	known, r := map[string]bool{}, newReader(raw)
+func lookup(given []Member, name string) ([]byte, bool) {
+	i := slices.IndexFunc(given, func(m Member) bool { return m.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return given[i].Value, true
+}
+
+// readSchema returns the properties that an inputSchema names at its top, by their folded names,
+// and those it requires.
+func readSchema(raw []byte) (known map[string]string, required []string, err error) {
+	known, r := map[string]string{}, newReader(raw)
 	for name := range r.members() {
 		switch name {
 		case "properties":
 			for property := range r.members() {
-				known[property] = true
+				if f := fold(property); known[f] == "" {
+					known[f] = property
+				} else {
+					known[f] = twins
+				}
 				r.value()
 			}
 		case "required":
-			for range r.items() {
-				required = append(required, r.text())
-			}
+			required = r.texts()
 		default:
 			r.value()
 		}
@@ -106,35 +111,37 @@ func readSchema(raw []byte) (known map[string]bool, required []string, err error
 	return known, required, nil
 }
 
-func checkNames(values map[string][]byte, known map[string]bool) error {
-	if len(values) == 0 {
-		return nil
-	}
-	folded := make(map[string]string, len(known))
-	for name := range known {
-		if f := fold(name); folded[f] == "" || folded[f] == name {
-			folded[f] = name
-		} else {
-			folded[f] = "\x00" // twins: whichever is given could be read as the other
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		switch twin, ok := folded[fold(name)]; {
-		case ok && twin != name:
-			return &ArgumentError{name, "differs from another name by case alone"}
-		case !known[name]:
-			return &ArgumentError{name, "is not an argument of this tool"}
+// twins stands for properties that differ by case alone: whichever is given, the tool might read
+// another.
+const twins = "\x00"
+
+// checkNames lets pass the names that the schema knows to the letter. Two that are twins never
+// both pass, for only one of them can be the schema's.
+func checkNames(given []Member, known map[string]string) error {
+	for _, m := range given {
+		switch property, ok := known[fold(m.Name)]; {
+		case !ok:
+			return &ArgumentError{m.Name, "is not an argument of this tool"}
+		case property == twins || property != m.Name:
+			return &ArgumentError{m.Name, "differs from another name by case alone"}
 		}
 	}
 	return nil
 }
 
-// fold maps names that are equal under Unicode case folding, as encoding/json sees it, to one.
+// fold maps names that are equal under Unicode case folding, as encoding/json sees it, to one. What
+// is lower-case ASCII stays as it is.
 func fold(s string) string {
 	return strings.Map(func(c rune) rune {
+		if c < utf8.RuneSelf && !('A' <= c && c <= 'Z') {
+			return c
+		}
 		least := c
 		for f := unicode.SimpleFold(c); f != c; f = unicode.SimpleFold(f) {
 			least = min(least, f)
+		}
+		if 'A' <= least && least <= 'Z' {
+			least += 'a' - 'A'
 		}
 		return least
 	}, s)

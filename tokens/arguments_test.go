@@ -57,6 +57,7 @@ func TestCheckArgumentsRefuses(t *testing.T) {
 		"another case by the long s":          {``, "{\"idſ\":1}", ``, "idſ"},
 		"another case by Kelvin":              {``, "{\"\u212aey\":1}", `{"properties":{"key":{}}}`, "\u212aey"},
 		"a schema with twins":                 {``, `{"a":1}`, `{"properties":{"a":{},"A":{}}}`, "a"},
+		"a property of a zero byte":           {``, `{"\u0000":1}`, `{"properties":{"\u0000":{}}}`, "\x00"},
 		"a schema that names nothing":         {``, `{"a":1}`, `{"type":"object"}`, "a"},
 		"a schema that lets all pass":         {``, `{"a":1}`, `{"additionalProperties":true,"patternProperties":{".*":{}}}`, "a"},
 		"no schema":                           {``, `{}`, ` `, ``},

@@ -33,7 +33,7 @@ func canonical(raw []byte, exact bool) ([]byte, error) {
 func (r *reader) canonical(out []byte, exact bool) []byte {
 	switch r.kind() {
 	case '{':
-		return r.canonicalObject(out, exact)
+		return appendObject(out, r.canonicalMembers(exact))
 	case '[':
 		out = append(out, '[')
 		for i := range r.items() {
@@ -51,24 +51,25 @@ func (r *reader) canonical(out []byte, exact bool) []byte {
 	return append(out, r.value()...) // true, false, null
 }
 
-// canonicalObject orders members by the UTF-16 units of their names (RFC 8785 §3.2.3).
-func (r *reader) canonicalObject(out []byte, exact bool) []byte {
-	type member struct {
-		name  string
-		value []byte
-	}
-	var all []member
+// canonicalMembers returns the members of an object in their canonical form and order: by the
+// UTF-16 units of their names (RFC 8785 §3.2.3).
+func (r *reader) canonicalMembers(exact bool) []Member {
+	var all []Member
 	for name := range r.members() {
-		all = append(all, member{name, r.canonical(nil, exact)})
+		all = append(all, Member{name, r.canonical(nil, exact)})
 	}
-	slices.SortFunc(all, func(a, b member) int { return compareUTF16(a.name, b.name) })
+	slices.SortFunc(all, func(a, b Member) int { return compareUTF16(a.Name, b.Name) })
+	return all
+}
+
+func appendObject(out []byte, all []Member) []byte {
 	out = append(out, '{')
 	for i, m := range all {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(appendString(out, m.name), ':')
-		out = append(out, m.value...)
+		out = append(appendString(out, m.Name), ':')
+		out = append(out, m.Value...)
 	}
 	return append(out, '}')
 }

@@ -37,7 +37,7 @@ func (s KeySet) VerifyCheckpoint(raw string) (CheckpointClaims, error) {
 	if err != nil {
 		return CheckpointClaims{}, err
 	}
-	var c CheckpointClaims
+	c := CheckpointClaims{Size: -1}
 	r := newReader(payload)
 	for name := range r.members() {
 		switch name {
@@ -56,13 +56,16 @@ func (s KeySet) VerifyCheckpoint(raw string) (CheckpointClaims, error) {
 	if err := r.end(); err != nil {
 		return CheckpointClaims{}, fmt.Errorf("%w: checkpoint: %v", ErrMalformed, err)
 	}
-	return c, c.check()
+	if err := c.check(); err != nil {
+		return CheckpointClaims{}, err
+	}
+	return c, nil
 }
 
 func (c CheckpointClaims) check() error {
 	head, err := hex.DecodeString(c.Head)
 	if c.Issuer == "" || c.Size < 0 || c.At.IsZero() || err != nil || len(head) != 32 {
-		return fmt.Errorf("%w: checkpoint: iss, at or head missing or wrong", ErrMalformed)
+		return fmt.Errorf("%w: checkpoint: iss, at, size or head missing or wrong", ErrMalformed)
 	}
 	return nil
 }

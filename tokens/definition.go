@@ -60,7 +60,10 @@ func ParseDefinition(raw []byte) (Definition, error) {
 	if err := r.end(); err != nil {
 		return Definition{}, fmt.Errorf("%w: %v", ErrDefinition, err)
 	}
-	return d, d.check()
+	if err := d.check(); err != nil {
+		return Definition{}, err
+	}
+	return d, nil
 }
 
 func (d Definition) check() error {

@@ -120,7 +120,10 @@ func parseJWK(raw []byte) (jwk, error) {
 	if err := r.end(); err != nil {
 		return jwk{}, fmt.Errorf("%w: %v", ErrKey, err)
 	}
-	return k, k.load(kty)
+	if err := k.load(kty); err != nil {
+		return jwk{}, err
+	}
+	return k, nil
 }
 
 // load makes the key of the members that were read.

@@ -50,7 +50,10 @@ func (s KeySet) VerifySET(raw, issuer, audience string) (SET, error) {
 	case audience == "" || set.Audience != audience:
 		return SET{}, fmt.Errorf("%w: %s", ErrWrongAudience, shown(set.Audience))
 	}
-	return set, set.check()
+	if err := set.check(); err != nil {
+		return SET{}, err
+	}
+	return set, nil
 }
 
 func parseSET(raw []byte) (SET, error) {

@@ -106,10 +106,14 @@ func (i *Issuer) authenticated(h func(http.ResponseWriter, *http.Request, *prote
 				res = one
 			}
 		}
+		var key tokens.KeySet
+		if res != nil {
+			key = res.key
+		}
 		now := i.now()
 		i.mu.Unlock()
-		if err == nil && res != nil {
-			_, err = res.key.VerifyAssertion(raw, id, i.URL(), now)
+		if err == nil {
+			_, err = key.VerifyAssertion(raw, id, i.URL(), now)
 		}
 		if err != nil || res == nil {
 			answer(w, http.StatusUnauthorized, map[string]any{"error": "invalid_client"})
