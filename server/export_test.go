@@ -1,0 +1,14 @@
+package server
+
+// AdminRoutes lists method and path of the admin API, for the matrix over them.
+func (s *Server) AdminRoutes() [][2]string { return methodsAndPaths(s.adminRoutes()) }
+
+// PublicRoutes lists method and path of the public side.
+func (s *Server) PublicRoutes() [][2]string { return methodsAndPaths(s.publicRoutes()) }
+
+func methodsAndPaths(routes []route) (all [][2]string) {
+	for _, rt := range routes {
+		all = append(all, [2]string{rt.method, rt.path})
+	}
+	return all
+}
