@@ -50,6 +50,9 @@ func (c *call) token() *refusal {
 	default:
 		return refuse(BadToken, "the access token is not valid here")
 	}
+	if b.Task.ID == "" {
+		return refuse(BadToken, "the access token is not for a task")
+	}
 	c.bearer, c.raw = b, raw
 	if b.JKT == "" { // RFC 9449 §6: nobody could tell who may use it
 		return refuse(NotKeyBound, "the access token is not bound to a key")

@@ -209,9 +209,10 @@ func (w *world) wants(a answer, status int, code resource.Code) {
 // good checks that a good request is answered: what came before it has broken nothing.
 func (w *world) good() {
 	w.Helper()
-	if a := w.call(w.token(reader()), "search_tickets", map[string]any{"project": "WEB"}); a.status != http.StatusOK {
+	if a := w.call(w.token(reader()), "search_tickets", web); a.status != http.StatusOK {
 		w.Fatalf("the good request got %d: %s", a.status, a.body)
 	}
 }
 
-var web = map[string]any{"project": "WEB"}
+// web are arguments within every limit.
+var web = map[string]any{"project": "WEB", "limit": 5}

@@ -31,6 +31,7 @@ var (
 // file is the policy file as written.
 type file struct {
 	Version  int                  `yaml:"version"`
+	Bearer   Bearer               `yaml:"bearer"`
 	Baseline []string             `yaml:"baseline"`
 	Scopes   map[string]fileScope `yaml:"scopes"`
 	Roles    map[string]fileRole  `yaml:"roles"`
@@ -65,6 +66,7 @@ func Parse(src []byte, checkLimits func(json.RawMessage) error) (*Policy, error)
 	sum := sha256.Sum256(src)
 	p := &Policy{
 		version: "sha-256:" + base64.RawURLEncoding.EncodeToString(sum[:]),
+		bearer:  f.Bearer,
 		scopes:  map[string]scope{},
 		rules:   map[string][]Rule{},
 		closure: map[string]map[string]bool{},
@@ -101,6 +103,9 @@ func decode(src []byte) (file, error) {
 	}
 	if f.Version != 1 {
 		return file{}, fmt.Errorf("version is %d, want 1", f.Version)
+	}
+	if f.Bearer != BearerNone && f.Bearer != BearerReadOnly && f.Bearer != BearerAll {
+		return file{}, fmt.Errorf("bearer is %q, want read_only or all, or leave it out", f.Bearer)
 	}
 	if len(f.Roles) == 0 {
 		return file{}, errors.New("no roles are defined")

@@ -19,6 +19,7 @@ const ToolScope = "tool:"
 // Policy is one parsed version of a policy file. It never changes; a new file is a new Policy.
 type Policy struct {
 	version  string
+	bearer   Bearer
 	baseline []string
 	scopes   map[string]scope
 	listed   []Scope                    // the scopes, sorted by name
@@ -45,6 +46,20 @@ type Rule struct {
 	Limits   json.RawMessage // a JSON object of constraints by argument name; {} for none
 	MaxCalls int             // calls per task; 0: no budget
 }
+
+// Bearer says which tools a token that is bound to no key may reach. Whoever copies such a token can
+// use it, so the safest value is the zero one.
+type Bearer string
+
+// The values of Bearer.
+const (
+	BearerNone     Bearer = ""          // key-bound tokens alone (RFC 9449)
+	BearerReadOnly Bearer = "read_only" // tools whose approved definition says readOnlyHint
+	BearerAll      Bearer = "all"       // every tool that scope and role reach
+)
+
+// Bearer is which tools tokens without a key may reach here.
+func (p *Policy) Bearer() Bearer { return p.bearer }
 
 // Version names the exact bytes of the file: "sha-256:" and their digest.
 func (p *Policy) Version() string { return p.version }

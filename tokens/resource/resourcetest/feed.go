@@ -67,16 +67,20 @@ func (i *Issuer) Lose(n int) {
 func (i *Issuer) tell(e event) {
 	i.t.Helper()
 	i.mu.Lock()
+	wanted := map[*protected]int64{} // acknowledgements of the Guards that listen
 	for _, r := range i.resources {
 		e.Seq, e.At, e.lost = int64(len(r.events)+1), i.now().UnixMilli(), r.lose > 0
 		r.lose = max(0, r.lose-1)
 		r.events = append(r.events, e)
+		if r.streams > 0 && !i.silent {
+			wanted[r] = e.Seq
+		}
 	}
 	i.change()
 	i.mu.Unlock()
 	i.until("the Guards' acknowledgement", func() bool {
-		for _, r := range i.resources {
-			if r.streams > 0 && !i.silent && r.acked < int64(len(r.events)) {
+		for r, seq := range wanted {
+			if r.acked < seq {
 				return false
 			}
 		}
