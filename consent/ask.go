@@ -28,6 +28,7 @@ type Ask struct {
 	Scopes       []string       `json:"scopes,omitempty"` // nil: derive them from the tools
 	Details      tokens.Details `json:"-"`
 	JKT          string         `json:"jkt,omitempty"`
+	Bearer       bool           `json:"bearer,omitempty"` // the token may come without a key
 }
 
 // askForm is Ask as it is stored.

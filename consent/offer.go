@@ -18,6 +18,8 @@ type Rights interface {
 	// Reach tells under which limits the user may have the tool, or why not: "scope", "role" or
 	// "unknown_tool".
 	Reach(tool string) (r Reach, refusal string)
+	// BearerAllowed tells whether a token that is bound to no key may reach such a tool.
+	BearerAllowed(readOnly bool) bool
 	// Scopes returns the scopes to grant so that exactly these tools are reached by this user.
 	Scopes(tools []string) []string
 }
@@ -64,6 +66,7 @@ const (
 	OutUnknown     = "unknown"    // the server has no such tool
 	OutUnapproved  = "unapproved" // new on the server, not yet approved by an admin
 	OutChanged     = "changed"    // changed on the server since an admin approved it
+	OutNotKeyBound = "bearer"     // not for a token without a key
 	OutBadManifest = "manifest"   // its approved definition cannot be read
 )
 
@@ -130,6 +133,9 @@ func (o *Offer) offerTool(detail tokens.ToolDetail) (Tool, string) {
 	detail.Definition = listed.Hash
 	detail.MaxCalls = least(detail.MaxCalls, reach.MaxCalls)
 	risk := RiskOf(def)
+	if o.Ask.Bearer && !o.rights.BearerAllowed(risk.ReadOnly) {
+		return Tool{}, OutNotKeyBound
+	}
 	t := Tool{Detail: detail, Title: def.Title, Description: def.Description, Risk: risk, Ticked: risk.Ticked(listed.DefaultOn)}
 	if t.Title == "" && def.Annotations != nil {
 		t.Title = def.Annotations.Title

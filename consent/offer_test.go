@@ -23,7 +23,8 @@ func (r table) Tools() []string { return r.named }
 func (r table) Reach(tool string) (Reach, string) {
 	return Reach{MaxCalls: r.calls[tool]}, r.refuses[tool]
 }
-func (r table) Scopes(names []string) []string { return names }
+func (r table) BearerAllowed(readOnly bool) bool { return readOnly }
+func (r table) Scopes(names []string) []string   { return names }
 
 func approved(t interface{ Fatal(...any) }, name, annotations string) store.Tool {
 	d, err := tokens.ParseDefinition([]byte(`{"name":"` + name + `","inputSchema":{"type":"object"},"annotations":` + annotations + `}`))

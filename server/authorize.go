@@ -119,13 +119,16 @@ func requestError(err error) error {
 
 // frontChannel validates a request that was not pushed, now that somebody is signed in.
 func (s *Server) frontChannel(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, p oauth.Params, redirect string) error {
-	ask, _, err := s.readAsk(r.Context(), client, p)
+	ask, resource, err := s.readAsk(r.Context(), client, p)
 	if err != nil {
 		refused := wire(err)
 		s.note(r, refused)
 		return s.redirectRefusal(w, r, redirect, p.Get("state"), refused)
 	}
 	ask.RedirectURI, ask.RedirectSent = redirect, p.Has("redirect_uri")
+	if ask.Bearer, err = asksBearer(client, resource, ask.JKT); err != nil {
+		return err
+	}
 	secret, err := s.pushRequest(r, ask, v.ID)
 	if err != nil {
 		return err

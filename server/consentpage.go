@@ -60,7 +60,7 @@ func clientCard(c store.Client, ask consent.Ask) web.ClientCard {
 		Title: c.Metadata.ClientName, Name: c.Metadata.ClientName,
 		Grade: textGradeAdmin, GradeTone: web.ToneOK,
 		RedirectHost: redirectHost(ask.RedirectURI), RedirectTone: web.ToneInfo,
-		Initial: initial(c.Metadata.ClientName), KeyBound: true,
+		Initial: initial(c.Metadata.ClientName), KeyBound: !ask.Bearer,
 	}
 	u, err := url.Parse(ask.RedirectURI)
 	switch {

@@ -34,7 +34,7 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ask, _, err := s.readAsk(r.Context(), client, p)
+	ask, resource, err := s.readAsk(r.Context(), client, p)
 	if err != nil {
 		return err
 	}
@@ -45,6 +45,9 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request) error {
 		ask.JKT = jkt
 	}
 	ask.RedirectURI, ask.RedirectSent = redirect, sent
+	if ask.Bearer, err = asksBearer(client, resource, ask.JKT); err != nil {
+		return err
+	}
 	uri, err := s.pushRequest(r, ask, store.Hash{})
 	if err != nil {
 		return err

@@ -69,6 +69,11 @@ func (r rights) Reach(tool string) (consent.Reach, string) {
 	return reach, ""
 }
 
+// BearerAllowed asks the policy about a token without a key.
+func (r rights) BearerAllowed(readOnly bool) bool {
+	return r.policy.Bearer() == policy.BearerAll || r.policy.Bearer() == policy.BearerReadOnly && readOnly
+}
+
 // Scopes returns, of the scopes asked for, those that reach one of these tools; where none was
 // asked for, the least that cover them all for this user.
 func (r rights) Scopes(tools []string) []string {

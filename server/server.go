@@ -113,7 +113,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.passwords = newPasswordHasher(c.PasswordSlots)
 	s.provider = provider.New(provider.Config{
 		Issuer: s.issuer, Store: s.store, Now: s.now, AccessLife: c.AccessLife,
-		Signer: s.ring.Signer,
+		Signer: s.ring.Signer, BearerAllowed: s.bearerAllowed,
 	})
 	return s, nil
 }

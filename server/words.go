@@ -31,6 +31,7 @@ var textLeftOut = map[string]string{
 	"unknown":    "the server has no such tool",
 	"unapproved": "it is new on the server and your admin has not approved it yet",
 	"changed":    "it changed on the server since your admin approved it",
+	"bearer":     "this app's token is bound to no key, and the server gives such tokens less",
 	"manifest":   "its description at this server cannot be read",
 }
 

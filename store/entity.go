@@ -107,6 +107,7 @@ type ClientPolicy struct {
 	Resources     []string `json:"resources,omitempty"`         // empty: any registered resource
 	MaxDuration   int      `json:"max_duration,omitempty"`      // seconds; 0: the server's limit
 	RequirePAR    bool     `json:"require_par,omitempty"`       // refuse authorization requests that were not pushed
+	Bearer        bool     `json:"bearer,omitempty"`            // tokens without a key, where the resource allows them too
 	RefreshGrace  *int     `json:"refresh_grace,omitempty"`     // seconds; nil: 10; 0: none
 	TrustedByName bool     `json:"verified_by_admin,omitempty"` // shown as "pre-registered by your admin"
 }

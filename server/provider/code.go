@@ -136,6 +136,9 @@ func (p *Provider) checkCode(ctx context.Context, in CodeExchange, st store.Code
 	if err != nil {
 		return store.Grant{}, err
 	}
+	if err := p.mayIssue(ctx, st.Client, grant, in.JKT); err != nil {
+		return store.Grant{}, err
+	}
 	switch {
 	case st.Code.Spent:
 		return store.Grant{}, p.codeReused(ctx, st)
@@ -222,8 +225,12 @@ func (p *Provider) finding(ctx context.Context, c store.Client, t store.Task, jk
 }
 
 func (p *Provider) respond(rec *recorder, c tokens.Claims, detail tokens.Details) Response {
+	kind := "DPoP"
+	if c.JKT == "" {
+		kind = "Bearer"
+	}
 	return Response{
-		AccessToken: rec.access, TokenType: "DPoP", ExpiresIn: max(0, int(c.Expires.Sub(p.now()).Seconds())),
+		AccessToken: rec.access, TokenType: kind, ExpiresIn: max(0, int(c.Expires.Sub(p.now()).Seconds())),
 		RefreshToken: rec.refresh, Scope: strings.Join(c.Scope, " "), Details: detail, TaskID: c.Task.ID,
 	}
 }

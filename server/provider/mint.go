@@ -21,7 +21,11 @@ type minting struct {
 // only that audience's details.
 func (p *Provider) claims(m minting) tokens.Claims {
 	now := p.now().Truncate(time.Second)
-	expires := now.Add(p.accessLife)
+	life := p.accessLife
+	if m.jkt == "" {
+		life = min(life, maxBearerLife)
+	}
+	expires := now.Add(life)
 	if m.task.EndsAt.Before(expires) {
 		expires = m.task.EndsAt.Truncate(time.Second)
 	}

@@ -11,8 +11,10 @@
 package provider
 
 import (
+	"context"
 	"time"
 
+	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
@@ -24,6 +26,9 @@ type Config struct {
 	Now        func() time.Time
 	AccessLife time.Duration // 0: 300 s
 	Signer     func() tokens.SigningKey
+	// BearerAllowed tells whether a token of this grant may go to this client without a key, by the
+	// policies of client and resource as they are now. nil: never.
+	BearerAllowed func(ctx context.Context, c store.Client, g store.Grant) (bool, error)
 }
 
 // Provider issues tokens for one issuer.
@@ -33,12 +38,14 @@ type Provider struct {
 	now        func() time.Time
 	accessLife time.Duration
 	signer     func() tokens.SigningKey
+	bearer     func(context.Context, store.Client, store.Grant) (bool, error)
 }
 
 // Lives of what is issued (DESIGN §4); a refresh token lives as long as its task.
 const (
 	CodeLife       = 60 * time.Second
 	maxAccessLife  = 300 * time.Second
+	maxBearerLife  = 120 * time.Second
 	defaultGrace   = 10 * time.Second
 	graceUses      = 3
 	maxTokenGrants = 4 << 10 // bytes of authorization_details inside a token; above, grant_hash
@@ -46,11 +53,25 @@ const (
 
 // New returns a provider.
 func New(c Config) *Provider {
-	p := &Provider{issuer: c.Issuer, store: c.Store, now: c.Now, accessLife: c.AccessLife, signer: c.Signer}
+	p := &Provider{issuer: c.Issuer, store: c.Store, now: c.Now, accessLife: c.AccessLife, signer: c.Signer, bearer: c.BearerAllowed}
 	if p.accessLife <= 0 || p.accessLife > maxAccessLife {
 		p.accessLife = maxAccessLife
 	}
 	return p
+}
+
+// mayIssue refuses a request that proves no key, unless client and resource both allow tokens
+// without one.
+func (p *Provider) mayIssue(ctx context.Context, c store.Client, g store.Grant, jkt string) error {
+	if jkt != "" {
+		return nil
+	}
+	if p.bearer != nil {
+		if ok, err := p.bearer(ctx, c, g); ok || err != nil {
+			return err
+		}
+	}
+	return oauth.Refuse(oauth.InvalidDPoPProof, "send a DPoP proof: these tokens must be bound to a key")
 }
 
 // Response is a successful answer of the token endpoint (OAuth 2.1 §3.2.3, RFC 9396 §7).

@@ -101,6 +101,9 @@ func (p *Provider) checkRefresh(ctx context.Context, in RefreshExchange, st stor
 	case !p.now().Before(st.Token.ExpiresAt):
 		return minting{}, store.ErrRefreshExpired
 	}
+	if err := p.mayIssue(ctx, st.Client, grant, in.JKT); err != nil {
+		return minting{}, err
+	}
 	if m.detail, err = tokens.ParseDetails(grant.Details); err != nil {
 		return minting{}, err
 	}
