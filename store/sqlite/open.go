@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -45,6 +46,8 @@ type Store struct {
 	readers *readers
 	hub     *hub
 	closers []func() error // in the order of closing
+	closing sync.Once
+	closed  error
 }
 
 // Open opens the database at path, making and migrating it as needed. A database that another
@@ -142,9 +145,12 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close waits for the verbs under way and releases the store. Verbs called later fail.
 func (s *Store) Close() error {
-	s.writer.stop()
-	s.readers.close()
-	return s.release()
+	s.closing.Do(func() {
+		s.writer.stop()
+		s.readers.close()
+		s.closed = s.release()
+	})
+	return s.closed
 }
 
 func (s *Store) release() error {

@@ -1,0 +1,128 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/remit-auth/remit/store"
+)
+
+var feed = map[string]func(*world){
+	"one gapless sequence per resource": func(w *world) {
+		for i := range 5 {
+			l := w.lend(atBoth(w))
+			if i%2 == 0 {
+				w.must(w.s.RevokeAccess(w.ctx, l.Access.JTI))
+			}
+			w.end(l.ID)
+		}
+		for resource, n := range map[string]int{tickets: 8, mail: 5} {
+			events := w.events(resource)
+			w.same("number", len(events), n)
+			for i, e := range events {
+				w.same("sequence", e.Seq, int64(i+1))
+			}
+		}
+		events, err := w.s.FeedSince(w.ctx, tickets, 3, 2)
+		w.must(err)
+		w.same("page", events, w.events(tickets)[3:5])
+		events, err = w.s.FeedSince(w.ctx, tickets, 8, 10)
+		w.must(err)
+		w.same("none", len(events), 0)
+	},
+	"a snapshot of what matters": func(w *world) {
+		seq, events, err := w.s.FeedSnapshot(w.ctx, tickets, time.Time{})
+		w.must(err)
+		w.same("empty", []any{seq, len(events)}, []any{int64(0), 0})
+
+		early := w.lend()
+		w.end(early.ID)
+		w.clock.Advance(time.Minute)
+		since := w.clock.Now()
+		ended, revoked, suspended, resumed, twice := w.lend(), w.lend(), w.lend(), w.lend(), w.lend()
+		for _, l := range []loan{ended, suspended, resumed, twice} {
+			_, err := w.s.SuspendTask(w.ctx, l.ID, store.ByUser, "")
+			w.must(err)
+		}
+		w.end(ended.ID)
+		for _, l := range []loan{resumed, twice} {
+			_, err := w.s.ResumeTask(w.ctx, l.ID, store.ByUser)
+			w.must(err)
+		}
+		_, err = w.s.SuspendTask(w.ctx, twice.ID, store.ByAdmin, "again")
+		w.must(err)
+		w.must(w.s.RevokeAccess(w.ctx, revoked.Access.JTI))
+		w.must(w.s.RevokeAccess(w.ctx, suspended.Access.JTI))
+
+		seq, events, err = w.s.FeedSnapshot(w.ctx, tickets, since)
+		w.must(err)
+		all := w.events(tickets)
+		w.same("sequence", seq, int64(len(all)))
+		type fact [2]string // kind and task
+		var facts []fact
+		for _, e := range events {
+			facts = append(facts, fact{e.Kind, e.TaskID})
+		}
+		w.same("facts", facts, []fact{
+			{store.EventTaskSuspended, suspended.ID},
+			{store.EventTaskEnded, ended.ID},
+			{store.EventTaskSuspended, twice.ID},
+			{store.EventTokenRevoked, revoked.ID},
+			{store.EventTokenRevoked, suspended.ID},
+		})
+	},
+	"acknowledgement": func(w *world) {
+		ack := func(seq, want int64) {
+			w.t.Helper()
+			w.must(w.s.AckFeed(w.ctx, tickets, seq))
+			r, err := w.s.ResourceByURI(w.ctx, tickets)
+			w.must(err)
+			w.same("acknowledged", []any{r.AckSeq, r.AckAt}, []any{want, w.clock.Now()})
+		}
+		w.end(w.lend().ID)
+		w.end(w.lend().ID)
+		ack(1, 1)
+		w.clock.Advance(time.Second)
+		ack(2, 2)
+		ack(1, 2)
+		ack(99, 2)
+		w.refused(store.ErrResourceNotFound, func() error { return w.s.AckFeed(w.ctx, "https://nowhere.example", 1) })
+		w.enrol(tickets, "grd_new")
+		r, err := w.s.ResourceByURI(w.ctx, tickets)
+		w.must(err)
+		w.same("a new Guard has acknowledged", r.AckSeq, int64(0))
+	},
+	"watching": func(w *world) {
+		l := w.lend()
+		here, stopHere := w.s.WatchFeed(tickets)
+		there, stopThere := w.s.WatchFeed(mail)
+		defer stopThere()
+		w.end(l.ID)
+		if !signalled(here) {
+			w.t.Error("no signal after the end of a task")
+		}
+		if signalled(there) {
+			w.t.Error("a signal at a resource that is not concerned")
+		}
+		w.must(w.s.AckFeed(w.ctx, tickets, 1))
+		if !signalled(here) {
+			w.t.Error("no signal after an acknowledgement")
+		}
+		stopHere()
+		stopHere()
+		w.end(w.lend().ID)
+		if signalled(here) {
+			w.t.Error("a signal after stop")
+		}
+	},
+}
+
+// signalled reports whether the channel has a signal within reason. A backend may signal from
+// another goroutine, so that a missing signal is waited for, and a wrong one only looked for.
+func signalled(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	case <-time.After(50 * time.Millisecond):
+		return false
+	}
+}

@@ -1,0 +1,195 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+)
+
+// batch is a Guard's executions, numbered from first.
+func (w *world) batch(first, n int, task string) (recs []store.Record) {
+	for i := range n {
+		r := store.NewRecord("execution.decided", map[string]int{"n": first + i})
+		r.Task, r.Resource, r.Execution, r.At = task, tickets, fmt.Sprintf("exe_%d", first+i), w.clock.Now()
+		recs = append(recs, r)
+	}
+	return recs
+}
+
+func (w *world) executions(first, n int, want int64) {
+	w.t.Helper()
+	next, err := w.s.AppendExecutions(w.ctx, "grd_1", int64(first), w.batch(first, n, ""))
+	w.must(err)
+	w.same("next", next, want)
+}
+
+// intact recomputes the chain from nothing but the records.
+func (w *world) intact(recs []store.Record) {
+	w.t.Helper()
+	var head store.Hash
+	numbers := make(map[string]int64)
+	for i, r := range recs {
+		w.same("sequence", r.Seq, int64(i+1))
+		w.same("digest", r.Digest, r.PayloadDigest())
+		numbers[r.Instance]++
+		w.same("number", r.N, numbers[r.Instance])
+		head = r.ChainHash(head)
+		w.same("hash", r.Hash, head)
+	}
+	size, got, err := w.s.Head(w.ctx)
+	w.must(err)
+	w.same("head", []any{size, got}, []any{int64(len(recs)), head})
+}
+
+var ledger = map[string]func(*world){
+	"a record is kept as it was": func(w *world) {
+		r := store.NewRecord("test", map[string]string{"text": "line\n{\"forged\":1} \x1b[31m"})
+		r.Task, r.User, r.Client, r.Agent = "tsk_1", "usr_1", "cli_1", "jkt"
+		r.Resource, r.JTI, r.Execution, r.At = tickets, "at_1", "exe_1", w.clock.Now().Add(-time.Hour)
+		w.must(w.s.Append(w.ctx, r))
+		got := w.chained()[0]
+		if got.Instance == "" {
+			w.t.Error("no instance")
+		}
+		want := r
+		want.Instance, want.N, want.Seq, want.Digest = got.Instance, 1, 1, r.PayloadDigest()
+		want.Hash = want.ChainHash(store.Hash{})
+		w.same("record", got, want)
+	},
+	"what the store sets": func(w *world) {
+		w.must(w.s.Append(w.ctx, store.Record{Kind: "bare"}, store.Record{Kind: "bare"}))
+		recs := w.chained()
+		w.same("time", recs[0].At, w.clock.Now())
+		w.same("payload", string(recs[0].Payload), "{}")
+		w.same("salt", len(recs[0].Salt), 16)
+		if string(recs[0].Salt) == string(recs[1].Salt) {
+			w.t.Error("two records share a salt")
+		}
+	},
+	"an empty chain": func(w *world) {
+		n, err := w.s.Sequence(w.ctx)
+		w.must(err)
+		w.same("chained", n, 0)
+		w.intact(nil)
+	},
+	"the chain": func(w *world) {
+		want := 0
+		for i := range 7 {
+			n := i * 100
+			recs := make([]store.Record, n)
+			for j := range recs {
+				recs[j] = store.NewRecord("test", map[string]int{"i": i, "j": j})
+			}
+			w.must(w.s.Append(w.ctx, recs...))
+			got, err := w.s.Sequence(w.ctx)
+			w.must(err)
+			w.same("chained", got, n)
+			want += n
+		}
+		recs := w.chained()
+		w.same("number", len(recs), want)
+		w.intact(recs)
+	},
+	"unchained records are not shown": func(w *world) {
+		w.must(w.s.Append(w.ctx, record("one")))
+		_, err := w.s.Sequence(w.ctx)
+		w.must(err)
+		w.must(w.s.Append(w.ctx, record("two")))
+		recs, err := w.s.Records(w.ctx, store.RecordFilter{})
+		w.must(err)
+		for _, r := range recs {
+			if r.Seq == 0 || r.Hash.IsZero() {
+				w.t.Error("an unchained record is shown")
+			}
+		}
+		w.same("after chaining", w.kinds(), []string{"one", "two"})
+	},
+	"filters": func(w *world) {
+		for i := range 10 {
+			r := record([]string{"even", "odd"}[i%2])
+			r.Task = []string{"tsk_a", "tsk_b", ""}[i%3]
+			w.must(w.s.Append(w.ctx, r))
+		}
+		w.chained()
+		for name, tt := range map[string]struct {
+			filter store.RecordFilter
+			want   []int64
+		}{
+			"all":            {store.RecordFilter{}, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
+			"after":          {store.RecordFilter{AfterSeq: 8}, []int64{9, 10}},
+			"after the last": {store.RecordFilter{AfterSeq: 99}, nil},
+			"limit":          {store.RecordFilter{AfterSeq: 2, Limit: 3}, []int64{3, 4, 5}},
+			"task":           {store.RecordFilter{Task: "tsk_b"}, []int64{2, 5, 8}},
+			"task after":     {store.RecordFilter{Task: "tsk_b", AfterSeq: 2, Limit: 1}, []int64{5}},
+			"kind":           {store.RecordFilter{Kind: "odd", AfterSeq: 4}, []int64{6, 8, 10}},
+			"task and kind":  {store.RecordFilter{Task: "tsk_a", Kind: "odd"}, []int64{4, 10}},
+		} {
+			recs, err := w.s.Records(w.ctx, tt.filter)
+			w.must(err)
+			var got []int64
+			for _, r := range recs {
+				got = append(got, r.Seq)
+			}
+			w.same(name, got, tt.want)
+		}
+	},
+	"a Guard's batches": func(w *world) {
+		w.enrol(tickets, "grd_1")
+		w.executions(1, 3, 4)
+		w.unchanged(func() { w.executions(1, 3, 4) }) // already stored
+		w.unchanged(func() { w.executions(6, 2, 4) }) // a gap
+		w.unchanged(func() { w.executions(4, 0, 4) }) // nothing
+		w.executions(2, 4, 6)                         // overlaps
+		w.executions(6, 1, 7)
+		var got []string
+		for _, r := range w.chained() {
+			got = append(got, r.Execution)
+		}
+		w.same("stored", got, []string{"exe_1", "exe_2", "exe_3", "exe_4", "exe_5", "exe_6"})
+	},
+	"batches are numbered per Guard, from 1": func(w *world) {
+		w.enrol(tickets, "grd_1")
+		w.executions(1, 2, 3)
+		w.enrol(mail, "grd_2")
+		next, err := w.s.AppendExecutions(w.ctx, "grd_2", 1, w.batch(1, 1, ""))
+		w.must(err)
+		w.same("next", next, int64(2))
+		w.unchanged(func() {
+			if _, err := w.s.AppendExecutions(w.ctx, "grd_1", 0, w.batch(0, 1, "")); err == nil {
+				w.t.Error("numbered from 0")
+			}
+		})
+		w.refused(store.ErrResourceNotFound, func() error {
+			_, err := w.s.AppendExecutions(w.ctx, "grd_nobody", 1, w.batch(1, 1, ""))
+			return err
+		})
+	},
+	"executions are use": func(w *world) {
+		w.enrol(tickets, "grd_1")
+		l, elsewhere := w.lend(), w.lendAt(mail, func(a *store.Approval) { a.Grants[0].Resource = mail })
+		start := w.clock.Now()
+		w.clock.Advance(time.Minute)
+		recs := append(w.batch(1, 1, l.ID), w.batch(2, 1, elsewhere.ID)...)
+		recs[0].At = w.clock.Now().Add(time.Hour) // a Guard's clock that runs ahead
+		_, err := w.s.AppendExecutions(w.ctx, "grd_1", 1, recs)
+		w.must(err)
+		w.same("seen", w.task(l.ID).SeenAt, w.clock.Now())
+		w.same("seen elsewhere", w.task(elsewhere.ID).SeenAt, start)
+	},
+	"checkpoints": func(w *world) {
+		c, err := w.s.LastCheckpoint(w.ctx)
+		w.must(err)
+		w.same("none", c, store.Checkpoint{})
+		first := store.Checkpoint{At: w.clock.Now(), Signed: "jws1"}
+		second := store.Checkpoint{Size: 5, Head: w.secret(), At: w.clock.Now(), Signed: "jws2"}
+		w.must(w.s.AddCheckpoint(w.ctx, first))
+		w.must(w.s.AddCheckpoint(w.ctx, second))
+		c, err = w.s.LastCheckpoint(w.ctx)
+		w.must(err)
+		w.same("newest", c, second)
+		all, err := w.s.Checkpoints(w.ctx)
+		w.must(err)
+		w.same("all", all, []store.Checkpoint{first, second})
+	},
+}

@@ -1,0 +1,100 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/remit-auth/remit/store"
+)
+
+var requests = map[string]func(*world){
+	"a request is found as it was pushed": func(w *world) {
+		r := w.push()
+		got, err := w.s.RequestByID(w.ctx, r.ID, w.client.ID)
+		w.must(err)
+		w.same("request", got, r)
+	},
+	"no request of the unknown or disabled": func(w *world) {
+		r := store.Request{ID: w.secret(), ClientID: "cli_nobody", ExpiresAt: w.clock.Now().Add(time.Minute)}
+		w.refused(store.ErrClientNotFound, func() error { return w.s.PushRequest(w.ctx, r, record("x")) })
+		_, err := w.s.DisableClient(w.ctx, w.client.ID, true)
+		w.must(err)
+		r.ClientID = w.client.ID
+		w.refused(store.ErrClientDisabled, func() error { return w.s.PushRequest(w.ctx, r, record("x")) })
+	},
+	"unknown": func(w *world) {
+		_, err := w.s.RequestByID(w.ctx, w.secret(), w.client.ID)
+		w.want(err, store.ErrRequestNotFound)
+		w.refused(store.ErrRequestNotFound, func() error {
+			_, err := w.s.BindRequest(w.ctx, w.secret(), w.client.ID, w.session)
+			return err
+		})
+		w.refused(store.ErrRequestNotFound, func() error { return w.s.Deny(w.ctx, w.secret(), w.session, record("x")) })
+	},
+	"of another client": func(w *world) {
+		r := w.push()
+		_, err := w.s.RequestByID(w.ctx, r.ID, "cli_other")
+		w.want(err, store.ErrRequestNotFound)
+		w.refused(store.ErrRequestNotFound, func() error {
+			_, err := w.s.BindRequest(w.ctx, r.ID, "cli_other", w.session)
+			return err
+		})
+		_, err = w.s.BindRequest(w.ctx, r.ID, w.client.ID, w.session)
+		w.must(err)
+		w.must(w.s.Deny(w.ctx, r.ID, w.session))
+		_, err = w.s.RequestByID(w.ctx, r.ID, "cli_other")
+		w.want(err, store.ErrRequestNotFound)
+	},
+	"binding": func(w *world) {
+		r := w.push()
+		got, err := w.s.BindRequest(w.ctx, r.ID, w.client.ID, w.session)
+		w.must(err)
+		r.Session = w.session
+		w.same("request", got, r)
+		w.unchanged(func() {
+			got, err = w.s.BindRequest(w.ctx, r.ID, w.client.ID, w.session)
+			w.must(err)
+			w.same("request", got, r)
+		})
+		for _, session := range []store.Hash{w.secret(), {}} {
+			w.refused(store.ErrRequestBound, func() error {
+				_, err := w.s.BindRequest(w.ctx, r.ID, w.client.ID, session)
+				return err
+			})
+		}
+	},
+	"expired": func(w *world) {
+		r := w.shown()
+		w.clock.Advance(10 * time.Minute)
+		_, err := w.s.RequestByID(w.ctx, r.ID, w.client.ID)
+		w.want(err, store.ErrRequestNotFound)
+		w.refused(store.ErrRequestNotFound, func() error {
+			_, err := w.s.BindRequest(w.ctx, r.ID, w.client.ID, w.session)
+			return err
+		})
+		w.refused(store.ErrRequestNotFound, func() error { return w.s.Deny(w.ctx, r.ID, w.session, record("x")) })
+	},
+	"denying": func(w *world) {
+		unbound, r := w.push(), w.shown()
+		w.refused(store.ErrRequestBound, func() error { return w.s.Deny(w.ctx, unbound.ID, w.session, record("x")) })
+		w.refused(store.ErrRequestBound, func() error { return w.s.Deny(w.ctx, unbound.ID, store.Hash{}, record("x")) })
+		w.refused(store.ErrRequestBound, func() error { return w.s.Deny(w.ctx, r.ID, w.secret(), record("x")) })
+		w.must(w.s.Deny(w.ctx, r.ID, w.session, record("consent.denied")))
+		w.same("ledger", w.kinds(), []string{"consent.denied"})
+		_, err := w.s.RequestByID(w.ctx, r.ID, w.client.ID)
+		w.want(err, store.ErrRequestDecided)
+		w.refused(store.ErrRequestDecided, func() error { return w.s.Deny(w.ctx, r.ID, w.session, record("x")) })
+		w.refused(store.ErrRequestDecided, func() error {
+			_, err := w.s.BindRequest(w.ctx, r.ID, w.client.ID, w.session)
+			return err
+		})
+	},
+	"long past its life it is forgotten": func(w *world) {
+		r := w.shown()
+		w.clock.Advance(24 * time.Hour)
+		moved, err := w.s.SweepTasks(w.ctx)
+		w.must(err)
+		w.same("moved", moved, 0)
+		_, err = w.s.RequestByID(w.ctx, r.ID, w.client.ID)
+		w.want(err, store.ErrRequestNotFound)
+	},
+}
