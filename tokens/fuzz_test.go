@@ -351,7 +351,10 @@ func FuzzNormalizeURI(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := NormalizeURI(got); err != nil || again != got || strings.ContainsAny(got, "?#\\ ") || strings.Contains(got, "/../") {
+		again, err := NormalizeURI(got)
+		_, afterScheme, _ := strings.Cut(got, "://")
+		_, path, _ := strings.Cut(afterScheme, "/")
+		if err != nil || again != got || strings.ContainsAny(got, "?#\\ ") || strings.Contains("/"+path+"/", "/../") {
 			t.Fatalf("%q becomes %q becomes %q", raw, got, again)
 		}
 	})
