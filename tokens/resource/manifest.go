@@ -76,7 +76,7 @@ func (l *liveTools) refresh(ctx context.Context) (*toolSet, error) {
 		set.byName = old.byName
 	} else if set.byName, err = parseTools(raw); err != nil {
 		return nil, err
-	} else {
+	} else if old != nil {
 		select {
 		case l.changed <- struct{}{}:
 		default:

@@ -73,7 +73,11 @@ func passedChecks() []check {
 func (g *Guard) Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{g: g, w: w, r: r, now: g.now()}
-		if n, f := c.decide(); f != nil {
+		n, f := c.decide()
+		if f == nil && c.msg.method == methodCall {
+			f = c.record()
+		}
+		if f != nil {
 			c.refused(f, n)
 			f.write(c)
 			return
@@ -82,8 +86,7 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 	})
 }
 
-// decide runs the steps and, for a call of a tool, records the decision. It returns the refusal
-// and the number of steps that were passed before it.
+// decide runs the steps. It returns the refusal, if any, and how many steps were passed.
 func (c *call) decide() (int, *refusal) {
 	c.dpop, _ = scheme(c.r)
 	for i, s := range steps {
@@ -100,7 +103,7 @@ func (c *call) decide() (int, *refusal) {
 			return len(steps) + i, f
 		}
 	}
-	return len(passed), c.record()
+	return len(passed), nil
 }
 
 // view refuses what has ended, and everything while the Guard does not hear what ends.
@@ -195,34 +198,38 @@ func (c *call) refused(f *refusal, n int) {
 // pass hands the request on and records how it ended.
 func (c *call) pass(next http.Handler) {
 	p := newPermit(c)
+	r := c.admitted(p)
+	if c.msg.method != methodCall {
+		next.ServeHTTP(c.w, r)
+		return
+	}
+	w := &watched{ResponseWriter: c.w}
+	returned := false
+	defer func() { c.finish(p, w.status, returned) }() // also when next panics
+	next.ServeHTTP(w, r)
+	returned = true
+}
+
+// admitted is the request as the server behind sees it, and the nonce for the next one.
+func (c *call) admitted(p *Permit) *http.Request {
 	r := c.r.WithContext(context.WithValue(c.r.Context(), permitKey{}, p))
 	r.Header = c.r.Header.Clone()
 	r.Header.Del("Authorization") // a token never travels further (MCP: no passthrough)
 	r.Header.Del("DPoP")
+	r.Header.Del("Content-Length")
+	r.TransferEncoding = nil
 	body := c.body
 	if c.msg.method == methodCall {
 		body = c.msg.encode()
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	r.TransferEncoding = nil
-	r.Header.Del("Content-Length")
 	if nonce := c.g.replay.issue(c.now); nonce != c.nonce { // RFC 9449 §8.2
 		h := c.w.Header()
 		h.Set("DPoP-Nonce", nonce)
 		h.Set("Cache-Control", "no-store")
 		h.Set("Access-Control-Expose-Headers", "DPoP-Nonce, WWW-Authenticate")
 	}
-	if c.msg.method != methodCall {
-		next.ServeHTTP(c.w, r)
-		return
-	}
-	w := &watched{ResponseWriter: c.w}
-	finished := false
-	defer func() { // also when next panics
-		c.finish(p, w.status, finished)
-	}()
-	next.ServeHTTP(w, r)
-	finished = true
+	return r
 }
 
 // finish records how the call ended. Nobody waits for it: should it be lost, the next start

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,20 +183,21 @@ func TestDefinitionChanged(t *testing.T) {
 	if a := w.call(token, "search_tickets", web); a.status != http.StatusOK {
 		t.Errorf("the other tool: %d %s", a.status, a.body)
 	}
-	if _, tools := w.issuer.Manifest(w.uri, 3); !strings.Contains(string(tools[1]), "posts it") {
-		t.Errorf("published %s", tools[1])
-	}
+	w.eventually("the changed tool at the issuer", func() bool {
+		_, tools := w.issuer.Manifest(w.uri)
+		return strings.Contains(string(tools[1]), "posts it")
+	})
 	if a := w.call(w.token(reader()), "get_ticket", web); a.status != http.StatusOK {
 		t.Errorf("consented again: %d %s", a.status, a.body)
 	}
 }
 
 func TestToolsCannotBeRead(t *testing.T) {
-	broken := false
+	var broken atomic.Bool
 	w := newWorld(t, func(c *resource.Config) {
 		list := c.Tools
 		c.Tools = func(ctx context.Context) ([]json.RawMessage, error) {
-			if broken {
+			if broken.Load() {
 				return nil, errors.New("no tools today")
 			}
 			return list(ctx)
@@ -203,11 +205,10 @@ func TestToolsCannotBeRead(t *testing.T) {
 	})
 	token := w.token(reader())
 	w.good()
-	w.issuer.Manifest(w.uri, 2) // nobody else reads them now
-	broken = true
+	broken.Store(true)
 	w.issuer.Advance(time.Second)
 	w.wants(w.call(token, "search_tickets", web), http.StatusServiceUnavailable, resource.StaleView)
-	broken = false
+	broken.Store(false)
 	w.good()
 }
 
@@ -279,9 +280,10 @@ func TestRM7RM8ReloadPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wants(w.call(token, "search_tickets", web), http.StatusForbidden, resource.ArgumentLimit)
-	if published, _ := w.issuer.Manifest(w.uri, 3); published != narrower {
-		t.Error("the new policy was not published")
-	}
+	w.eventually("the new policy at the issuer", func() bool {
+		published, _ := w.issuer.Manifest(w.uri)
+		return published == narrower
+	})
 	records := w.issuer.Executions(w.uri, 3)
 	if records[0].Policy == records[2].Policy || records[2].Policy == "" {
 		t.Errorf("policy versions %q and %q", records[0].Policy, records[2].Policy)

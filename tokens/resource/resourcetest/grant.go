@@ -172,7 +172,7 @@ func (t *transport) try(r *http.Request) (*http.Response, error) {
 	if err := t.token.Sign(signed, nonce); err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultTransport.RoundTrip(signed)
+	resp, err := t.token.issuer.conns.RoundTrip(signed)
 	if err == nil && resp.StatusCode/100 == 2 {
 		t.learn(resp)
 	}

@@ -12,6 +12,7 @@ package resourcetest
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -29,6 +30,7 @@ type Issuer struct {
 	t      testing.TB
 	server *httptest.Server
 	done   chan struct{}
+	conns  *http.Transport // of the tokens' clients
 
 	mu        sync.Mutex
 	changed   chan struct{} // closed and replaced at every change
@@ -45,17 +47,16 @@ type Issuer struct {
 
 // protected is one resource.
 type protected struct {
-	uri       string
-	guardID   string
-	key       tokens.KeySet
-	policy    string
-	tools     []json.RawMessage
-	events    []event
-	acked     int64
-	streams   int
-	lose      int
-	records   []Execution
-	manifests int
+	uri     string
+	guardID string
+	key     tokens.KeySet
+	policy  string
+	tools   []json.RawMessage
+	events  []event
+	acked   int64
+	streams int
+	lose    int
+	records []Execution
 }
 
 // budget is what a task may still spend.
@@ -74,11 +75,12 @@ func New(t testing.TB) *Issuer {
 		t.Fatal(err)
 	}
 	i := &Issuer{
-		t: t, done: make(chan struct{}), changed: make(chan struct{}), key: key, published: []tokens.SigningKey{key},
+		t: t, done: make(chan struct{}), conns: &http.Transport{MaxIdleConnsPerHost: 100}, changed: make(chan struct{}), key: key, published: []tokens.SigningKey{key},
 		resources: map[string]*protected{}, codes: map[string]string{}, budgets: map[string]*budget{},
 	}
 	i.server = httptest.NewServer(i.handler())
 	t.Cleanup(func() {
+		i.conns.CloseIdleConnections()
 		close(i.done)
 		i.server.Close()
 	})

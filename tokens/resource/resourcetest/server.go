@@ -49,16 +49,11 @@ func (i *Issuer) Executions(uri string, n int) (records []Execution) {
 	return records
 }
 
-// Manifest waits until the Guard of the resource has published n times, enrolment included, and
-// returns the newest policy and tools.
-func (i *Issuer) Manifest(uri string, n int) (policy string, tools []json.RawMessage) {
-	i.t.Helper()
-	i.until("a manifest", func() bool {
-		r := i.resources[uri]
-		policy, tools = r.policy, r.tools
-		return r.manifests >= n
-	})
-	return policy, tools
+// Manifest returns the policy and the tools that the resource's Guard published last.
+func (i *Issuer) Manifest(uri string) (policy string, tools []json.RawMessage) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.resources[uri].policy, i.resources[uri].tools
 }
 
 func (i *Issuer) handler() http.Handler {
@@ -158,7 +153,6 @@ func (i *Issuer) enrol(w http.ResponseWriter, r *http.Request) {
 	delete(i.codes, in.Code)
 	res := i.resources[uri]
 	res.guardID, res.key, res.policy, res.tools = tokens.NewID("grd_"), key, in.Policy, in.Tools
-	res.manifests++
 	i.change()
 	answer(w, http.StatusCreated, map[string]any{
 		"guard_id": res.guardID, "issuer": i.URL(), "resource": uri, "jwks_uri": i.URL() + "/jwks",
@@ -178,7 +172,6 @@ func (i *Issuer) manifest(w http.ResponseWriter, r *http.Request, res *protected
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	res.policy, res.tools = in.Policy, in.Tools
-	res.manifests++
 	i.change()
 	answer(w, http.StatusOK, map[string]any{"pending_tools": []string{}})
 }

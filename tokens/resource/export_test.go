@@ -1,0 +1,16 @@
+package resource
+
+import "net/http"
+
+// Unrecorded is Protect without the record, to measure what the decision alone costs.
+func (g *Guard) Unrecorded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &call{g: g, w: w, r: r, now: g.now()}
+		if n, f := c.decide(); f != nil {
+			c.refused(f, n)
+			f.write(c)
+			return
+		}
+		next.ServeHTTP(w, c.admitted(newPermit(c)))
+	})
+}
