@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,6 +99,9 @@ func readJSON(r *http.Request, limit int64, v any) error {
 	}
 	if err != nil {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: "the body could not be read", Cause: err}
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
+		return oauth.Refuse(oauth.InvalidRequest, "send one JSON object")
 	}
 	if err := tokens.StrictUnmarshal(body, v); err != nil {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: "the body is not the JSON object expected here: " + printable(err), Cause: err}

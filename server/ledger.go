@@ -26,6 +26,9 @@ const (
 // Run keeps the ledger chained and sealed and the tasks swept until ctx ends; then it chains and
 // seals what is left, and returns.
 func (s *Server) Run(ctx context.Context) error {
+	if err := s.Settle(ctx); err != nil {
+		s.log.Error("ledger not settled at the start", "err", err)
+	}
 	var jobs sync.WaitGroup
 	for _, job := range []struct {
 		name  string
