@@ -17,6 +17,7 @@ type conn struct {
 }
 
 func connect(ctx context.Context, db *sql.DB) (*conn, error) {
+	db.SetMaxIdleConns(0) // so that to close a connection is to be rid of it and of its transaction
 	c, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
@@ -24,7 +25,7 @@ func connect(ctx context.Context, db *sql.DB) (*conn, error) {
 	return &conn{c: c, stmts: make(map[string]*sql.Stmt)}, nil
 }
 
-// close gives the connection and its statements back.
+// close ends the connection and its statements.
 func (c *conn) close() error {
 	for _, s := range c.stmts {
 		s.Close()

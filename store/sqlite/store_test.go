@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,10 +18,32 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, now store.Clock) store.Store { return open(t, now) }, storetest.Tables(tables))
 }
 
+// empty is a migrated database without rows: to copy it is quicker than to migrate for each test.
+var empty = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "remit")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "remit.db")
+	s, err := Open(context.Background(), path, Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 // open opens a new database that is closed with the test.
 func open(t testing.TB, now func() time.Time) *Store {
 	t.Helper()
-	return reopen(t, filepath.Join(t.TempDir(), "remit.db"), now)
+	path := filepath.Join(t.TempDir(), "remit.db")
+	db, err := empty()
+	check(t, err)
+	check(t, os.WriteFile(path, db, 0o600))
+	return reopen(t, path, now)
 }
 
 func reopen(t testing.TB, path string, now func() time.Time) *Store {
