@@ -224,7 +224,7 @@ func TestVerifyAccessTokenAccepts(t *testing.T) {
 		t.Errorf("a leeway of one's own: %v", err)
 	}
 	for name, want := range map[string]AccessWant{"no issuer": {Audience: testResource, Now: testNow}, "no audience": {Issuer: testIssuer, Now: testNow}} {
-		if _, err := NewKeySet(k).VerifyAccessToken(access(t, k, "x", "1"), want); err == nil {
+		if _, err := NewKeySet(k).VerifyAccessToken(access(t, k, "aud", ""), want); err == nil {
 			t.Errorf("a verifier with %s accepts", name)
 		}
 	}
