@@ -33,6 +33,15 @@ func (e *ArgumentError) Error() string {
 // a double would change, and missing arguments that the schema requires or a constraint limits.
 // The error is an *ArgumentError.
 func (c Constraints) CheckArguments(arguments, schema []byte) ([]byte, error) {
+	s, err := ParseSchema(schema)
+	if err != nil {
+		return nil, err
+	}
+	return c.Check(arguments, s)
+}
+
+// Check is CheckArguments for a schema that was read before.
+func (c Constraints) Check(arguments []byte, s Schema) ([]byte, error) {
 	if trimmed := bytes.TrimSpace(arguments); len(trimmed) == 0 || string(trimmed) == "null" {
 		arguments = []byte("{}")
 	}
@@ -40,14 +49,10 @@ func (c Constraints) CheckArguments(arguments, schema []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, required, err := readSchema(schema)
-	if err != nil {
+	if err := checkNames(given, s.properties); err != nil {
 		return nil, err
 	}
-	if err := checkNames(given, known); err != nil {
-		return nil, err
-	}
-	for _, name := range required {
+	for _, name := range s.required {
 		if _, ok := lookup(given, name); !ok {
 			return nil, &ArgumentError{name, "is required by the tool"}
 		}
@@ -84,31 +89,37 @@ func lookup(given []Member, name string) ([]byte, bool) {
 	return given[i].Value, true
 }
 
-// readSchema returns the properties that an inputSchema names at its top, by their folded names,
-// and those it requires.
-func readSchema(raw []byte) (known map[string]string, required []string, err error) {
-	known, r := map[string]string{}, newReader(raw)
+// A Schema is what CheckArguments reads of an inputSchema: the properties that it names at its top,
+// by their folded names, and those it requires.
+type Schema struct {
+	properties map[string]string
+	required   []string
+}
+
+// ParseSchema reads an inputSchema. The error is an *ArgumentError.
+func ParseSchema(raw []byte) (Schema, error) {
+	s, r := Schema{properties: map[string]string{}}, newReader(raw)
 	for name := range r.members() {
 		switch name {
 		case "properties":
 			for property := range r.members() {
-				if f := fold(property); known[f] == "" {
-					known[f] = property
+				if f := fold(property); s.properties[f] == "" {
+					s.properties[f] = property
 				} else {
-					known[f] = twins
+					s.properties[f] = twins
 				}
 				r.value()
 			}
 		case "required":
-			required = r.texts()
+			s.required = r.texts()
 		default:
 			r.value()
 		}
 	}
 	if err := r.end(); err != nil {
-		return nil, nil, &ArgumentError{"", "the tool's input schema: " + err.Error()}
+		return Schema{}, &ArgumentError{"", "the tool's input schema: " + err.Error()}
 	}
-	return known, required, nil
+	return s, nil
 }
 
 // twins stands for properties that differ by case alone: whichever is given, the tool might read

@@ -22,13 +22,14 @@ var errJSON = errors.New("not strict JSON")
 // jti. The first error sticks, stops every loop and is what end returns.
 type reader struct {
 	raw   []byte
+	str   string // the same text: what is read out of it costs no copy
 	pos   int
 	depth int
 	err   error
 }
 
 func newReader(raw []byte) *reader {
-	r := &reader{raw: raw}
+	r := &reader{raw: raw, str: string(raw)}
 	if !utf8.Valid(raw) {
 		r.fail("the text is not UTF-8")
 	}
@@ -94,7 +95,7 @@ func (r *reader) take(b byte) bool {
 // members ranges over the names of an object; the body reads or skips each value.
 func (r *reader) members() iter.Seq[string] {
 	return func(yield func(string) bool) {
-		seen := names{}
+		seen := names{few: make([]string, 0, 8)}
 		r.list('{', '}', func() bool {
 			name := r.text()
 			if r.err == nil && !seen.add(name) {
@@ -221,7 +222,7 @@ func (r *reader) number() string {
 	if r.err != nil {
 		return ""
 	}
-	return string(r.raw[start:r.pos])
+	return r.str[start:r.pos]
 }
 
 func (r *reader) skipByte(b byte) bool {
@@ -264,7 +265,7 @@ func (r *reader) text() string {
 		switch b := r.raw[r.pos]; {
 		case b == '"':
 			r.pos++
-			return string(r.raw[start : r.pos-1])
+			return r.str[start : r.pos-1]
 		case b == '\\':
 			return r.escaped(slices.Clone(r.raw[start:r.pos]))
 		case b < ' ':

@@ -152,7 +152,7 @@ func (c *call) limits() *refusal {
 	var first error
 	for i := range c.reach.variants {
 		v := &c.reach.variants[i]
-		canonical, err := v.limits.CheckArguments(c.msg.arguments, c.live.schema)
+		canonical, err := v.limits.Check(c.msg.arguments, c.live.schema)
 		if err == nil {
 			c.msg.canonical, c.variant = canonical, v
 			return nil

@@ -19,7 +19,7 @@ const toolsFresh = time.Second
 // liveTool is one tool as it is now.
 type liveTool struct {
 	definition string // its hash
-	schema     []byte // its inputSchema
+	schema     tokens.Schema
 }
 
 // liveTools is the server's tools as they are now, read again when they are older than toolsFresh.
@@ -118,7 +118,11 @@ func parseTools(raw []json.RawMessage) (map[string]liveTool, error) {
 		if _, twice := byName[d.Name]; twice {
 			return nil, fmt.Errorf("resource: the tool %q is there twice", d.Name)
 		}
-		byName[d.Name] = liveTool{hash, d.InputSchema}
+		schema, err := tokens.ParseSchema(d.InputSchema)
+		if err != nil {
+			return nil, fmt.Errorf("resource: the tool %q: %w", d.Name, err)
+		}
+		byName[d.Name] = liveTool{hash, schema}
 	}
 	return byName, nil
 }

@@ -163,6 +163,9 @@ func text(m tokens.Member) (s string, err error) {
 	if len(m.Value) == 0 || m.Value[0] != '"' {
 		return "", errors.New(m.Name + " must be a string")
 	}
+	if bytes.IndexByte(m.Value, '\\') < 0 { // what Members has read is well formed
+		return string(m.Value[1 : len(m.Value)-1]), nil
+	}
 	return s, json.Unmarshal(m.Value, &s)
 }
 

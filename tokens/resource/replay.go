@@ -48,7 +48,7 @@ func (m *replay) issue(now time.Time) string {
 func (m *replay) use(nonce, key string, now time.Time) Code {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if nonce == "" || !m.nonces.Check(nonce, m.epoch, now) {
+	if current := nonce != "" && nonce == m.newest && now.Before(m.until); !current && !m.nonces.Check(nonce, m.epoch, now) {
 		return UseNonce
 	}
 	if _, used := m.young[key]; used {
