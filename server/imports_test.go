@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"server":                       {"consent", "server/...", "tokens", "tokens/resource/policy", "store", "web"},
 	"server/oauth":                 {},
 	"server/fetch":                 {},
+	"server/fetch/fetchtest":       {},
 	"server/provider":              {"tokens", "store", "server/oauth"},
 	"consent":                      {"store", "tokens"},
 	"store":                        {},
@@ -39,6 +40,7 @@ var arrows = map[string][]string{
 // libraries are the only modules that these packages may import besides the standard library.
 var libraries = map[string][]string{
 	"server/oauth":           {},
+	"server/fetch":           {"code.dny.dev/ssrf"},
 	"tokens":                 {"github.com/go-jose/go-jose/v4"},
 	"tokens/resource/policy": {"go.yaml.in/yaml/v3"},
 	"web":                    {"github.com/a-h/templ"},
