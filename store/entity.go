@@ -63,28 +63,41 @@ type People interface {
 	// live task of the user as revoked with reason "user_disabled". It returns the ended tasks.
 	DisableUser(ctx context.Context, id string, disabled bool, recs ...Record) ([]Task, error)
 
-	// AssignRole gives the user a role at a resource; repeating it changes nothing.
+	// AssignRole gives the user a role at a resource; repeating it changes nothing. An unknown user
+	// or resource is ErrUserNotFound or ErrResourceNotFound, here and below.
 	AssignRole(ctx context.Context, userID, resource, role string, recs ...Record) error
 	// UnassignRole takes it away; a role not held changes nothing.
 	UnassignRole(ctx context.Context, userID, resource, role string, recs ...Record) error
 	// RolesOf returns the user's roles at the resource, sorted.
 	RolesOf(ctx context.Context, userID, resource string) ([]string, error)
 
-	// AddSession stores a new session; SessionByID returns it with its user, or ErrSessionNotFound
+	// AddSession stores a new session of a live user; SessionByID returns it with its user, or ErrSessionNotFound
 	// when unknown or expired, or ErrUserDisabled. RemoveSession forgets it.
 	AddSession(ctx context.Context, s Session, recs ...Record) error
 	SessionByID(ctx context.Context, id Hash) (Session, User, error)
 	RemoveSession(ctx context.Context, id Hash) error
 }
 
-// Client is an AI application registered with the server.
+// ClientOrigin is how a client came to be known.
+type ClientOrigin string
+
+// The origins of clients.
+const (
+	ByAdmins       ClientOrigin = ""     // added by an admin
+	ByDocument     ClientOrigin = "cimd" // its client_id is the URL of its metadata
+	ByRegistration ClientOrigin = "dcr"  // registered itself (RFC 7591)
+)
+
+// Client is an AI application known to the server.
 type Client struct {
-	ID         string // cli_… or, later, an https URL (CIMD)
+	ID         string // cli_… or an https URL (CIMD)
 	Metadata   ClientMetadata
 	Policy     ClientPolicy
 	SecretHash Hash // of client_secret; zero: none
 	Disabled   bool
 	CreatedAt  time.Time
+	Origin     ClientOrigin
+	Digest     Hash // of a registration that others may share; zero: none may
 }
 
 // ClientMetadata is what RFC 7591 §2 lets a client say of itself.
@@ -97,6 +110,7 @@ type ClientMetadata struct {
 	Scope                   string          `json:"scope,omitempty"`
 	TokenEndpointAuthMethod string          `json:"token_endpoint_auth_method,omitempty"` // none, client_secret_basic, client_secret_post, private_key_jwt
 	JWKS                    json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI                 string          `json:"jwks_uri,omitempty"`
 	ApplicationType         string          `json:"application_type,omitempty"`
 	DPoPBoundAccessTokens   bool            `json:"dpop_bound_access_tokens,omitempty"`
 }
@@ -119,6 +133,20 @@ type Clients interface {
 	// ClientByID returns ErrClientNotFound for the unknown; disabled clients are returned.
 	ClientByID(ctx context.Context, id string) (Client, error)
 	Clients(ctx context.Context) ([]Client, error)
+	// RegisterClient stores a client that registered itself and returns it; or, without records, the
+	// client with the same digest that is there already, disabled or not, and counts it as renewed.
+	RegisterClient(ctx context.Context, c Client, recs ...Record) (Client, error)
+	// PutDocument stores what a client says of itself at its client_id and returns the client. It
+	// makes the client when it is new; policy and flag of a known one stay. Former metadata under
+	// which a task was lent is kept for MetadataAt, and the records are written in that case alone:
+	// strangers change their documents at will.
+	PutDocument(ctx context.Context, id string, m ClientMetadata, recs ...Record) (Client, error)
+	// MetadataAt returns the metadata that the client had when a task was lent to it; ErrClientNotFound
+	// when that is not known.
+	MetadataAt(ctx context.Context, id string, at time.Time) (ClientMetadata, error)
+	// ForgetClients forgets clients that no admin added, renewed last at this time or before, without
+	// a task or a request, a bounded number at a time, and returns how many. Disabled ones stay.
+	ForgetClients(ctx context.Context, renewed time.Time) (int, error)
 	// DisableClient sets the flag and, when disabling, ends every live task of the client as
 	// revoked with reason "client_disabled". It returns the ended tasks.
 	DisableClient(ctx context.Context, id string, disabled bool, recs ...Record) ([]Task, error)
@@ -165,10 +193,12 @@ type Resources interface {
 	// used or expired code is ErrEnrolment. A former Guard of the resource is replaced.
 	EnrolGuard(ctx context.Context, code Hash, guardID string, key json.RawMessage, recs ...Record) (Resource, error)
 	// PublishManifest stores what the Guard offers and enforces: its policy, and per tool the live
-	// definition. New and changed tools keep their approved definition until ApproveTool.
+	// definition (Live and LiveHash, or else Definition and Hash). New and changed tools keep their
+	// approved definition until ApproveTool; a tool no longer offered keeps it too, one that was
+	// never approved is forgotten.
 	PublishManifest(ctx context.Context, uri string, policy []byte, policyVersion string, live []Tool, recs ...Record) (Resource, error)
 	// ApproveTool makes the live definition with this hash the approved one. Another hash, or no
-	// such tool, is ErrResourceNotFound.
+	// such tool, is ErrResourceNotFound; approving what is approved changes nothing.
 	ApproveTool(ctx context.Context, uri, tool, hash string, recs ...Record) error
 }
 
@@ -195,7 +225,7 @@ type Key struct {
 // Keys keeps the key ring.
 type Keys interface {
 	// AddFirstKey stores k as active unless an active key with this use exists; either way it
-	// returns the active one, so that instances which start together agree.
+	// returns the active one, so that instances which start together agree. The records go with k.
 	AddFirstKey(ctx context.Context, k Key, recs ...Record) (Key, error)
 	Keys(ctx context.Context) ([]Key, error)
 	// RotateKey makes k the active key of its use and the former one retired.

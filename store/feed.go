@@ -32,7 +32,8 @@ type Feed interface {
 	// FeedSnapshot returns the newest sequence and the events since the given time that still
 	// matter: what ended, was revoked, or is suspended.
 	FeedSnapshot(ctx context.Context, resource string, since time.Time) (seq int64, events []Event, err error)
-	// AckFeed notes that the Guard has applied everything up to seq.
+	// AckFeed notes that the Guard has applied everything up to seq: never less than before, never
+	// more than was said. Unknown: ErrResourceNotFound.
 	AckFeed(ctx context.Context, resource string, seq int64) error
 	// WatchFeed returns a channel that receives after each commit that may have added events, or
 	// acknowledgements, of the resource; stop releases it.

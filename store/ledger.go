@@ -98,7 +98,8 @@ type Ledger interface {
 	Append(ctx context.Context, recs ...Record) error
 	// AppendExecutions stores a Guard's batch. first is the Guard's own number of recs[0]; numbers
 	// are gapless per Guard from 1. Records already stored are skipped; a gap stores nothing. next
-	// is the number expected after the call.
+	// is the number expected after the call. A Guard that is not enrolled is ErrResourceNotFound.
+	// Executions count as use of their tasks.
 	AppendExecutions(ctx context.Context, guardID string, first int64, recs []Record) (next int64, err error)
 	// Sequence gives every unchained record its place and hash; it returns how many.
 	Sequence(ctx context.Context) (int, error)

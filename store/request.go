@@ -44,7 +44,7 @@ type Code struct {
 
 // Requests keeps authorization requests and the codes that come of them.
 type Requests interface {
-	// PushRequest stores a new request.
+	// PushRequest stores a new request of a live client (ErrClientNotFound, ErrClientDisabled).
 	PushRequest(ctx context.Context, r Request, recs ...Record) error
 	// RequestByID returns a live, undecided request of this client. A request of another client is
 	// ErrRequestNotFound and stays usable; a decided one is ErrRequestDecided.
@@ -54,7 +54,11 @@ type Requests interface {
 	BindRequest(ctx context.Context, id Hash, clientID string, session Hash) (Request, error)
 	// Approve decides the request, stores the pending task with its grants and the code, in one
 	// step. The request must be undecided, unexpired and bound to the session (sentinels above);
-	// user, client and every resource must be live (ErrUserDisabled, ErrClientDisabled, ErrResourceNotFound).
+	// user, client and every resource must be live (ErrUserDisabled, ErrClientDisabled, ErrResourceNotFound),
+	// and the task's client the request's (ErrRequestNotFound). A parent must be running, and the task
+	// ends no later than it. With Extends, Task names user and client alone; that task must be
+	// theirs and running (ErrTaskNotFound, ErrTaskNotActive, ErrTaskEnded), and the grants come into
+	// force there when the code is redeemed with the task's key.
 	Approve(ctx context.Context, a Approval, recs ...Record) error
 	// Deny decides the request without a task, under the same conditions.
 	Deny(ctx context.Context, id Hash, session Hash, recs ...Record) error

@@ -121,6 +121,10 @@ type Reservation struct {
 }
 
 // Tasks keeps tasks, their grants and their budgets.
+//
+// A task's state is what the clock makes it, read or judged, whether or not SweepTasks has written
+// it down: past its deadline it is expired (reason "deadline"), pending past its code's life it is
+// expired ("not_redeemed"), active but unused for IdleAfter it is suspended by idleness ("idle").
 type Tasks interface {
 	// TaskByID returns the task with its grants; ErrTaskNotFound for the unknown.
 	TaskByID(ctx context.Context, id string) (Task, []Grant, error)
@@ -134,20 +138,26 @@ type Tasks interface {
 	// ErrTaskEnded. Each ended task gets a ledger record of kind task.ended; recs are added to them.
 	EndTask(ctx context.Context, e End, recs ...Record) ([]Task, error)
 	// SuspendTask suspends an active task (ErrTaskNotActive otherwise, ErrTaskEnded if ended) and
-	// tells its resources.
+	// tells its resources. A task asleep by idleness, which its agent could wake, counts as active
+	// for every other actor. Suspending and resuming leave ledger records of kind task.suspended and
+	// task.resumed.
 	SuspendTask(ctx context.Context, id string, by Actor, reason string, recs ...Record) (Task, error)
 	// ResumeTask wakes a suspended task. Only the actor who suspended it or an admin may:
 	// ErrTaskNotSuspended otherwise.
 	ResumeTask(ctx context.Context, id string, by Actor, recs ...Record) (Task, error)
-	// EndLeg ends one resource's part of the task; the last leg ends the task as revoked.
+	// EndLeg ends one resource's part of the task; the last leg ends the task as revoked. A resource
+	// with no part in the task is ErrResourceNotFound; a part, or a task, that has ended is
+	// ErrTaskEnded. An ended leg gets no more tokens, and those that it has are dead.
 	EndLeg(ctx context.Context, id, resource, reason string, recs ...Record) (Task, error)
 	// SweepTasks expires tasks past their deadline, pending ones whose code was not redeemed
-	// within its life, and suspends idle ones; it returns how many it moved.
+	// within its life, and suspends idle ones; it returns how many it moved. It also forgets
+	// requests and sessions that expired over an hour ago.
 	SweepTasks(ctx context.Context) (int, error)
 	// ReserveCall counts one call against the tool's and the task's budget, in one step. A spent
 	// tool budget is ErrToolBudget; a spent task budget is ErrTaskBudget and has ended the task as
 	// expired with reason "budget". The task must be active and the token ours, live and of this
 	// task and resource (ErrTaskNotActive, ErrTaskEnded, ErrTokenNotFound). Left is what remains
-	// for tool and task, -1 for no budget.
+	// for tool and task, -1 for no budget. A budget is spent for the call after the last that it
+	// allowed. Repeating an execution answers what is left now and stores no records again.
 	ReserveCall(ctx context.Context, r Reservation, recs ...Record) (toolLeft, taskLeft int, err error)
 }

@@ -80,12 +80,13 @@ type Tokens interface {
 	// RotateRefreshToken spends Old and stores New and the access token, in one step. Presented again
 	// within the grace it stores the access token alone and returns the sealed successor of the
 	// first rotation (replayed true). Conditions, in this order: known (ErrRefreshNotFound), unexpired
-	// (ErrRefreshExpired), user and client live (ErrUserDisabled, ErrClientDisabled), task not ended
-	// (ErrTaskEnded), task active or suspended by idleness alone, which wakes it (ErrTaskNotActive),
+	// (ErrRefreshExpired), user and client live (ErrUserDisabled, ErrClientDisabled), task not ended, nor
+	// its leg at the access token's resource (ErrTaskEnded), task active or suspended by idleness alone, which wakes it (ErrTaskNotActive),
 	// unspent or within the grace (ErrRefreshReused).
 	RotateRefreshToken(ctx context.Context, r Rotation, recs ...Record) (successor []byte, replayed bool, err error)
 
-	// AccessByJTI returns the issued token with its task; ErrTokenNotFound for the unknown.
+	// AccessByJTI returns the issued token with its task; ErrTokenNotFound for the unknown. A token
+	// for a leg that has ended (EndLeg) is Revoked.
 	AccessByJTI(ctx context.Context, jti string) (AccessState, error)
 	// RevokeAccess kills one access token and tells its resource. Unknown: ErrTokenNotFound;
 	// repeating it is fine.

@@ -8,33 +8,53 @@ import (
 	"github.com/remit-auth/remit/store"
 )
 
-const addClientSQL = `INSERT INTO clients (id, metadata, policy, secret_hash, disabled, created_at)
-VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+const addClientSQL = `INSERT INTO clients (id, metadata, policy, secret_hash, disabled, created_at, origin, digest, renewed_at, changed_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 
 // AddClient stores a new client.
 func (s *Store) AddClient(ctx context.Context, c store.Client, recs ...store.Record) error {
-	metadata, err := json.Marshal(c.Metadata)
+	row, err := clientRow(c)
 	if err != nil {
-		return fmt.Errorf("sqlite: client metadata: %w", err)
-	}
-	policy, err := json.Marshal(c.Policy)
-	if err != nil {
-		return fmt.Errorf("sqlite: client policy: %w", err)
+		return err
 	}
 	return s.write(ctx, func(tx *tx) error {
-		n, err := tx.exec(addClientSQL, c.ID, string(metadata), string(policy), hashValue(c.SecretHash),
-			c.Disabled, micros(orNow(c.CreatedAt, tx.now)))
-		if err == nil && n == 0 {
-			err = store.ErrClientExists
-		}
-		return errOr(err, func() error { return tx.record(recs...) })
+		return errOr(tx.addClient(row), func() error { return tx.record(recs...) })
 	})
 }
 
-const clientColumns = `cl.id, cl.metadata, cl.policy, cl.secret_hash, cl.disabled, cl.created_at`
+// clientJSON is a client with its structures encoded.
+type clientJSON struct {
+	store.Client
+	metadata, policy string
+}
+
+func clientRow(c store.Client) (clientJSON, error) {
+	metadata, err := json.Marshal(c.Metadata)
+	if err != nil {
+		return clientJSON{}, fmt.Errorf("sqlite: client metadata: %w", err)
+	}
+	policy, err := json.Marshal(c.Policy)
+	if err != nil {
+		return clientJSON{}, fmt.Errorf("sqlite: client policy: %w", err)
+	}
+	return clientJSON{c, string(metadata), string(policy)}, nil
+}
+
+func (tx *tx) addClient(c clientJSON) error {
+	n, err := tx.exec(addClientSQL, c.ID, c.metadata, c.policy, hashValue(c.SecretHash), c.Disabled,
+		micros(orNow(c.CreatedAt, tx.now)), string(c.Origin), hashValue(c.Digest), micros(tx.now), micros(tx.now))
+	if err == nil && n == 0 {
+		return store.ErrClientExists
+	}
+	return err
+}
+
+const clientColumns = `cl.id, cl.metadata, cl.policy, cl.secret_hash, cl.disabled, cl.created_at, cl.origin, cl.digest`
 
 func clientFields(c *store.Client) []any {
-	return []any{&c.ID, jsonColumn{&c.Metadata}, jsonColumn{&c.Policy}, hash(&c.SecretHash), &c.Disabled, at(&c.CreatedAt)}
+	return []any{
+		&c.ID, jsonColumn{&c.Metadata}, jsonColumn{&c.Policy}, hash(&c.SecretHash), &c.Disabled, at(&c.CreatedAt), &c.Origin, hash(&c.Digest),
+	}
 }
 
 const (

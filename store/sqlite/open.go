@@ -5,12 +5,17 @@
 // transaction and answers them after its one fsync. Reads have connections of their own. The file
 // belongs to one process: a lock file beside it keeps a second one out.
 //
-//	people.go     users, sessions, role assignments     tasks.go    reading, ending, suspending
-//	clients.go    registered clients                    lending.go  approval and redemption
-//	resources.go  resources, manifests, Guards          budget.go   counted calls
-//	keys.go       the key ring                          tokens.go   refresh and access tokens
-//	requests.go   authorization requests                feed.go     what resources are told
-//	codes.go      authorization codes                   ledger.go   records, chain, checkpoints
+//	people.go, sessions.go        users, their roles; who is signed in, who is live
+//	clients.go, keys.go           registered clients, the key ring
+//	resources.go, enrolment.go    resources; their Guards and manifests
+//	requests.go, lending.go       authorization requests; their approval
+//	codes.go, tokens.go           redemption; access and refresh tokens
+//	rotation.go                   refresh
+//	tasks.go, ending.go           reading tasks; ending them and their legs
+//	suspending.go, sweeping.go    sleep; what the clock does
+//	budget.go                     counted calls
+//	feed.go                       what resources are told
+//	ledger.go, checkpoints.go     records and their chain; signed statements of it
 package sqlite
 
 import (
@@ -74,7 +79,7 @@ func Open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
-	db, err := s.openDB(path, "cache_size(-8000)", "journal_size_limit(67108864)")
+	db, err := s.openDB(path, "cache_size(-8000)", "journal_size_limit(67108864)", "wal_autocheckpoint(4000)")
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ const sweepBatch = 100
 const keepDecided = time.Hour
 
 const (
-	overdueSQL = `SELECT id, ends_at FROM tasks WHERE ended_at = 0 AND ends_at <= ? ORDER BY ends_at LIMIT ?`
+	overdueSQL = `SELECT id, ends_at FROM tasks INDEXED BY tasks_deadline WHERE ended_at = 0 AND ends_at <= ? ORDER BY ends_at LIMIT ?`
 	unusedSQL  = `SELECT id, pending_until FROM tasks WHERE state = 'pending' AND pending_until <= ? ORDER BY pending_until LIMIT ?`
 	idleSQL    = `SELECT id, seen_at FROM tasks WHERE state = 'active' AND seen_at <= ? ORDER BY seen_at LIMIT ?`
 

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,7 +84,7 @@ func grantFields(g *store.Grant) []any {
 
 // The roles ride along, so that a task and what its user may do are read in one statement.
 const grantsSQL = `SELECT ` + grantColumns + `,
-(SELECT json_group_array(r.role ORDER BY r.role) FROM roles r WHERE r.user_id = ?2 AND r.resource = g.resource)
+(SELECT json_group_array(r.role) FROM roles r WHERE r.user_id = ?2 AND r.resource = g.resource)
 FROM grants g WHERE g.task_id = ?1 AND (g.code IS NULL OR g.code = ?3) ORDER BY g.resource, g.rowid`
 
 // grants reads the task's grants, those that wait for this code included, and sets its roles.
@@ -94,6 +95,7 @@ func (c *conn) grants(t *store.Task, code store.Hash) (grants []store.Grant, err
 		var roles []string
 		err := scan(append(grantFields(&g), jsonColumn{&roles})...)
 		grants = append(grants, g)
+		slices.Sort(roles)
 		if n := len(t.Roles); n == 0 || t.Roles[n-1].Resource != g.Resource {
 			t.Roles = append(t.Roles, store.TaskRoles{Resource: g.Resource, Roles: roles})
 		}

@@ -47,6 +47,7 @@ func Run(t *testing.T, open Opener, opts ...Option) {
 	}{
 		{"people", people},
 		{"clients", clients},
+		{"strangers", strangers},
 		{"resources", resources},
 		{"keys", keys},
 		{"requests", requests},

@@ -1,0 +1,74 @@
+package sqlite
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/remit-auth/remit/store"
+)
+
+// TestPlans sees that no verb reads a whole table that grows with use.
+func TestPlans(t *testing.T) {
+	s := open(t, nil)
+	queries := map[string]string{
+		"taskSQL": taskSQL, "grantsSQL": grantsSQL, "grantByHashSQL": grantByHashSQL, "treeSQL": treeSQL, "legsSQL": legsSQL,
+		"endTaskSQL": endTaskSQL, "endLegSQL": endLegSQL, "suspendTaskSQL": suspendTaskSQL, "resumeTaskSQL": resumeTaskSQL,
+		"overdueSQL": overdueSQL, "unusedSQL": unusedSQL, "idleSQL": idleSQL, "addTaskSQL": addTaskSQL,
+		"forgetRequestsSQL": forgetRequestsSQL, "forgetSessionsSQL": forgetSessionsSQL,
+		"liveTasksUserSQL": liveTasksUserSQL, "liveTasksClientSQL": liveTasksClientSQL, "signOutUserSQL": signOutUserSQL,
+		"userByEmailSQL": userByEmailSQL, "userByIDSQL": userByIDSQL, "rolesOfSQL": rolesOfSQL, "sessionSQL": sessionSQL,
+		"clientByIDSQL": clientByIDSQL, "requestSQL": requestSQL, "bindRequestSQL": bindRequestSQL, "decideRequestSQL": decideRequestSQL,
+		"codeByIDSQL": codeByIDSQL, "redeemableSQL": redeemableSQL, "spendCodeSQL": spendCodeSQL, "activateTaskSQL": activateTaskSQL,
+		"widenTaskSQL": widenTaskSQL, "accessByJTISQL": accessByJTISQL, "revokeAccessSQL": revokeAccessSQL,
+		"refreshByIDSQL": refreshByIDSQL, "rotatableSQL": rotatableSQL, "spendRefreshSQL": spendRefreshSQL, "seenSQL": seenSQL,
+		"callableSQL": callableSQL, "reservedSQL": reservedSQL, "countToolSQL": countToolSQL, "countTaskSQL": countTaskSQL,
+		"feedSinceSQL": feedSinceSQL, "feedHeadSQL": feedHeadSQL, "feedRecentSQL": feedRecentSQL, "addEventSQL": addEventSQL, "ackFeedSQL": ackFeedSQL,
+		"addRecordSQL": addRecordSQL, "headSQL": headSQL, "unchainedSQL": unchainedSQL, "chainSQL": chainSQL, "lastNumberSQL": lastNumberSQL,
+		"recordsSQL": recordsSQL, "recordsOfTaskSQL": recordsOfTaskSQL, "recordsOfKindSQL": recordsOfKindSQL, "seenByGuardSQL": seenByGuardSQL,
+		"lastCheckpointSQL": lastCheckpointSQL,
+		"tasks of a user":   taskListSQL(store.TaskFilter{UserID: "u"}), "tasks of a client": taskListSQL(store.TaskFilter{ClientID: "c"}),
+		"live tasks of a user":   taskListSQL(store.TaskFilter{UserID: "u", Live: true}),
+		"live tasks of a client": taskListSQL(store.TaskFilter{ClientID: "c", Live: true}),
+		"live tasks":             taskListSQL(store.TaskFilter{Live: true}), "active tasks": taskListSQL(store.TaskFilter{State: store.TaskActive}),
+		"live tasks of a resource": taskListSQL(store.TaskFilter{Resource: "r", Live: true}),
+	}
+	for name, query := range queries {
+		var plan []string
+		err := s.read(t.Context(), func(c *conn) error {
+			rows, err := c.c.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, 18)...)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var id, parent, unused int
+				var detail string
+				if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+					return err
+				}
+				plan = append(plan, detail)
+			}
+			return rows.Err()
+		})
+		check(t, err)
+		for _, step := range plan {
+			if !harmless(name, step) {
+				t.Errorf("%s:\n\t%s", name, strings.Join(plan, "\n\t"))
+				break
+			}
+		}
+	}
+}
+
+// harmless reports whether a step's cost does not grow with the tables.
+func harmless(query, step string) bool {
+	switch {
+	case step == "SCAN CONSTANT ROW", strings.HasPrefix(step, "SCAN tree"): // no table, or the tasks under one
+		return true
+	case query == "lastCheckpointSQL": // from the newest back, one row
+		return true
+	case query == "feedRecentSQL", query == "treeSQL": // sorts the last minutes' events, or the tasks under one
+		return !strings.HasPrefix(step, "SCAN ")
+	}
+	return !strings.HasPrefix(step, "SCAN ") && !strings.Contains(step, "TEMP B-TREE")
+}
