@@ -22,7 +22,7 @@ func says(name string) store.ClientMetadata {
 }
 
 // lendTo lends a task to another client than the world's own.
-func (w *world) lendTo(client string) lent {
+func (w *world) lendTo(client string) loan {
 	former := w.client.ID
 	w.client.ID = client
 	defer func() { w.client.ID = former }()
@@ -89,13 +89,14 @@ var strangers = map[string]func(*world){
 	"metadata under which a task was lent is kept": func(w *world) {
 		_, err := w.s.PutDocument(w.ctx, document, says("One"))
 		w.must(err)
-		l := w.lendTo(document)
+		lent := w.clock.Now()
+		w.lendTo(document)
 		for _, name := range []string{"Two", "Three", "One more"} {
-			w.clock.Add(time.Minute)
+			w.clock.Advance(time.Minute)
 			_, err = w.s.PutDocument(w.ctx, document, says(name), record("client.changed"))
 			w.must(err)
 		}
-		m, err := w.s.MetadataAt(w.ctx, document, l.CreatedAt)
+		m, err := w.s.MetadataAt(w.ctx, document, lent)
 		w.must(err)
 		w.same("then", m, says("One"))
 		m, err = w.s.MetadataAt(w.ctx, document, w.clock.Now())
@@ -108,7 +109,7 @@ var strangers = map[string]func(*world){
 	"an unchanged document writes nothing": func(w *world) {
 		_, err := w.s.PutDocument(w.ctx, document, says("One"))
 		w.must(err)
-		w.clock.Add(time.Minute)
+		w.clock.Advance(time.Minute)
 		w.unchanged(func() {
 			_, err := w.s.PutDocument(w.ctx, document, says("One"), record("x"))
 			w.must(err)
@@ -127,7 +128,7 @@ var strangers = map[string]func(*world){
 		n, err := w.s.ForgetClients(w.ctx, w.clock.Now().Add(-time.Second))
 		w.must(err)
 		w.same("forgotten too early", n, 0)
-		w.clock.Add(2 * time.Hour)
+		w.clock.Advance(2 * time.Hour)
 		_, err = w.s.RegisterClient(w.ctx, w.stranger("cli_x", store.HashOf("cli_renewed")))
 		w.must(err)
 		w.must(w.s.PushRequest(w.ctx, store.Request{ID: w.secret(), ClientID: "cli_asking", CreatedAt: w.clock.Now(), ExpiresAt: w.clock.Now().Add(time.Minute)}))
@@ -145,7 +146,7 @@ var strangers = map[string]func(*world){
 	"a document read again is renewed": func(w *world) {
 		_, err := w.s.PutDocument(w.ctx, document, says("One"))
 		w.must(err)
-		w.clock.Add(2 * time.Hour)
+		w.clock.Advance(2 * time.Hour)
 		_, err = w.s.PutDocument(w.ctx, document, says("One"))
 		w.must(err)
 		n, err := w.s.ForgetClients(w.ctx, w.clock.Now().Add(-time.Hour))

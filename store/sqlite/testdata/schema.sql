@@ -27,6 +27,13 @@ BEGIN SELECT RAISE(ABORT, 'checkpoints: cannot be replaced'); END;
 CREATE TRIGGER checkpoints_no_update BEFORE UPDATE ON checkpoints
 BEGIN SELECT RAISE(ABORT, 'checkpoints: cannot be changed'); END;
 
+CREATE TABLE client_versions (
+    client_id TEXT    NOT NULL REFERENCES clients (id),
+    since     INTEGER NOT NULL,
+    metadata  TEXT    NOT NULL, -- JSON
+    PRIMARY KEY (client_id, since)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE clients (
     id          TEXT    NOT NULL PRIMARY KEY,
     metadata    TEXT    NOT NULL, -- JSON, RFC 7591 §2
@@ -34,7 +41,11 @@ CREATE TABLE clients (
     secret_hash BLOB,
     disabled    INTEGER NOT NULL,
     created_at  INTEGER NOT NULL
-) STRICT;
+, origin TEXT NOT NULL DEFAULT '', digest BLOB, renewed_at INTEGER NOT NULL DEFAULT 0, changed_at INTEGER NOT NULL DEFAULT 0) STRICT;
+
+CREATE UNIQUE INDEX clients_digest ON clients (digest) WHERE digest IS NOT NULL;
+
+CREATE INDEX clients_strangers ON clients (renewed_at) WHERE origin <> '';
 
 CREATE TABLE codes (
     id            BLOB    NOT NULL PRIMARY KEY,
@@ -179,6 +190,8 @@ CREATE TABLE requests (
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX requests_client ON requests (client_id);
 
 CREATE INDEX requests_expiry ON requests (expires_at);
 
