@@ -1,0 +1,426 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/remit-auth/remit/server"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/store/memory"
+	"github.com/remit-auth/remit/store/sqlite"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// ledger is a finished ledger, sealed several times, with what a Guard would have kept of it.
+type ledger struct {
+	path    string // the database file, its triggers dropped
+	old     string // a copy of it from before the last records
+	witness string // every checkpoint, as a Guard keeps them
+	keys    tokens.KeySet
+	signer  tokens.SigningKey
+	size    int64
+	sizes   []int64 // of the checkpoints
+}
+
+const ledgerIssuer = "https://as.example"
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makeLedger writes 60 records under 6 checkpoints.
+func makeLedger(t *testing.T) *ledger {
+	t.Helper()
+	ctx, dir := context.Background(), t.TempDir()
+	l := &ledger{path: filepath.Join(dir, "remit.db"), old: filepath.Join(dir, "old.db"), witness: filepath.Join(dir, "witness.jsonl")}
+	masterKey := make([]byte, masterKeyLen)
+	db, err := sqlite.Open(ctx, l.path, sqlite.Options{})
+	must(t, err)
+	s, err := server.New(ctx, server.Config{Issuer: ledgerIssuer, Store: db, Ephemeral: memory.New(memory.Options{}), MasterKey: masterKey})
+	must(t, err)
+	for i := range 60 {
+		rec := store.NewRecord(fmt.Sprintf("kind.%d", i%7), map[string]any{"marker": fmt.Sprintf("payload-%04d", i), "text": "someone did something"})
+		rec.Task, rec.User, rec.Client, rec.Agent = tokens.NewID("tsk_"), tokens.NewID("usr_"), tokens.NewID("cli_"), "jkt"
+		rec.Resource, rec.JTI, rec.Execution = "https://tickets.example/mcp", tokens.NewID("at_"), tokens.NewID("exe_")
+		must(t, db.Append(ctx, rec))
+		if i%10 == 9 {
+			must(t, s.Settle(ctx))
+		}
+		if i == 39 {
+			must(t, db.Close())
+			copyFile(t, l.path, l.old)
+			db, err = sqlite.Open(ctx, l.path, sqlite.Options{})
+			must(t, err)
+			s, err = server.New(ctx, server.Config{Issuer: ledgerIssuer, Store: db, Ephemeral: memory.New(memory.Options{}), MasterKey: masterKey})
+			must(t, err)
+		}
+	}
+	checkpoints, err := db.Checkpoints(ctx)
+	must(t, err)
+	var kept strings.Builder
+	for _, c := range checkpoints {
+		l.sizes = append(l.sizes, c.Size)
+		line, err := json.Marshal(map[string]any{"size": c.Size, "head": c.Head.String(), "checkpoint": c.Signed})
+		must(t, err)
+		kept.WriteString("\n" + string(line) + "\n")
+	}
+	must(t, os.WriteFile(l.witness, []byte(kept.String()+`{"size":9`), 0o600)) // and a torn last line
+	l.size, _, err = db.Head(ctx)
+	must(t, err)
+	sealed, err := db.Keys(ctx)
+	must(t, err)
+	l.keys, err = server.OpenKeys(sealed, masterKey)
+	must(t, err)
+	l.signer = openSigner(t, sealed, masterKey)
+	must(t, db.Close())
+	for _, path := range []string{l.path, l.old} {
+		change(t, path, dropTriggers(t, path)...)
+	}
+	return l
+}
+
+func openSigner(t *testing.T, sealed []store.Key, masterKey []byte) tokens.SigningKey {
+	t.Helper()
+	sealer, err := tokens.NewSealer(masterKey)
+	must(t, err)
+	i := slices.IndexFunc(sealed, func(k store.Key) bool { return k.Use == "sig" })
+	raw, err := sealer.Open(sealed[i].Sealed, sealed[i].ID)
+	must(t, err)
+	key, err := tokens.ParseSigningKey(raw)
+	must(t, err)
+	return key
+}
+
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	raw, err := os.ReadFile(from)
+	must(t, err)
+	must(t, os.WriteFile(to, raw, 0o600))
+}
+
+// openRaw opens the database as an intruder would.
+func openRaw(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path+"?_pragma=synchronous(OFF)")
+	must(t, err)
+	db.SetMaxOpenConns(1)
+	return db
+}
+
+func change(t testing.TB, path string, statements ...string) {
+	t.Helper()
+	db := openRaw(t, path)
+	for _, s := range statements {
+		if _, err := db.Exec(s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+	must(t, db.Close())
+}
+
+func dropTriggers(t testing.TB, path string) (drops []string) {
+	t.Helper()
+	db := openRaw(t, path)
+	rows, err := db.Query(`SELECT 'DROP TRIGGER ' || name FROM sqlite_schema WHERE type = 'trigger'`)
+	must(t, err)
+	for rows.Next() {
+		var drop string
+		must(t, rows.Scan(&drop))
+		drops = append(drops, drop)
+	}
+	must(t, errors.Join(rows.Err(), rows.Close(), db.Close()))
+	return drops
+}
+
+// verify verifies a database file, with or without the witness.
+func (l *ledger) verify(t testing.TB, path string, witness bool) report {
+	t.Helper()
+	db, err := sqlite.OpenAudit(context.Background(), path)
+	must(t, err)
+	defer db.Close()
+	v := newVerifier()
+	v.keys = l.keys
+	if witness {
+		must(t, v.readWitness(l.witness))
+	}
+	return v.verify(db)
+}
+
+func TestVerify(t *testing.T) {
+	l := makeLedger(t)
+	for _, witness := range []bool{false, true} {
+		r := l.verify(t, l.path, witness)
+		if !r.OK || r.Records != l.size || r.Sealed != l.size || r.Checkpoints != len(l.sizes) || len(r.Problems) != 0 {
+			t.Fatalf("%+v", r)
+		}
+		if witness && r.Witnesses != len(l.sizes) {
+			t.Errorf("%d witnesses agree, want %d", r.Witnesses, len(l.sizes))
+		}
+	}
+	// Erasing a payload never breaks the chain (DESIGN §4), and is told.
+	erased := filepath.Join(t.TempDir(), "erased.db")
+	copyFile(t, l.path, erased)
+	change(t, erased, `UPDATE ledger SET payload = NULL, salt = NULL WHERE seq IN (5, 6)`)
+	if r := l.verify(t, erased, true); !r.OK || r.Erased != 2 {
+		t.Errorf("after an erasure: %+v", r)
+	}
+	// A database with another server's keys proves nothing.
+	stranger, err := tokens.NewSigningKey()
+	must(t, err)
+	if r := (&ledger{keys: tokens.NewKeySet(stranger)}).verify(t, l.path, false); r.OK {
+		t.Error("checkpoints by a stranger's key were taken")
+	}
+}
+
+// mutation changes the ledger. It returns the record from which on the ledger is not what it was,
+// whether verify must name exactly that one, and whether only a witness can know.
+type mutation func(t testing.TB, l *ledger, path string, rng *rand.Rand) (first int64, exact, witness bool)
+
+var mutations = map[string]mutation{
+	"edit a text": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		column := []string{"kind", "task", "user", "client", "agent", "resource", "jti", "execution"}[rng.IntN(8)]
+		seq := 1 + rng.Int64N(l.size)
+		change(t, path, fmt.Sprintf(`UPDATE ledger SET %s = %s || 'x' WHERE seq = %d`, column, column, seq))
+		return seq, true, false
+	},
+	"move a value to the next column": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 3 + rng.Int64N(l.size-2)
+		change(t, path, fmt.Sprintf(`UPDATE ledger SET user = '', client = user || client WHERE seq = %d`, seq))
+		return seq, true, false
+	},
+	"edit a number": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 1 + rng.Int64N(l.size)
+		column, by := []string{"at", "n"}[rng.IntN(2)], []int64{-1, 1, 1 << 20, 1000}[rng.IntN(4)]
+		if column == "n" {
+			by = 1 << 20 // another number would be taken
+		}
+		change(t, path, fmt.Sprintf(`UPDATE ledger SET %s = %s + %d WHERE seq = %d`, column, column, by, seq))
+		return seq, true, false
+	},
+	"edit a payload": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 3 + rng.Int64N(l.size-2)
+		change(t, path, fmt.Sprintf(`UPDATE ledger SET payload = replace(payload, 'someone', 'no one') || %q WHERE seq = %d`, strings.Repeat(" ", rng.IntN(3)), seq))
+		return seq, true, false
+	},
+	"edit a payload and its digest": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 1 + rng.Int64N(l.size)
+		rec := store.NewRecord("", map[string]int64{"forged": seq})
+		execute(t, path, `UPDATE ledger SET payload = ?, salt = ?, digest = ? WHERE seq = ?`, string(rec.Payload), rec.Salt, digest(rec), seq)
+		return seq, true, false
+	},
+	"edit a blob": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		column, seq := []string{"digest", "salt", "hash"}[rng.IntN(3)], 1+rng.Int64N(l.size)
+		execute(t, path, fmt.Sprintf(`UPDATE ledger SET %s = randomblob(length(%s)) WHERE seq = ?`, column, column), seq)
+		return seq, true, false
+	},
+	"erase a salt alone": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 1 + rng.Int64N(l.size)
+		execute(t, path, `UPDATE ledger SET salt = NULL WHERE seq = ?`, seq)
+		return seq, true, false
+	},
+	"flip a bit of the file": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		raw, err := os.ReadFile(path)
+		must(t, err)
+		was := fmt.Appendf(nil, "payload-%04d", rng.IntN(60))
+		is := slices.Clone(was)
+		is[rng.IntN(len(is))] ^= 1 << rng.IntN(7)
+		// SQLite leaves old copies of a row in free space: they are changed too.
+		must(t, os.WriteFile(path, bytes.ReplaceAll(raw, was, is), 0o600))
+		return 1, false, false
+	},
+	"delete": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 1 + rng.Int64N(l.size)
+		execute(t, path, `DELETE FROM ledger WHERE seq = ?`, seq)
+		return seq, true, false
+	},
+	"delete and close the gap": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 1 + rng.Int64N(l.size)
+		execute(t, path, `DELETE FROM ledger WHERE seq = ?`, seq)
+		execute(t, path, `UPDATE ledger SET seq = -seq WHERE seq > ?`, seq)
+		execute(t, path, `UPDATE ledger SET seq = -seq - 1 WHERE seq < 0`)
+		return seq, true, false
+	},
+	"swap": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		a := 1 + rng.Int64N(l.size-1)
+		b := a + 1 + rng.Int64N(l.size-a)
+		execute(t, path, `UPDATE ledger SET seq = -1 WHERE seq = ?`, a)
+		execute(t, path, `UPDATE ledger SET seq = ? WHERE seq = ?`, a, b)
+		execute(t, path, `UPDATE ledger SET seq = ? WHERE seq = -1`, b)
+		return a, true, false
+	},
+	"insert": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 1 + rng.Int64N(l.size)
+		execute(t, path, `UPDATE ledger SET seq = -seq WHERE seq >= ?`, seq)
+		execute(t, path, `UPDATE ledger SET seq = 1 - seq WHERE seq < 0`)
+		execute(t, path, `INSERT INTO ledger (instance, n, at, kind, task, user, client, agent, resource, jti, execution, digest, payload, salt, seq, hash)
+			SELECT instance, n + 1000, at, 'forged', task, user, client, agent, resource, jti, execution, digest, payload, salt, ?, randomblob(32)
+			FROM ledger WHERE seq = ?`, seq, seq+1)
+		return seq, true, false
+	},
+	"cut the tail": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 1 + rng.Int64N(l.size)
+		execute(t, path, `DELETE FROM ledger WHERE seq >= ?`, seq)
+		return seq, true, false
+	},
+	"cut the tail and its checkpoints": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 1 + rng.Int64N(l.size)
+		execute(t, path, `DELETE FROM ledger WHERE seq >= ?`, seq)
+		execute(t, path, `DELETE FROM checkpoints WHERE size >= ?`, seq)
+		return seq, true, true
+	},
+	"put an old copy back": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		copyFile(t, l.old, path)
+		return l.size - 19, true, true
+	},
+	"fork": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		seq := 1 + rng.Int64N(l.size)
+		execute(t, path, `UPDATE ledger SET kind = 'forged' WHERE seq = ?`, seq)
+		rechain(t, path, seq)
+		return seq, false, false
+	},
+	"change a checkpoint": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
+		id := 1 + rng.IntN(len(l.sizes))
+		column := []string{"size = size + 1", "head = randomblob(32)", "at = at - 1000000", "signed = substr(signed, 1, 60) || 'x' || substr(signed, 62)"}[rng.IntN(4)]
+		execute(t, path, `UPDATE checkpoints SET `+column+` WHERE id = ?`, id)
+		return l.size, false, false
+	},
+}
+
+func digest(rec store.Record) []byte { d := rec.PayloadDigest(); return d[:] }
+
+func execute(t testing.TB, path, statement string, args ...any) {
+	t.Helper()
+	db := openRaw(t, path)
+	defer db.Close()
+	if _, err := db.Exec(statement, args...); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// rechain makes the chain consistent again from seq on, as somebody without the signing key can.
+func rechain(t testing.TB, path string, seq int64) {
+	t.Helper()
+	audit, err := sqlite.OpenAudit(context.Background(), path)
+	must(t, err)
+	var head store.Hash
+	hashes := map[int64]store.Hash{}
+	must(t, audit.Records(func(r store.Record) error {
+		if r.Seq >= seq {
+			r.Hash = r.ChainHash(head)
+			hashes[r.Seq] = r.Hash
+		}
+		head = r.Hash
+		return nil
+	}))
+	must(t, audit.Close())
+	db := openRaw(t, path)
+	defer db.Close()
+	tx, err := db.Begin()
+	must(t, err)
+	for at, hash := range hashes {
+		_, err := tx.Exec(`UPDATE ledger SET hash = ? WHERE seq = ?`, hash[:], at)
+		must(t, err)
+	}
+	must(t, tx.Commit())
+}
+
+// TestVerifyFindsMutations: 1,000 random mutations, each found, and the first bad record named (AU3).
+func TestVerifyFindsMutations(t *testing.T) {
+	l := makeLedger(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	var names []string
+	for name := range mutations {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	path := filepath.Join(t.TempDir(), "mutated.db")
+	for i := range 1000 {
+		name := names[i%len(names)]
+		copyFile(t, l.path, path)
+		first, exact, onlyWitness := mutations[name](t, l, path, rng)
+		for _, witness := range []bool{true, false} {
+			if onlyWitness && !witness {
+				continue
+			}
+			r := l.verify(t, path, witness)
+			switch {
+			case r.OK:
+				t.Fatalf("%d: %s at record %d was not found (witness %v)", i, name, first, witness)
+			case exact && r.Problems[0].Record != first, !exact && name == "fork" && r.Problems[0].Record > first:
+				t.Fatalf("%d: %s at record %d is named %+v (witness %v)", i, name, first, r.Problems, witness)
+			}
+		}
+	}
+}
+
+// TestVerifyStolenKey: with the signing key stolen too, the database can be made to agree with
+// itself; everything up to the newest checkpoint that a Guard holds is still proven (P3).
+func TestVerifyStolenKey(t *testing.T) {
+	l := makeLedger(t)
+	path := filepath.Join(t.TempDir(), "forged.db")
+	copyFile(t, l.path, path)
+	execute(t, path, `UPDATE ledger SET kind = 'forged' WHERE seq = 15`)
+	rechain(t, path, 15)
+	db := openRaw(t, path)
+	for _, size := range l.sizes {
+		var head, at = []byte{}, int64(0)
+		must(t, db.QueryRow(`SELECT hash FROM ledger WHERE seq = ?`, size).Scan(&head))
+		must(t, db.QueryRow(`SELECT at FROM checkpoints WHERE size = ?`, size).Scan(&at))
+		signed, err := l.signer.SignCheckpoint(tokens.CheckpointClaims{Issuer: ledgerIssuer, Size: size, Head: fmt.Sprintf("%x", head), At: time.UnixMicro(at).UTC()})
+		must(t, err)
+		_, err = db.Exec(`UPDATE checkpoints SET head = ?, signed = ? WHERE size = ?`, head, signed, size)
+		must(t, err)
+	}
+	must(t, db.Close())
+	if r := l.verify(t, path, false); !r.OK {
+		t.Fatalf("the forgery is not even consistent: %+v", r)
+	}
+	r := l.verify(t, path, true)
+	if r.OK || r.Problems[0].Record > 15 {
+		t.Errorf("the witness does not prove it: %+v", r)
+	}
+}
+
+func TestVerifyWitnessFiles(t *testing.T) {
+	l := makeLedger(t)
+	dir := t.TempDir()
+	stranger, err := tokens.NewSigningKey()
+	must(t, err)
+	forged, err := stranger.SignCheckpoint(tokens.CheckpointClaims{Issuer: ledgerIssuer, Size: 3, Head: strings.Repeat("a", 64), At: time.Now()})
+	must(t, err)
+	for name, text := range map[string]string{"no checkpoint": "\n\n", "nonsense": "nonsense\n", "a stranger's": forged + "\n"} {
+		path := filepath.Join(dir, "witness")
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+		v := newVerifier()
+		v.keys = l.keys
+		if err := v.readWitness(path); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+	if err := newVerifier().readWitness(filepath.Join(dir, "none")); err == nil {
+		t.Error("a missing file was taken")
+	}
+	// A checkpoint of another issuer, though signed by our key, is no witness of this ledger.
+	other, err := l.signer.SignCheckpoint(tokens.CheckpointClaims{Issuer: "https://other.example", Size: l.size, Head: strings.Repeat("a", 64), At: time.Now()})
+	must(t, err)
+	must(t, os.WriteFile(l.witness, []byte(other+"\n"), 0o600))
+	if r := l.verify(t, l.path, true); r.OK {
+		t.Errorf("another issuer's checkpoint: %+v", r)
+	}
+}
