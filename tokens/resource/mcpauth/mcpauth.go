@@ -1,11 +1,21 @@
-// Package mcpauth puts a Guard around a server of the official MCP Go SDK.
+// Package mcpauth puts a Guard around a server of the official MCP Go SDK, on stateless streamable
+// HTTP (spec 2026-07-28). The Guard decides on the HTTP request; this package checks a second time
+// inside the SDK, where the tool is really run, that it runs what the Guard allowed. What it knows
+// of a caller comes from the request itself, never from the context of a session, which in the SDK
+// may be an older request's.
+//
+//	mcpauth.go  the handler, and who calls as the SDK's TokenInfo
+//	second.go   the second check, the filtered tools/list, the outcome
+//	live.go     the live definitions of the server's tools
 package mcpauth
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"net/http"
+	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/remit-auth/remit/tokens/resource"
@@ -17,12 +27,66 @@ type Options struct {
 	HTTP *mcp.StreamableHTTPOptions
 }
 
-// Tools returns the live definitions of the server's tools, for resource.Config.
-func Tools(server *mcp.Server) func(context.Context) ([]json.RawMessage, error) {
-	panic("mcpauth: not written yet")
+// permitKey is where TokenInfo.Extra holds the permit.
+const permitKey = "github.com/remit-auth/remit/permit"
+
+// Protect returns the whole handler of a protected MCP server. Tools find the caller by
+// [Principal], or in the TokenInfo that the SDK gives them with each request.
+func Protect(g *resource.Guard, server *mcp.Server, opts *Options) http.Handler {
+	options := mcp.StreamableHTTPOptions{}
+	if opts != nil && opts.HTTP != nil {
+		options = *opts.HTTP
+	}
+	options.Stateless = true
+	server.AddReceivingMiddleware(secondCheck)
+	sdk := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &options)
+	return g.Protect(withTokenInfo(sdk))
 }
 
-// Protect returns the whole handler of a protected MCP server.
-func Protect(g *resource.Guard, server *mcp.Server, opts *Options) http.Handler {
-	panic("mcpauth: not written yet")
+// withTokenInfo hands the caller on in the way that the SDK's own middleware does. That middleware
+// knows the Bearer scheme alone and keeps its context key to itself, so the request is given a
+// Bearer header that names no token; the real one never leaves the Guard.
+func withTokenInfo(next http.Handler) http.Handler {
+	// The Guard has judged the token's times by its own clock.
+	inner := auth.RequireBearerToken(tokenInfo, &auth.RequireBearerTokenOptions{ClockSkew: 24 * time.Hour})(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer judged-by-the-guard")
+		inner.ServeHTTP(w, r)
+	})
+}
+
+// tokenInfo describes the caller that the Guard let through.
+func tokenInfo(_ context.Context, _ string, r *http.Request) (*auth.TokenInfo, error) {
+	permit, ok := resource.PermitFrom(r.Context())
+	if !ok {
+		return nil, fmt.Errorf("mcpauth: %w: no permit", auth.ErrInvalidToken)
+	}
+	p := permit.Principal()
+	return &auth.TokenInfo{
+		Scopes: p.Scopes, Expiration: p.Expires,
+		// The SDK compares nothing but UserID when it guards sessions, and nothing at all when it is
+		// empty.
+		UserID: p.Issuer + "|" + p.User + "|" + p.Client,
+		Extra:  map[string]any{permitKey: permit},
+	}, nil
+}
+
+// permitOf returns the permit that came with this very request.
+func permitOf(req mcp.Request) (*resource.Permit, bool) {
+	extra := req.GetExtra()
+	if extra == nil || extra.TokenInfo == nil {
+		return nil, false
+	}
+	permit, ok := extra.TokenInfo.Extra[permitKey].(*resource.Permit)
+	return permit, ok && permit != nil
+}
+
+// Principal returns who makes this request of the SDK.
+func Principal(req mcp.Request) (resource.Principal, bool) {
+	permit, ok := permitOf(req)
+	if !ok {
+		return resource.Principal{}, false
+	}
+	return permit.Principal(), true
 }
