@@ -98,7 +98,9 @@ func (s *Store) RefreshByID(ctx context.Context, id store.Hash) (st store.Refres
 		var row task
 		r := &st.Token
 		fields := []any{
-			hash(&r.ID), &r.TaskID, &r.ClientID, &r.JKT, jsonColumn{&r.Scopes}, &r.Resource,
+			hash(&r.ID), &r.TaskID, &r.ClientID, &r.JKT,
+			jsonColumn{&r.Scopes},
+			&r.Resource,
 			at(&r.ExpiresAt), at(&r.CreatedAt), at(&r.SpentAt),
 		}
 		fields = append(append(append(fields, row.fields()...), clientFields(&st.Client)...), userFields(&st.User)...)
