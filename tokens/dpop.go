@@ -50,6 +50,7 @@ type ProofWant struct {
 	Method      string
 	URL         string // as configured, never as the request or a proxy says it
 	AccessToken string // empty: ath is not judged (RFC 9449 §4.2 wants it with an access token alone)
+	TokenHash   string // what ath must be, where the caller has it; else it is AccessToken's
 	Now         time.Time
 	MaxAge      time.Duration // of iat; zero: DefaultProofAge
 	MaxAhead    time.Duration // of iat and nbf; zero: DefaultProofAhead
@@ -169,6 +170,10 @@ func (c *proofClaims) judge(want ProofWant) error {
 		return ErrProofTime
 	case !c.expires.IsZero() && !want.Now.Before(c.expires):
 		return ErrProofTime
+	case want.TokenHash != "":
+		if c.ATH != want.TokenHash {
+			return ErrProofToken
+		}
 	case want.AccessToken != "" && c.ATH != tokenHash(want.AccessToken):
 		return ErrProofToken
 	}

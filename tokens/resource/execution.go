@@ -33,7 +33,7 @@ type execution struct {
 	Tool       string  `json:"tool,omitempty"`
 	Decision   string  `json:"decision,omitempty"`
 	Reason     Code    `json:"reason,omitempty"`
-	Checks     []check `json:"checks,omitempty"`
+	Checks     []check `json:"checks,omitempty"` // of a refusal; an allowed call has passed them all
 	Definition string  `json:"definition,omitempty"`
 	Policy     string  `json:"policy,omitempty"`
 	Arguments  string  `json:"arguments_digest,omitempty"`
@@ -66,21 +66,10 @@ func (e *execution) append(b []byte) []byte {
 	b = appendMember(b, `,"tool":`, e.Tool)
 	b = appendMember(b, `,"decision":`, e.Decision)
 	b = appendMember(b, `,"reason":`, string(e.Reason))
-	for i, c := range e.Checks {
-		if i == 0 {
-			b = append(b, `,"checks":[`...)
-		} else {
-			b = append(b, ',')
-		}
-		b = append(b, `{"name":`...)
-		b = appendText(b, c.Name)
-		b = append(b, `,"ok":`...)
-		b = strconv.AppendBool(b, c.OK)
-		b = appendMember(b, `,"detail":`, c.Detail)
-		b = append(b, '}')
-		if i == len(e.Checks)-1 {
-			b = append(b, ']')
-		}
+	if e.Decision == allowed {
+		b = append(b, passedJSON...)
+	} else {
+		b = appendChecks(b, e.Checks)
 	}
 	b = appendMember(b, `,"definition":`, e.Definition)
 	b = appendMember(b, `,"policy":`, e.Policy)
@@ -92,6 +81,26 @@ func (e *execution) append(b []byte) []byte {
 	}
 	b = appendMember(b, `,"trace":`, e.Trace)
 	return append(b, '}')
+}
+
+func appendChecks(b []byte, checks []check) []byte {
+	for i, c := range checks {
+		if i == 0 {
+			b = append(b, `,"checks":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = append(b, `{"name":`...)
+		b = appendText(b, c.Name)
+		b = append(b, `,"ok":`...)
+		b = strconv.AppendBool(b, c.OK)
+		b = appendMember(b, `,"detail":`, c.Detail)
+		b = append(b, '}')
+	}
+	if len(checks) > 0 {
+		b = append(b, ']')
+	}
+	return b
 }
 
 func appendMember(b []byte, name, value string) []byte {

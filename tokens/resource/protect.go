@@ -20,7 +20,7 @@ type call struct {
 	now time.Time
 
 	dpop      bool    // the scheme of the Authorization header
-	raw       string  // the token's text
+	ath       string  // the hash of the token's text (RFC 9449 §4.2)
 	bearer    *bearer // nil until the token is verified
 	nonce     string  // that the proof was made with
 	body      []byte
@@ -55,7 +55,8 @@ var (
 		{"approval", (*call).approval},
 		{"budget", (*call).budget},
 	}
-	passed = passedChecks()
+	passed     = passedChecks()
+	passedJSON = appendChecks(nil, passed)
 )
 
 // passedChecks is what a decision records when every step was passed.
@@ -128,7 +129,7 @@ func (c *call) view() *refusal {
 // record makes the decision durable. Without it, no tool runs.
 func (c *call) record() *refusal {
 	e := c.about(kindDecided)
-	e.Decision, e.Checks = allowed, passed
+	e.Decision = allowed
 	e.Definition, e.Policy = c.live.definition, c.rules.Version()
 	e.Arguments = tokens.HashBytes(c.msg.canonical)
 	commit, err := c.g.spool.add(e, false)

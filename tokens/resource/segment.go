@@ -113,22 +113,20 @@ func (s *segment) scan(visit func(number int64, record []byte) error) (torn int6
 
 // readRecords reads records of the segment file from byte offset on, skipping the first skip of
 // them, at most most of them and limit bytes (but one at least). It returns the offset behind them.
-func readRecords(path string, offset, end int64, skip int64, most, limit int) (records []json.RawMessage, behind int64, err error) {
+func readRecords(path string, offset, end, skip int64, most, limit int) (records []json.RawMessage, behind int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer f.Close()
-	r := bufio.NewReaderSize(io.NewSectionReader(f, offset, end-offset), 64<<10)
-	for len(records) < most {
-		line, err := r.ReadBytes('\n')
-		if errors.Is(err, io.EOF) && len(line) == 0 {
-			break
-		} else if err != nil {
-			return nil, 0, err
-		}
-		record, ok := parseLine(line[:len(line)-1])
-		if !ok {
+	raw := make([]byte, end-offset) // no segment is much larger than segmentSize
+	if _, err := f.ReadAt(raw, offset); err != nil {
+		return nil, 0, err
+	}
+	for len(records) < most && len(raw) > 0 {
+		line, rest, whole := bytes.Cut(raw, []byte("\n"))
+		record, ok := parseLine(line)
+		if !ok || !whole {
 			return nil, 0, fmt.Errorf("resource: %s is damaged at byte %d", path, offset)
 		}
 		if skip > 0 {
@@ -138,7 +136,8 @@ func readRecords(path string, offset, end int64, skip int64, most, limit int) (r
 		} else {
 			records = append(records, record)
 		}
-		offset += int64(len(line))
+		offset += int64(len(line)) + 1
+		raw = rest
 	}
 	return records, offset, nil
 }

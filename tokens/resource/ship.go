@@ -13,11 +13,14 @@ import (
 const (
 	batchRecords = 500
 	batchBytes   = 900 << 10
+	batchDelay   = 25 * time.Millisecond // between two batches, unless they are full
 )
 
 // shipRecords sends the spool's records, in order, until ctx ends.
 func (g *Guard) shipRecords(ctx context.Context) {
 	retry := backoff{least: 100 * time.Millisecond, most: 5 * time.Second}
+	company := time.NewTimer(0)
+	defer company.Stop()
 	next, most, at := g.spool.shipped, batchRecords, cursor{}
 	for ctx.Err() == nil {
 		first, records, err := g.spool.read(next, most, batchBytes, &at)
@@ -36,8 +39,14 @@ func (g *Guard) shipRecords(ctx context.Context) {
 		}
 		if err == nil {
 			retry.reset()
-			most = batchRecords
 			g.spool.ship(next)
+			if most = batchRecords; len(records) < most {
+				company.Reset(batchDelay)
+				select {
+				case <-company.C:
+				case <-ctx.Done():
+				}
+			}
 			continue
 		}
 		if ctx.Err() != nil {
@@ -54,7 +63,11 @@ func (g *Guard) shipRecords(ctx context.Context) {
 
 // shipBatch sends one batch and returns the number that the authorization server expects next.
 func (g *Guard) shipBatch(ctx context.Context, first int64, records []json.RawMessage) (next int64, err error) {
-	body := fmt.Appendf(nil, `{"first":%d,"records":[`, first)
+	size := 64
+	for _, r := range records {
+		size += len(r) + 1
+	}
+	body := fmt.Appendf(make([]byte, 0, size), `{"first":%d,"records":[`, first)
 	for i, r := range records {
 		if i > 0 {
 			body = append(body, ',')

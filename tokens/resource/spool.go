@@ -8,9 +8,14 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 )
 
-const segmentSize = 1 << 20 // bytes after which a new segment begins
+const (
+	segmentSize  = 1 << 20               // bytes after which a new segment begins
+	outcomeDelay = 20 * time.Millisecond // how long an outcome may wait for company
+	longestWait  = 2 * time.Millisecond  // how long a decision may
+)
 
 // errSpool is what callers learn when a record cannot be made durable.
 var errSpool = errors.New("resource: the record cannot be written")
@@ -29,14 +34,18 @@ type spool struct {
 	open     map[string]*segment
 	size     int64   // bytes in all segments
 	gather   *commit // what the next fsync will make durable
+	spare    []byte  // an empty buffer for the one after it
 	shipped  int64   // records below this number are at the authorization server
 	conflict bool    // the authorization server has records that this spool never wrote
+	usual    int     // how many decisions shared the last fsync
 	closed   bool
 
-	wake  chan struct{} // to the writer
-	fresh chan struct{} // to the shipper: there is something new
-	done  chan struct{} // the writer has stopped
-	file  spoolFile     // the last segment; the writer's alone; nil after an error
+	wake     chan struct{} // to the writer
+	fresh    chan struct{} // to the shipper: there is something new
+	done     chan struct{} // the writer has stopped
+	patience *time.Timer   // the writer's
+
+	file spoolFile // the last segment; the writer's alone; nil after an error
 }
 
 // spoolFile is what the writer needs of a file.
@@ -47,12 +56,13 @@ type spoolFile interface {
 
 // commit is a group of records that become durable together.
 type commit struct {
-	lines  []byte
-	count  int64
-	opened []string // executions whose decision is in it
-	shut   []string // executions whose outcome is in it
-	done   chan struct{}
-	err    error
+	lines   []byte
+	count   int64
+	waiting int      // decisions among them, for which somebody waits
+	opened  []string // executions whose decision is in it
+	shut    []string // executions whose outcome is in it
+	done    chan struct{}
+	err     error
 }
 
 // openSpool reads what an earlier process left and finishes, as unknown, what that one began.
@@ -63,6 +73,7 @@ func openSpool(dir string, limit int64, now func() int64, log *slog.Logger) (*sp
 	s := &spool{
 		dir: dir, max: limit, log: log, create: createSegment, open: map[string]*segment{}, shipped: 1,
 		wake: make(chan struct{}, 1), fresh: make(chan struct{}, 1), done: make(chan struct{}),
+		patience: time.NewTimer(time.Hour),
 	}
 	unfinished, err := s.load()
 	if err != nil {
@@ -77,17 +88,20 @@ func openSpool(dir string, limit int64, now func() int64, log *slog.Logger) (*sp
 
 // finish records that nobody knows how these executions ended.
 func (s *spool) finish(unfinished []execution, now int64) error {
+	var last *commit
 	for _, e := range unfinished {
 		e.Kind, e.Outcome, e.At = kindFinished, outcomeUnknown, now
 		c, err := s.add(&e, true)
 		if err != nil {
 			return err
 		}
-		if <-c.done; c.err != nil {
-			return c.err
-		}
+		last = c
 	}
-	return nil
+	if last == nil {
+		return nil
+	}
+	<-last.done // the groups before it are durable too
+	return last.err
 }
 
 func createSegment(path string) (spoolFile, error) {
@@ -174,7 +188,8 @@ func (s *spool) add(e *execution, closing bool) (*commit, error) {
 		return nil, fmt.Errorf("%w: %d bytes wait to be sent", errSpool, s.size)
 	}
 	if s.gather == nil {
-		s.gather = &commit{done: make(chan struct{})}
+		s.gather = &commit{lines: s.spare, done: make(chan struct{})}
+		s.spare = nil
 	}
 	c := s.gather
 	start := len(c.lines)
@@ -188,22 +203,32 @@ func (s *spool) add(e *execution, closing bool) (*commit, error) {
 	case e.Decision == allowed:
 		c.opened = append(c.opened, e.Execution)
 	}
-	select {
-	case s.wake <- struct{}{}:
-	default:
+	if closing {
+		if c.count == 1 { // nobody waits for it: the next decision may take it along
+			time.AfterFunc(outcomeDelay, s.poke)
+		}
+		return c, nil
+	}
+	if c.waiting++; c.waiting == 1 || c.waiting == s.usual {
+		s.poke()
 	}
 	return c, nil
+}
+
+// poke wakes the writer.
+func (s *spool) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it is awake, and will look again
+	}
 }
 
 // close writes what is queued and stops the writer.
 func (s *spool) close() error {
 	s.mu.Lock()
-	already := s.closed
 	s.closed = true
 	s.mu.Unlock()
-	if !already {
-		close(s.wake)
-	}
+	s.poke()
 	<-s.done
 	return nil
 }
@@ -211,27 +236,63 @@ func (s *spool) close() error {
 // write is the writer: the only one who touches the files' ends.
 func (s *spool) write() {
 	defer close(s.done)
-	for running := true; running; {
-		_, running = <-s.wake
-		for {
-			s.mu.Lock()
-			c := s.gather
-			s.gather = nil
-			s.mu.Unlock()
-			if c == nil {
-				break
-			}
+	for range s.wake {
+		s.await()
+		s.mu.Lock()
+		c, closed := s.gather, s.closed
+		if s.gather = nil; c != nil && c.waiting > 0 {
+			s.usual = max(c.waiting, s.usual-1)
+		}
+		s.mu.Unlock()
+		if c != nil {
 			c.err = s.commit(c)
+			s.reuse(c)
 			close(c.done)
 			select {
 			case s.fresh <- struct{}{}:
 			default:
 			}
 		}
+		if closed {
+			break
+		}
 	}
 	if s.file != nil {
 		s.file.Close()
 	}
+}
+
+// reuse keeps the buffer of a group that was written, unless it is unusually large.
+func (s *spool) reuse(c *commit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cap(c.lines) <= 256<<10 {
+		s.spare = c.lines[:0]
+	}
+	c.lines = nil
+}
+
+// await gives calls that are being decided the chance to share the next fsync: as many as shared the
+// last one, for no longer than that one took twice. A call that is alone does not wait.
+func (s *spool) await() {
+	if s.company() {
+		return
+	}
+	s.patience.Reset(longestWait)
+	for !s.company() {
+		select {
+		case <-s.wake:
+		case <-s.patience.C:
+			return
+		}
+	}
+}
+
+// company reports whether nobody is left to wait for.
+func (s *spool) company() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed || s.gather == nil || s.gather.waiting == 0 || s.gather.waiting >= s.usual
 }
 
 // commit makes the group durable, or leaves no trace of it.

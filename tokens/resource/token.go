@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
@@ -37,7 +38,8 @@ func (c *call) token() *refusal {
 	if refusal != nil {
 		return refusal
 	}
-	b, err := c.g.verifyToken(c.r.Context(), raw, c.now)
+	id := sha256.Sum256([]byte(raw))
+	b, err := c.g.verifyToken(c.r.Context(), raw, id, c.now)
 	switch {
 	case err == nil:
 	case errors.Is(err, errNoKeys):
@@ -53,7 +55,7 @@ func (c *call) token() *refusal {
 	if b.Task.ID == "" {
 		return refuse(BadToken, "the access token is not for a task")
 	}
-	c.bearer, c.raw = b, raw
+	c.bearer, c.ath = b, base64.RawURLEncoding.EncodeToString(id[:])
 	if b.JKT == "" { // RFC 9449 §6: nobody could tell who may use it
 		return refuse(NotKeyBound, "the access token is not bound to a key")
 	}
@@ -96,12 +98,11 @@ func scheme(r *http.Request) (dpop, known bool) {
 // verifyToken verifies an access token (RFC 9068 §4), or finds that exactly this text was verified
 // before. The memory answers for what cannot change: the signature. Time is judged every time, and
 // what was revoked by jti and task, never by text.
-func (g *Guard) verifyToken(ctx context.Context, raw string, now time.Time) (*bearer, error) {
+func (g *Guard) verifyToken(ctx context.Context, raw string, id [sha256.Size]byte, now time.Time) (*bearer, error) {
 	set, err := g.keys.usable(ctx)
 	if err != nil {
 		return nil, err
 	}
-	id := sha256.Sum256([]byte(raw))
 	if b := g.verified.get(id); b != nil && b.keys.serial == set.serial {
 		switch {
 		case !now.Before(b.Expires):
@@ -132,7 +133,7 @@ func (g *Guard) verifyToken(ctx context.Context, raw string, now time.Time) (*be
 func (c *call) proof() *refusal {
 	p, err := tokens.ParseProof(c.r.Header.Values("DPoP"), tokens.ProofWant{
 		Method: c.r.Method, URL: c.g.htu, // the configured URL: no header can change it
-		AccessToken: c.raw, Now: c.now, MaxAge: proofMaxAge, MaxAhead: proofMaxAge,
+		TokenHash: c.ath, Now: c.now, MaxAge: proofMaxAge, MaxAhead: proofMaxAge,
 	})
 	switch {
 	case err != nil:
