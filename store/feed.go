@@ -25,6 +25,13 @@ type Event struct {
 	At       time.Time
 }
 
+// Ending is the end of a task as one of its resources was told it.
+type Ending struct {
+	Event
+	AckedAt   time.Time // when the Guard said that it is in force there; zero: not yet
+	LastToken time.Time // when the newest token for this resource expires by itself; zero: none was issued
+}
+
 // Feed keeps what resources are told. Events are written by the verbs that cause them.
 type Feed interface {
 	// FeedSince returns the events after seq, oldest first, at most limit.
@@ -35,6 +42,9 @@ type Feed interface {
 	// AckFeed notes that the Guard has applied everything up to seq: never less than before, never
 	// more than was said. Unknown: ErrResourceNotFound.
 	AckFeed(ctx context.Context, resource string, seq int64) error
+	// TaskEndings returns how the resources of these tasks were told of their ends, in no order: the
+	// newest for each task and resource. Of a task that goes on it returns the legs that have ended.
+	TaskEndings(ctx context.Context, taskIDs ...string) ([]Ending, error)
 	// WatchFeed returns a channel that receives after each commit that may have added events, or
 	// acknowledgements, of the resource; stop releases it.
 	WatchFeed(resource string) (changed <-chan struct{}, stop func())

@@ -92,6 +92,9 @@ type RecordFilter struct {
 	Limit    int // 0: 1000
 }
 
+// Calls counts the decisions that Guards took on calls of a task, and those that were no.
+type Calls struct{ All, Blocked int }
+
 // Ledger is the one append-only, tamper-evident audit log.
 type Ledger interface {
 	// Append stores records that belong to no other verb.
@@ -105,6 +108,12 @@ type Ledger interface {
 	Sequence(ctx context.Context) (int, error)
 	// Records returns chained records in order.
 	Records(ctx context.Context, f RecordFilter) ([]Record, error)
+	// TaskCalls counts the chained records of kind execution.decided, by task; a task without any is
+	// left out. A decision whose payload was erased counts among All alone.
+	TaskCalls(ctx context.Context, taskIDs ...string) (map[string]Calls, error)
+	// NewestCalls returns what TaskCalls counts of one task, newest first; only records before the
+	// given place in the chain, when it is not 0.
+	NewestCalls(ctx context.Context, taskID string, before int64, limit int) ([]Record, error)
 	// Head returns the chain's length and hash.
 	Head(ctx context.Context) (size int64, head Hash, err error)
 	// AddCheckpoint stores a signed checkpoint; LastCheckpoint returns the newest (zero when none),

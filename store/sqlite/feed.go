@@ -20,10 +20,14 @@ func (tx *tx) tell(e store.Event) error {
 
 const eventColumns = `resource, seq, kind, task_id, jti, state, reason, at`
 
+func eventFields(e *store.Event) []any {
+	return []any{&e.Resource, &e.Seq, &e.Kind, &e.TaskID, &e.JTI, &e.State, &e.Reason, at(&e.At)}
+}
+
 func scanEvents(into *[]store.Event) func(func(...any) error) error {
 	return func(scan func(...any) error) error {
 		var e store.Event
-		err := scan(&e.Resource, &e.Seq, &e.Kind, &e.TaskID, &e.JTI, &e.State, &e.Reason, at(&e.At))
+		err := scan(eventFields(&e)...)
 		*into = append(*into, e)
 		return err
 	}
@@ -79,14 +83,21 @@ func thatMatter(events []store.Event) []store.Event {
 	return kept
 }
 
-const ackFeedSQL = `UPDATE guards SET ack_at = ?2, ack_seq = MAX(ack_seq, MIN(?3,
+const (
+	ackEventsSQL = `UPDATE feed SET acked_at = ?2 WHERE resource = ?1 AND acked_at = 0
+AND seq > (SELECT ack_seq FROM guards WHERE resource = ?1) AND seq <= ?3`
+	ackFeedSQL = `UPDATE guards SET ack_at = ?2, ack_seq = MAX(ack_seq, MIN(?3,
 	(SELECT COALESCE(MAX(seq), 0) FROM feed WHERE feed.resource = guards.resource)))
 WHERE resource = ?1`
+)
 
 // AckFeed notes that the Guard has applied everything up to seq. It never takes an acknowledgement
 // back, and none counts for what was not yet said.
 func (s *Store) AckFeed(ctx context.Context, resource string, seq int64) error {
 	return s.write(ctx, func(tx *tx) error {
+		if _, err := tx.exec(ackEventsSQL, resource, micros(tx.now), seq); err != nil {
+			return err
+		}
 		n, err := tx.exec(ackFeedSQL, resource, micros(tx.now), seq)
 		if err == nil && n == 0 {
 			return store.ErrResourceNotFound
@@ -94,6 +105,32 @@ func (s *Store) AckFeed(ctx context.Context, resource string, seq int64) error {
 		tx.touched[resource] = true
 		return err
 	})
+}
+
+const taskEndingsSQL = `SELECT ` + eventColumns + `, acked_at,
+	COALESCE((SELECT MAX(expires_at) FROM access_tokens a WHERE a.task_id = f.task_id AND a.resource = f.resource), 0)
+FROM json_each(?) ids CROSS JOIN feed f ON f.task_id = ids.value AND f.kind = 'task.ended'`
+
+// TaskEndings returns how the resources of these tasks were told of their ends.
+func (s *Store) TaskEndings(ctx context.Context, taskIDs ...string) (endings []store.Ending, err error) {
+	type leg struct{ task, resource string }
+	newest := make(map[leg]int)
+	err = s.read(ctx, func(c *conn) error {
+		return c.each(taskEndingsSQL, []any{words(taskIDs)}, func(scan func(...any) error) error {
+			var e store.Ending
+			err := scan(append(eventFields(&e.Event), at(&e.AckedAt), at(&e.LastToken))...)
+			l := leg{e.TaskID, e.Resource}
+			switch i, told := newest[l]; {
+			case !told:
+				newest[l] = len(endings)
+				endings = append(endings, e)
+			case e.Seq > endings[i].Seq:
+				endings[i] = e
+			}
+			return err
+		})
+	})
+	return endings, err
 }
 
 // WatchFeed returns a channel that receives after each commit that may have added events, or

@@ -188,6 +188,43 @@ func (s *Store) Records(ctx context.Context, f store.RecordFilter) (recs []store
 	return recs, err
 }
 
+// The order of commit is the order of the chain: what is chained are the rows up to its head.
+const (
+	chainedCalls = `l.kind = 'execution.decided' AND l.task <> '' AND l.id <= (SELECT id FROM ledger WHERE seq = (SELECT MAX(seq) FROM ledger))`
+	taskCallsSQL = `SELECT ids.value,
+	(SELECT COUNT(*) FROM ledger l INDEXED BY ledger_calls WHERE l.task = ids.value AND ` + chainedCalls + `),
+	(SELECT COUNT(*) FROM ledger l INDEXED BY ledger_calls WHERE l.task = ids.value AND l.payload ->> '$.decision' = 'refused' AND ` + chainedCalls + `)
+FROM json_each(?) ids`
+	newestCallsSQL = `SELECT ` + recordFields + ` FROM ledger l INDEXED BY ledger_task JOIN instances i ON i.id = l.instance
+WHERE l.task = ?1 AND ` + chainedCalls + ` AND (?2 = 0 OR l.id < (SELECT id FROM ledger WHERE seq = ?2)) ORDER BY l.id DESC LIMIT ?3`
+)
+
+// TaskCalls counts the decisions on calls of these tasks. An index holds what it counts.
+func (s *Store) TaskCalls(ctx context.Context, taskIDs ...string) (map[string]store.Calls, error) {
+	counts := make(map[string]store.Calls)
+	err := s.read(ctx, func(c *conn) error {
+		return c.each(taskCallsSQL, []any{words(taskIDs)}, func(scan func(...any) error) error {
+			var task string
+			var n store.Calls
+			err := scan(&task, &n.All, &n.Blocked)
+			if n.All > 0 {
+				counts[task] = n
+			}
+			return err
+		})
+	})
+	return counts, err
+}
+
+// NewestCalls returns the decisions on calls of the task, newest first.
+func (s *Store) NewestCalls(ctx context.Context, taskID string, before int64, limit int) (recs []store.Record, err error) {
+	var ids []int64
+	err = s.read(ctx, func(c *conn) error {
+		return c.each(newestCallsSQL, []any{taskID, before, limit}, scanRecords(&recs, &ids))
+	})
+	return recs, err
+}
+
 // Head returns the chain's length and hash.
 func (s *Store) Head(ctx context.Context) (size int64, head store.Hash, err error) {
 	err = s.read(ctx, func(c *conn) error {

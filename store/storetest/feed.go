@@ -91,6 +91,49 @@ var feed = map[string]func(*world){
 		w.must(err)
 		w.same("a new Guard has acknowledged", r.AckSeq, int64(0))
 	},
+	"how ends were heard of": func(w *world) {
+		tell := func(ids ...string) map[string]store.Ending {
+			w.t.Helper()
+			endings, err := w.s.TaskEndings(w.ctx, ids...)
+			w.must(err)
+			by := make(map[string]store.Ending)
+			for _, e := range endings {
+				by[e.TaskID+" "+e.Resource] = e
+			}
+			w.same("one for each task and resource", len(by), len(endings))
+			return by
+		}
+		first, both, later, running := w.lend(), w.lend(atBoth(w)), w.lend(), w.lend()
+		w.same("before the end", len(tell(first.ID, both.ID)), 0)
+		_, err := w.s.SuspendTask(w.ctx, both.ID, store.ByUser, "")
+		w.must(err)
+		w.end(first.ID)
+		w.end(both.ID)
+		ended := w.clock.Now()
+		w.clock.Advance(300 * time.Millisecond)
+		w.must(w.s.AckFeed(w.ctx, tickets, 2)) // the end of first, and that both was suspended
+		acked := w.clock.Now()
+		w.clock.Advance(time.Second)
+		w.must(w.s.AckFeed(w.ctx, tickets, 2)) // said again, it counts from the first time
+		w.end(later.ID)
+
+		got := tell(first.ID, both.ID, running.ID, "tsk_none")
+		w.same("ends", len(got), 3)
+		e := got[first.ID+" "+tickets]
+		w.same("event", []any{e.Kind, e.Seq, e.State, e.At}, []any{store.EventTaskEnded, int64(1), store.TaskRevoked, ended})
+		w.same("acknowledged", e.AckedAt, acked)
+		w.same("last token", e.LastToken, first.Access.ExpiresAt)
+		w.same("not yet", got[both.ID+" "+tickets].AckedAt, time.Time{})
+		w.same("no token for it", got[both.ID+" "+mail].LastToken, time.Time{})
+
+		w.must(w.s.AckFeed(w.ctx, tickets, 99))
+		got = tell(first.ID, both.ID, later.ID)
+		w.same("unmoved", got[first.ID+" "+tickets].AckedAt, acked)
+		w.same("since now", got[both.ID+" "+tickets].AckedAt, w.clock.Now())
+		w.same("since now, too", got[later.ID+" "+tickets].AckedAt, w.clock.Now())
+		w.same("another resource's", got[both.ID+" "+mail].AckedAt, time.Time{})
+		w.same("of no task", len(tell()), 0)
+	},
 	"watching": func(w *world) {
 		l := w.lend()
 		here, stopHere := w.s.WatchFeed(tickets)

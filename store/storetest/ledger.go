@@ -177,6 +177,50 @@ var ledger = map[string]func(*world){
 		w.same("seen", w.task(l.ID).SeenAt, w.clock.Now())
 		w.same("seen elsewhere", w.task(elsewhere.ID).SeenAt, start)
 	},
+	"calls of tasks": func(w *world) {
+		decide := func(task, decision string) store.Record {
+			r := store.NewRecord("execution.decided", map[string]string{"decision": decision})
+			r.Task = task
+			return r
+		}
+		finished, disputed := record("execution.finished"), record("execution.disputed")
+		finished.Task, disputed.Task = "tsk_a", "tsk_a"
+		w.must(w.s.Append(w.ctx, decide("tsk_a", "allowed"), finished, decide("tsk_b", "refused"), decide("", "refused"),
+			decide("tsk_a", "refused"), disputed, decide("tsk_a", "allowed")))
+		counted := func() map[string]store.Calls {
+			calls, err := w.s.TaskCalls(w.ctx, "tsk_a", "tsk_b", "tsk_none", "")
+			w.must(err)
+			return calls
+		}
+		w.same("before they are chained", len(counted()), 0)
+		w.chained()
+		w.must(w.s.Append(w.ctx, decide("tsk_a", "refused")))
+		w.same("counts", counted(), map[string]store.Calls{"tsk_a": {All: 3, Blocked: 1}, "tsk_b": {All: 1, Blocked: 1}})
+		none, err := w.s.TaskCalls(w.ctx)
+		w.must(err)
+		w.same("of no task", len(none), 0)
+		for name, tt := range map[string]struct {
+			task   string
+			before int64
+			limit  int
+			want   []int64
+		}{
+			"newest first": {"tsk_a", 0, 10, []int64{7, 5, 1}},
+			"limit":        {"tsk_a", 0, 2, []int64{7, 5}},
+			"before":       {"tsk_a", 7, 10, []int64{5, 1}},
+			"no more":      {"tsk_a", 1, 10, nil},
+			"another task": {"tsk_b", 0, 10, []int64{3}},
+			"no task":      {"", 0, 10, nil},
+		} {
+			recs, err := w.s.NewestCalls(w.ctx, tt.task, tt.before, tt.limit)
+			w.must(err)
+			var got []int64
+			for _, r := range recs {
+				got = append(got, r.Seq)
+			}
+			w.same(name, got, tt.want)
+		}
+	},
 	"checkpoints": func(w *world) {
 		c, err := w.s.LastCheckpoint(w.ctx)
 		w.must(err)

@@ -9,6 +9,8 @@ CREATE TABLE access_tokens (
     revoked    INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX access_tokens_task ON access_tokens (task_id, resource, expires_at);
+
 CREATE TABLE checkpoints (
     id     INTEGER PRIMARY KEY,
     size   INTEGER NOT NULL,
@@ -69,11 +71,13 @@ CREATE TABLE feed (
     jti      TEXT    NOT NULL,
     state    TEXT    NOT NULL,
     reason   TEXT    NOT NULL,
-    at       INTEGER NOT NULL,
+    at       INTEGER NOT NULL, acked_at INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (resource, seq)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX feed_at ON feed (resource, at);
+
+CREATE INDEX feed_ended ON feed (task_id) WHERE kind = 'task.ended';
 
 CREATE TABLE grants (
     id         TEXT    NOT NULL PRIMARY KEY,
@@ -138,6 +142,8 @@ CREATE TABLE ledger (
     hash      BLOB,
     UNIQUE (instance, n)
 ) STRICT;
+
+CREATE INDEX ledger_calls ON ledger (task, kind, (payload ->> '$.decision')) WHERE kind = 'execution.decided' AND task <> '';
 
 CREATE INDEX ledger_kind ON ledger (kind);
 
