@@ -111,7 +111,7 @@ var feed = map[string]func(*world){
 		w.end(both.ID)
 		ended := w.clock.Now()
 		w.clock.Advance(300 * time.Millisecond)
-		w.must(w.s.AckFeed(w.ctx, tickets, 2)) // the end of first, and that both was suspended
+		w.must(w.s.AckFeed(w.ctx, tickets, 2)) // that both was suspended, and the end of first
 		acked := w.clock.Now()
 		w.clock.Advance(time.Second)
 		w.must(w.s.AckFeed(w.ctx, tickets, 2)) // said again, it counts from the first time
@@ -120,7 +120,7 @@ var feed = map[string]func(*world){
 		got := tell(first.ID, both.ID, running.ID, "tsk_none")
 		w.same("ends", len(got), 3)
 		e := got[first.ID+" "+tickets]
-		w.same("event", []any{e.Kind, e.Seq, e.State, e.At}, []any{store.EventTaskEnded, int64(1), store.TaskRevoked, ended})
+		w.same("event", []any{e.Kind, e.Seq, e.State, e.At}, []any{store.EventTaskEnded, int64(2), store.TaskRevoked, ended})
 		w.same("acknowledged", e.AckedAt, acked)
 		w.same("last token", e.LastToken, first.Access.ExpiresAt)
 		w.same("not yet", got[both.ID+" "+tickets].AckedAt, time.Time{})
