@@ -39,6 +39,7 @@ func (s *Server) Run(ctx context.Context) error {
 		{"seal the ledger", sealEvery, s.sealLedger},
 		{"sweep tasks", sweepEvery, s.sweep},
 		{"write refusals", flushEvery, s.flushRefusals},
+		{"forget unused clients", flushEvery, s.forgetClients},
 	} {
 		jobs.Go(func() { s.repeat(ctx, job.name, job.every, job.do) })
 	}
@@ -180,8 +181,16 @@ func (s *Server) continues(ctx context.Context, last store.Checkpoint, size int6
 	return nil
 }
 
-// Ready reports whether the server can answer: its store takes writes and replays can be judged.
-func (s *Server) Ready(ctx context.Context) error { return s.ready(ctx) }
+// Ready reports whether the server can answer: it is not stopping, its store takes writes and
+// replays can be judged.
+func (s *Server) Ready(ctx context.Context) error {
+	select {
+	case <-s.closing:
+		return errFeedClosing
+	default:
+		return s.ready(ctx)
+	}
+}
 
 // FeedsOpen is how many Guards listen to their feed here.
 func (s *Server) FeedsOpen() int { return s.hubs.listening() }

@@ -97,7 +97,7 @@ type service struct {
 	*instance
 	log       *slog.Logger
 	public    net.Listener
-	listeners []*http.Server
+	listeners []*drainer
 	serving   sync.WaitGroup
 	failed    chan error // the first listener or job that gave up
 	stopJobs  context.CancelFunc
@@ -166,9 +166,10 @@ func (s *service) serve(name string, l net.Listener, h http.Handler) {
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	s.listeners = append(s.listeners, hs)
+	d := newDrainer(hs, l)
+	s.listeners = append(s.listeners, d)
 	s.serving.Go(func() {
-		if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := d.serve(); err != nil {
 			s.failed <- fmt.Errorf("%s listener: %w", name, err)
 		}
 	})
@@ -209,11 +210,10 @@ func (s *service) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	var drained sync.WaitGroup
-	for _, hs := range s.listeners {
+	for _, d := range s.listeners {
 		drained.Go(func() {
-			if err := hs.Shutdown(ctx); err != nil {
+			if err := d.drain(ctx); err != nil {
 				s.log.Warn("requests were cut off", "err", err)
-				hs.Close()
 			}
 		})
 	}
