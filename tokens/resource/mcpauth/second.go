@@ -41,13 +41,13 @@ func secondCheck(next mcp.MethodHandler) mcp.MethodHandler {
 // call runs the tool if it is the one that was allowed, with the arguments that were checked, once.
 func call(ctx context.Context, permit *resource.Permit, next mcp.MethodHandler, method string, req mcp.Request) (mcp.Result, error) {
 	params, ok := req.GetParams().(*mcp.CallToolParamsRaw)
-	if !ok || !permit.Use(params.Name, params.Arguments) {
+	if !ok || params == nil || !permit.Use(params.Name, params.Arguments) {
 		permit.SetOutcome(false)
 		return nil, denied("this is not the call that the guard allowed")
 	}
 	result, err := next(ctx, method, req)
 	answer, ok := result.(*mcp.CallToolResult)
-	permit.SetOutcome(err == nil && ok && !answer.IsError)
+	permit.SetOutcome(err == nil && ok && answer != nil && !answer.IsError)
 	return result, err
 }
 
