@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
+	_ "github.com/remit-auth/remit/server"       // what the binary under attack is made of: with it in
+	_ "github.com/remit-auth/remit/store/sqlite" // the test's own, a change to it voids go test's cache
 )
 
 // binary is the remit binary under attack, built once for all tests.

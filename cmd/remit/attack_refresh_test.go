@@ -2,7 +2,7 @@ package main_test
 
 import (
 	"net/http"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
@@ -96,7 +96,7 @@ func rf5(t *testing.T, w *world) {
 	w.refusesToken(t, E("invalid_dpop_proof", "invalid_grant"), blackbox.NewKey(), map[string]blackbox.Form{"another key": form})
 	for name, headers := range map[string][]blackbox.Header{"no proof": nil, "as bearer": {{Name: "Authorization", Value: "Bearer " + f.Access()}}} {
 		t.Run(name, func(t *testing.T) {
-			w.refuses(t, E("invalid_dpop_proof", "invalid_grant", "invalid_request").or(401), func() (blackbox.Response, error) {
+			w.refuses(t, E("invalid_dpop_proof", "invalid_client").or(401), func() (blackbox.Response, error) {
 				return blackbox.Post(t.Context(), w.server.Token, form, headers...)
 			})
 		})
@@ -155,8 +155,8 @@ func rf8(t *testing.T, w *world) {
 				t.Fatal(err)
 			}
 			for _, form := range at.Page.Forms {
-				if strings.Contains(form.Action, f.TaskID()) && strings.HasSuffix(form.Action, "/end") {
-					if _, err := w.mara.Submit(t.Context(), at.Page, form, form.Filled()); err != nil {
+				if task, _ := form.Values("task"); slices.Contains(task, f.TaskID()) {
+					if _, err := w.mara.Submit(t.Context(), at.Page, form, form.Filled().Set("action", "end")); err != nil {
 						t.Fatal(err)
 					}
 					return

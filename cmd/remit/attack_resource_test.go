@@ -151,8 +151,8 @@ func rs4(t *testing.T, w *world) {
 	f, other := w.token(t), w.token(t)
 	w.works(t, f)
 	refused401(t, w.r1.post(t, authorization("DPoP", f.Access()), blackbox.DPoP(w.r1.Proof(f.Key, other.Access()))), "invalid_dpop_proof")
-	refused401(t, w.r1.post(t, authorization("DPoP", f.Access()), blackbox.DPoP(w.r1.Proof(blackbox.NewKey(), f.Access()))), "invalid_token")
-	refused401(t, w.r1.post(t, authorization("DPoP", f.Access()), blackbox.DPoP(w.r1.Proof(other.Key, f.Access()))), "invalid_token")
+	refused401(t, w.r1.post(t, authorization("DPoP", f.Access()), blackbox.DPoP(w.r1.Proof(blackbox.NewKey(), f.Access()))), "invalid_dpop_proof")
+	refused401(t, w.r1.post(t, authorization("DPoP", f.Access()), blackbox.DPoP(w.r1.Proof(other.Key, f.Access()))), "invalid_dpop_proof")
 	w.works(t, f)
 	w.works(t, other)
 }
@@ -225,9 +225,9 @@ func rs12(t *testing.T, w *world) {
 		})
 	}
 	for name, tt := range map[string]struct{ tool, body, code string }{
-		"forbidden":                   {"delete_ticket", call("delete_ticket"), "tool_not_granted"},
-		"the header says another":     {"get_ticket", call("delete_ticket"), "tool_not_granted"},
-		"other case":                  {"Get_Ticket", call("Get_Ticket"), "unknown_tool"},
+		"forbidden":                   {"delete_ticket", call("delete_ticket"), "scope"},
+		"the header says another":     {"get_ticket", call("delete_ticket"), "scope"},
+		"other case":                  {"Get_Ticket", call("Get_Ticket"), "scope"},
 		"another project":             {"get_ticket", blackbox.CallBody("get_ticket", blackbox.Object{"project": "OPS", "id": "OPS-007"}), "argument_limit"},
 		"no project":                  {"get_ticket", blackbox.CallBody("get_ticket", blackbox.Object{"id": "WEB-118"}), "argument_limit"},
 		"argument in another case":    {"get_ticket", blackbox.CallBody("get_ticket", blackbox.Object{"project": "WEB", "Project": "OPS", "id": "WEB-118"}), "argument_limit"},

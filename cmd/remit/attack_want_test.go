@@ -48,6 +48,9 @@ func (x want) check(t *testing.T, res blackbox.Response) {
 		checkPage(t, res)
 		return
 	}
+	if res.Status == http.StatusRequestHeaderFieldsTooLarge {
+		return // the listener's own answer, before anything of ours has run
+	}
 	if x.codes != nil && !slices.Contains(x.codes, res.Code()) {
 		t.Errorf("error %q, want %v: %s", res.Code(), x.codes, res)
 	}

@@ -94,7 +94,7 @@ type outcome struct {
 	Status  int             // HTTP status of a refusal
 	Error   string          // error of its challenge
 	Code    string          // code of its structured denial
-	Hint    string
+	Message string          // the denial in words
 }
 
 // call calls a tool through the SDK.
@@ -122,9 +122,9 @@ func (a *assistant) call(ctx context.Context, tool string, arguments map[string]
 		}
 	}
 	if denied, ok := errors.AsType[*jsonrpc.Error](err); ok {
-		var data struct{ Code, Hint string }
+		var data struct{ Code string }
 		if json.Unmarshal(denied.Data, &data) == nil {
-			o.Code, o.Hint = data.Code, data.Hint
+			o.Code, o.Message = data.Code, denied.Message
 		}
 	}
 	return o, nil

@@ -109,7 +109,7 @@ var errands = []errand{
 	{"get_ticket", "WEB-118", map[string]any{"project": "WEB", "id": "WEB-118"}, ""},
 	{"add_comment", "WEB-118", map[string]any{"project": "WEB", "id": "WEB-118", "text": "Safari 26 blocks the pop-up; reproduced."}, ""},
 	{"search_tickets", "project OPS", map[string]any{"project": "OPS", "limit": 20}, "argument_limit"},
-	{"delete_ticket", "WEB-090", map[string]any{"project": "WEB", "id": "WEB-090"}, "tool_not_granted"},
+	{"delete_ticket", "WEB-090", map[string]any{"project": "WEB", "id": "WEB-090"}, "scope"},
 }
 
 // work is the agent's use of the task: calls within it, and two beyond.
@@ -127,6 +127,7 @@ func (s *scene) work(ctx context.Context) error {
 			s.say.allowed(e.tool, e.what, summary(e.tool, o))
 		} else {
 			s.say.refused(e.tool, e.what, o.refusal())
+			s.say.quiet(pad("", 16) + " " + o.Message)
 		}
 		err = s.check(e.tool+" "+e.what, func() error {
 			if o.Allowed != (e.want == "") || o.Code != e.want || o.Failed != "" {
@@ -144,7 +145,7 @@ func (s *scene) work(ctx context.Context) error {
 func (o outcome) refusal() string {
 	s := fmt.Sprintf("%d %s", o.Status, o.Error)
 	if o.Code != "" && o.Code != o.Error {
-		s += " (" + o.Code + ")"
+		s += " (" + strings.ReplaceAll(o.Code, "_", " ") + ")"
 	}
 	return s
 }

@@ -135,7 +135,7 @@ func (s *scene) judgeDesk() error {
 }
 
 func judgeTheft(tries []attempt) error {
-	want := []string{"invalid_token", "invalid_dpop_proof", "invalid_token"}
+	want := []string{"invalid_token", "invalid_dpop_proof", "invalid_dpop_proof"}
 	if len(tries) != len(want) {
 		return fmt.Errorf("%d tries, want %d", len(tries), len(want))
 	}

@@ -1,0 +1,136 @@
+package main_test
+
+import (
+	"database/sql"
+	"encoding/json"
+	"path/filepath"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+
+	"github.com/remit-auth/remit/cmd/remit/blackbox"
+)
+
+// TestAttackTime plays the rows where waiting is the attack, against the server's own clock: all
+// is prepared at once, and each row is judged when it is old enough. PR7 takes ten minutes, so the
+// request is made older in the database of a stopped server instead.
+func TestAttackTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	start := time.Now()
+
+	short := w.flow()
+	short.Details = withDuration(t, short.Details, 5)
+	short.Choice.Duration = 5
+	must(t, short, (*blackbox.Flow).ToToken)
+	rotated := w.token(t)
+	former := rotated.RefreshForm()
+	must(t, rotated, (*blackbox.Flow).Refresh)
+	used, late := w.token(t), w.code(t)
+	nonce, err := w.server.FreshNonce(t.Context(), w.a)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("RF7", func(t *testing.T) {
+		good(t, short, (*blackbox.Flow).Refresh)
+		w.works(t, short)
+		until(t, start.Add(7*time.Second))
+		w.dead(t, short)
+	})
+	t.Run("RF1 after the grace", func(t *testing.T) {
+		until(t, start.Add(12*time.Second))
+		w.works(t, rotated)
+		w.refusesToken(t, E("invalid_grant"), blackbox.NewKey(), map[string]blackbox.Form{"a thief's key": former})
+		w.works(t, rotated)
+		res, err := w.server.Send(t.Context(), rotated.Key, w.server.Token, former)
+		if err != nil {
+			t.Fatal(err)
+		}
+		E("invalid_grant").check(t, res)
+		w.dead(t, rotated)
+	})
+	t.Run("TK6 after 30 s", func(t *testing.T) {
+		until(t, start.Add(31*time.Second))
+		w.works(t, used)
+		res, err := w.server.Send(t.Context(), used.Key, w.server.Token, used.RedeemForm())
+		if err != nil {
+			t.Fatal(err)
+		}
+		E("invalid_grant").check(t, res)
+		w.dead(t, used)
+	})
+	t.Run("TK7", func(t *testing.T) {
+		until(t, start.Add(63*time.Second))
+		w.refusesToken(t, E("invalid_grant"), late.Key, map[string]blackbox.Form{"62 s old": late.RedeemForm()})
+		expires(t, w)
+		good(t, w.flow(), (*blackbox.Flow).ToToken)
+	})
+	t.Run("DP18 two windows", func(t *testing.T) {
+		until(t, start.Add(125*time.Second))
+		w.proofs(t, E("use_dpop_nonce"), func(g blackbox.Proof) map[string][]string {
+			return one(map[string]string{"old nonce": g.Claim("nonce", nonce).String()})
+		})
+	})
+	t.Run("PR7", func(t *testing.T) {
+		f := must(t, w.flow(), (*blackbox.Flow).Push)
+		w.stop(t)
+		db, err := sql.Open("sqlite", filepath.Join(w.dir, "remit.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := db.Exec("UPDATE requests SET expires_at = expires_at - 600000000 WHERE decided = 0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			t.Fatalf("%d requests made older, %v", n, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.start(t)
+		PAGE().check(t, w.landed(t, f.AuthorizeURL()))
+		good(t, w.flow(), (*blackbox.Flow).ToToken)
+	})
+}
+
+// until waits for a moment.
+func until(t *testing.T, at time.Time) {
+	t.Helper()
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
+		t.Fatal("interrupted")
+	}
+}
+
+// withDuration asks for another time limit.
+func withDuration(t *testing.T, details string, seconds int) string {
+	t.Helper()
+	var all []blackbox.Object
+	if err := json.Unmarshal([]byte(details), &all); err != nil {
+		t.Fatal(err)
+	}
+	all[0]["max_duration"] = seconds
+	b, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// expires waits until a task that was never begun is told as expired.
+func expires(t *testing.T, w *world) {
+	t.Helper()
+	eventually(t, 10*time.Second, "a task that was never begun expires", func() bool {
+		var list struct{ Tasks []struct{ Agent string } }
+		if err := json.Unmarshal(w.admin(t, "/admin/api/tasks?state=pending"), &list); err != nil {
+			t.Fatal(err)
+		}
+		return len(list.Tasks) == 0
+	})
+}
