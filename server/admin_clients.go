@@ -36,12 +36,13 @@ type clientView struct {
 	store.ClientMetadata
 	Remit     store.ClientPolicy `json:"remit"`
 	Disabled  bool               `json:"disabled"`
+	Origin    store.ClientOrigin `json:"origin,omitempty"` // cimd or dcr: no admin added it
 	CreatedAt time.Time          `json:"created_at"`
 	Secret    string             `json:"client_secret,omitempty"` // once, in the answer to its making
 }
 
 func viewClient(c store.Client) clientView {
-	return clientView{ID: c.ID, ClientMetadata: c.Metadata, Remit: c.Policy, Disabled: c.Disabled, CreatedAt: c.CreatedAt}
+	return clientView{ID: c.ID, ClientMetadata: c.Metadata, Remit: c.Policy, Disabled: c.Disabled, Origin: c.Origin, CreatedAt: c.CreatedAt}
 }
 
 // listClients serves GET /admin/api/clients.

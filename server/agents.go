@@ -44,29 +44,9 @@ func (s *Server) agentsPage(w http.ResponseWriter, r *http.Request, v *visitor, 
 			view.Running = append(view.Running, row)
 		}
 	}
-	return s.render(w, r, http.StatusOK, web.AgentsPage(view))
-}
-
-func (s *Server) taskRow(r *http.Request, t store.Task, names map[string]string) (web.TaskRow, error) {
-	if _, known := names[t.ClientID]; !known {
-		client, err := s.store.ClientByID(r.Context(), t.ClientID)
-		if err != nil && !errors.Is(err, store.ErrClientNotFound) {
-			return web.TaskRow{}, err
-		}
-		names[t.ClientID] = clientHost(client)
-	}
-	_, grants, err := s.store.TaskByID(r.Context(), t.ID)
+	b, err := s.gatherTasks(r.Context(), append(slices.Clone(live), ended...))
 	if err != nil {
-		return web.TaskRow{}, err
-	}
-	row := web.TaskRow{
-		ID: t.ID, Client: names[t.ClientID], Purpose: t.Purpose, State: textStates[string(t.State)], StateTone: stateTone(t.State),
-		Started: clock(t.CreatedAt), Ends: clock(t.EndsAt), HowEnded: howEnded(t), Calls: t.CallsUsed,
-		CanEnd: !t.State.Terminal(), CanSuspend: t.State == store.TaskActive,
-		CanResume: t.State == store.TaskSuspended && t.SuspendedBy == store.ByUser,
-	}
-	if t.State.Terminal() {
-		row.Ends = clock(t.EndedAt)
+		return err
 	}
 	for _, g := range grants {
 		resource, err := s.store.ResourceByURI(r.Context(), g.Resource)

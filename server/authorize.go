@@ -60,7 +60,7 @@ func authorizeParams(r *http.Request) (oauth.Params, error) {
 
 // authorizeClient finds the client; the unknown and the disabled get a page.
 func (s *Server) authorizeClient(r *http.Request, p oauth.Params) (store.Client, error) {
-	client, err := s.store.ClientByID(r.Context(), p.Get("client_id"))
+	client, err := s.findClient(r, p.Get("client_id"))
 	if errors.Is(err, store.ErrClientNotFound) || err == nil && client.Disabled {
 		return client, &oauth.Error{Code: oauth.InvalidRequest, Description: "The app that sent you here is not known to this server."}
 	}

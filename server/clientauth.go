@@ -32,7 +32,7 @@ func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (store.Clie
 	if err != nil {
 		return store.Client{}, err
 	}
-	client, err := s.store.ClientByID(r.Context(), cred.clientID)
+	client, err := s.findClient(r, cred.clientID)
 	if errors.Is(err, store.ErrClientNotFound) {
 		return store.Client{}, errClient
 	}
@@ -50,9 +50,9 @@ func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (store.Clie
 			return store.Client{}, errClient
 		}
 	case oauth.AuthPrivateKeyJWT:
-		keys, err := tokens.ParseKeySet(client.Metadata.JWKS)
+		keys, err := s.clientKeys(r.Context(), client)
 		if err != nil {
-			return store.Client{}, errClient
+			return store.Client{}, err
 		}
 		if err := s.useAssertion(r.Context(), keys, cred.assertion, client.ID); err != nil {
 			return store.Client{}, err

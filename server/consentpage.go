@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/consent"
+	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/web"
 )
@@ -20,7 +21,14 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor,
 	if err != nil {
 		return err
 	}
-	digest := offer.Digest()
+	if !redirectAllowed(client, ask.RedirectURI) { // it was, when the request came
+		return oauth.Refuse(oauth.InvalidRequest, "The app no longer names the address that this request would send you to. Go back to the app and start again.")
+	}
+	history, changes, err := s.clientHistory(r.Context(), v, client)
+	if err != nil {
+		return err
+	}
+	digest := shownDigest(offer, client)
 	page := s.frame(v)
 	page.SignOut += "?" + url.Values{"return_to": {s.requestPage(client.ID, secret)}}.Encode()
 	view := web.Consent{
@@ -33,7 +41,8 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor,
 		Task:      web.TaskCard{Purpose: ask.Purpose(), Resource: offer.Resource.Name, ResourceURI: offer.Resource.URI},
 		Groups:    toolGroups(offer),
 		Durations: durations(offer),
-		Notice:    notice,
+		Notice:    strings.TrimSpace(notice + " " + changes),
+		History:   history,
 		AgentsURL: s.base + "/agents",
 		Details:   technicalDetails(ask, offer),
 	}
@@ -44,51 +53,6 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor,
 		view.Counts = fmt.Sprintf("At most %d calls in all", offer.MaxCalls)
 	}
 	return s.renderTo(w, r, status, web.ConsentPage(view), ask.RedirectURI)
-}
-
-// clientHost is the host of the client_id where it is a URL; pre-registered clients are known by
-// the name that the admin gave them.
-func clientHost(c store.Client) string {
-	if u, err := url.Parse(c.ID); err == nil && u.Scheme == "https" {
-		return u.Host
-	}
-	return c.Metadata.ClientName
-}
-
-func clientCard(c store.Client, ask consent.Ask) web.ClientCard {
-	card := web.ClientCard{
-		Title: c.Metadata.ClientName, Name: c.Metadata.ClientName,
-		Grade: textGradeAdmin, GradeTone: web.ToneOK,
-		RedirectHost: redirectHost(ask.RedirectURI), RedirectTone: web.ToneInfo,
-		Initial: initial(c.Metadata.ClientName), KeyBound: !ask.Bearer,
-	}
-	u, err := url.Parse(ask.RedirectURI)
-	switch {
-	case err != nil:
-	case u.Host == "":
-		card.RedirectNote, card.RedirectTone = textRedirectScheme, web.ToneWarn
-	case isLoopbackHost(u.Hostname()):
-		card.RedirectNote, card.RedirectTone, card.Loopback = textRedirectLocal, web.ToneWarn, true
-	}
-	return card
-}
-
-func redirectHost(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return raw
-	}
-	if u.Host == "" {
-		return u.Scheme + ":"
-	}
-	return u.Scheme + "://" + u.Host
-}
-
-func initial(name string) string {
-	for _, r := range name {
-		return strings.ToUpper(string(r))
-	}
-	return "?"
 }
 
 // toolGroups sorts the offered tools by what they can do: look, change, delete.

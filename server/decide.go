@@ -45,7 +45,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if offer.Digest() != digest {
+	if shownDigest(offer, client) != digest {
 		return s.showConsent(w, r, v, client, ask, secret, http.StatusConflict, textOfferChanged)
 	}
 	return s.allow(w, r, v, client, offer, held.ID, form)
@@ -71,7 +71,7 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 		Client: client, RedirectURI: offer.Ask.RedirectURI, RedirectSent: offer.Ask.RedirectSent,
 		Challenge: offer.Ask.Challenge, JKT: offer.Ask.JKT,
 		Decision: store.Approval{Request: request, Session: v.ID, Task: granted.Task, Grants: []store.Grant{granted.Grant}},
-		Records:  consentRecords(offer, granted, seconds),
+		Records:  consentRecords(client, offer, granted, seconds),
 	})
 	if err != nil {
 		return requestError(err)
@@ -80,7 +80,7 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 }
 
 // consentRecords tell the ledger what was shown and what was allowed.
-func consentRecords(o consent.Offer, g consent.Granted, seconds int) []store.Record {
+func consentRecords(c store.Client, o consent.Offer, g consent.Granted, seconds int) []store.Record {
 	shown := make([]string, len(o.Tools))
 	for i, t := range o.Tools {
 		shown[i] = t.Detail.Tool
@@ -88,6 +88,7 @@ func consentRecords(o consent.Offer, g consent.Granted, seconds int) []store.Rec
 	allowed := store.NewRecord("consent.allowed", map[string]any{
 		"shown": shown, "left_out": o.LeftOut, "granted": string(g.Grant.Details), "grant": g.Grant.Hash,
 		"scope": g.Grant.Scopes, "seconds": seconds, "purpose": g.Task.Purpose, "redirect_uri": o.Ask.RedirectURI,
+		"client_name": c.Metadata.ClientName, "client_metadata": metadataDigest(c),
 	})
 	created := store.NewRecord("task.created", map[string]any{"ends": g.Task.EndsAt.Unix(), "max_calls": g.Task.MaxCalls})
 	recs := []store.Record{allowed, created}

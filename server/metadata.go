@@ -53,11 +53,17 @@ type serverMetadata struct {
 	IDTokenAlgs                  []string `json:"id_token_signing_alg_values_supported"`
 	ServiceDocumentation         string   `json:"service_documentation"`
 	TaskEndpoint                 string   `json:"remit_task_endpoint"`
+	ClientDocuments              bool     `json:"client_id_metadata_document_supported"` // CIMD §5
+	RegistrationEndpoint         string   `json:"registration_endpoint,omitempty"`       // RFC 7591, where it is open
 }
 
 func (s *Server) document() serverMetadata {
 	auth := []string{oauth.AuthNone, oauth.AuthClientSecretBasic, oauth.AuthClientSecretPost, oauth.AuthPrivateKeyJWT}
 	algs := []string{"ES256", "EdDSA"}
+	registration := ""
+	if s.registration.Open {
+		registration = s.url("/register")
+	}
 	return serverMetadata{
 		Issuer:                   s.issuer,
 		AuthorizationEndpoint:    s.url("/authorize"),
@@ -82,6 +88,8 @@ func (s *Server) document() serverMetadata {
 		IDTokenAlgs:              []string{"ES256"},
 		ServiceDocumentation:     "https://github.com/remit-auth/remit",
 		TaskEndpoint:             s.url("/tasks/"),
+		ClientDocuments:          s.cimd.Enabled,
+		RegistrationEndpoint:     registration,
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Server) refusePage(w http.ResponseWriter, r *http.Request, e *oauth.Err
 	switch status {
 	case http.StatusUnauthorized:
 		status = http.StatusBadRequest
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", "2")
 	}
 	v, err := s.visitor(r)

@@ -25,6 +25,7 @@ func (s *Server) publicRoutes() []route {
 		{"POST", "/token", s.protocol(s.token)},                      // OAuth 2.1 §3.2, RFC 9449 §5
 		{"POST", "/revoke", s.protocol(s.revoke)},                    // RFC 7009
 		{"POST", "/introspect", s.protocol(s.introspect)},            // RFC 7662
+		{"POST", "/register", s.protocol(s.register)},                // RFC 7591
 		{"GET", "/tasks/{id}", s.protocol(s.showTask)},               // what the agent may still do
 		{"POST", "/tasks/{id}/complete", s.protocol(s.completeTask)}, // the agent has finished
 		{"POST", "/tasks/{id}/suspend", s.protocol(s.suspendTask)},   // the agent pauses

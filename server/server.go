@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/remit-auth/remit/server/fetch"
 	"github.com/remit-auth/remit/server/provider"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
@@ -42,6 +43,13 @@ type Config struct {
 	PasswordSlots int
 	// TrustedProxies are the networks whose X-Forwarded-For is believed, for rate limits alone.
 	TrustedProxies []string
+	// CIMD lets a client_id be the URL of the client's own metadata.
+	CIMD CIMD
+	// Registration lets clients register themselves.
+	Registration Registration
+	// Fetch says where metadata and keys of clients may be fetched from. Loopback is open to it when,
+	// and only when, the issuer itself is http on loopback.
+	Fetch fetch.Config
 	// Now tells the time; nil: time.Now.
 	Now func() time.Time
 	// Log receives what clients are not told; nil: slog.Default.
@@ -65,8 +73,13 @@ type Server struct {
 	refusals  refusals
 	hubs      feedHubs // open feeds of Guards
 	seal      seal     // newest ledger checkpoint
-	now       func() time.Time
-	log       *slog.Logger
+	cimd      CIMD
+	strangers *strangers
+
+	registration Registration
+
+	now func() time.Time
+	log *slog.Logger
 
 	feeds     sync.WaitGroup
 	closing   chan struct{}
@@ -98,6 +111,12 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		return nil, fmt.Errorf("server: AccessLife is at most %s", maxAccessLife)
 	}
 	if s.proxies, err = parseProxies(c.TrustedProxies); err != nil {
+	if err := errors.Join(c.CIMD.check(), c.Registration.check()); err != nil {
+		return nil, err
+	}
+	s.cimd, s.registration = c.CIMD, c.Registration
+	c.Fetch.InsecureLoopback = issuer.Scheme == "http" // checkIssuer: on loopback, in dev mode
+	s.strangers = newStrangers(c.Fetch)
 		return nil, err
 	}
 	if s.ring, err = openKeyRing(ctx, c.Store, c.MasterKey, s.now); err != nil {

@@ -1,5 +1,7 @@
 package server
 
+import "github.com/remit-auth/remit/store"
+
 // What the server says on its pages beside the catalogue of package web.
 const (
 	textRefusedTitle  = "This did not work"
@@ -7,7 +9,25 @@ const (
 	textSignInTooMany = "Too many attempts. Wait a little and try again."
 	textOfferChanged  = "Something changed since this page was made: the tools, your roles or the request. Please look again."
 
-	textGradeAdmin     = "Registered by your admin"
+	textGradeAdmin         = "Registered by your admin"
+	textGradeVerified      = "Domain verified"
+	textGradeDomain        = "Domain checked, this program is not"
+	textGradeLocalNote     = "The description of the app comes from this domain. Whether the program that asks is really that app, nobody can tell."
+	textGradeElsewhereNote = "The description of the app comes from this domain, but the answer goes to another one."
+	textGradeNone          = "Not verified"
+	textGradeNoneNote      = "This app registered itself. Nobody has checked who made it, and anybody can use any name."
+	textUnverified         = "an unverified app"
+
+	textFirstTime       = "You have not let this app work for you before."
+	textOnceBefore      = "You have let this app work for you once before, on %s."
+	textTimesBefore     = "You have let this app work for you %d times before, last on %s."
+	textClientChanged   = "%s has changed what it says about this app since you allowed it last, on %s: %s."
+	textNameChanged     = "its name was “%s” and is now “%s”"
+	textRedirectAdded   = "it may now also send you to %s"
+	textRedirectRemoved = "it no longer sends you to %s"
+	textMethodChanged   = "it proves to this server in another way who it is"
+	textKeysChanged     = "it proves who it is with other keys"
+
 	textRedirectLocal  = "A program on this computer"
 	textRedirectScheme = "An app on this device"
 
@@ -40,3 +60,74 @@ var textStates = map[string]string{
 	"pending": "Starting", "active": "Running", "suspended": "Paused",
 	"completed": "Finished by the agent", "revoked": "Ended", "expired": "Time or budget ran out",
 }
+
+// textSuspended says who paused a task.
+var textSuspended = map[store.Actor]string{
+	store.ByUser:  "Paused by you",
+	store.ByAdmin: "Paused by your admin",
+	store.ByRule:  "Paused by a safety rule",
+	store.ByAgent: "Paused by the agent",
+	store.ByIdle:  "Asleep until the agent goes on",
+}
+
+// reasonByUser is why a task ended that its user ended.
+const reasonByUser = "ended by the user"
+
+// textEnded says how a task ended, by the reasons that the server itself gives.
+var textEnded = map[string]string{
+	reasonByUser:            "Ended by you",
+	"deadline":              "Time ran out",
+	"budget":                "Its calls were used up",
+	"not_redeemed":          "Never started",
+	"refresh token revoked": "Ended by the agent",
+	"refresh_reuse":         "Ended for safety: its credentials were used twice",
+	"code_reuse":            "Ended for safety: its code was used twice",
+	"user_disabled":         "Ended by your admin",
+	"client_disabled":       "Ended by your admin: the app was disabled",
+}
+
+const (
+	textNoSuchTask = "There is no such task."
+	textTimeLeft   = "%s of %s left; ends by itself when finished"
+	textNoTool     = "A request"
+	textErased     = "A call, erased since"
+
+	textDead         = "dead everywhere in %s"
+	textUnreached    = "%s not reached – its token expires in %d s"
+	textOutlived     = "%s was not reached, but its token has expired"
+	textTaskEnded    = "“%s” is ended"
+	textUnnamedEnded = "The task is ended"
+	textAllEnded     = "Everything is stopped"
+)
+
+// textBlocked says why a call was blocked, by the Guard's refusal codes.
+var textBlocked = map[string]string{
+	"no_token":           "it came without a token",
+	"bad_token":          "its token is not valid",
+	"wrong_audience":     "its token is for another server",
+	"token_expired":      "its token had expired",
+	"not_key_bound":      "its token is bound to no key, and the server wants one",
+	"bad_proof":          "the caller did not prove that it holds the agent’s key",
+	"proof_replayed":     "it was a copy of an earlier request",
+	"use_dpop_nonce":     "the server asked for a fresh proof first",
+	"stale_view":         "the server could not tell whether the task still runs",
+	"task_ended":         "the task had ended",
+	"task_suspended":     "the task was paused",
+	"token_revoked":      "its token had been revoked",
+	"bad_request":        "the request was not in order",
+	"batch_refused":      "it put several calls into one message",
+	"unknown_tool":       "the server has no such tool",
+	"definition_changed": "the tool has changed since you allowed it",
+	"scope":              "it is outside what the agent asked for",
+	"role":               "your own roles at the server do not include it",
+	"tool_not_granted":   "you did not allow this tool",
+	"argument_limit":     "it went beyond the limits that you allowed",
+	"tool_budget":        "the calls of this tool are used up",
+	"task_budget":        "the calls of this task are used up",
+	"budget_unavailable": "its calls could not be counted",
+	"log_unavailable":    "it could not be logged",
+	"approval_required":  "each call of this tool needs your yes",
+}
+
+// textBlockedOther stands for a code that a newer Guard may send.
+const textBlockedOther = "the server refused it (%s)"

@@ -88,6 +88,7 @@ type ClientCard struct {
 	Initial      string // the letter on the tile; there is no remote logo
 	KeyBound     bool   // the token works only with the agent's key
 	Loopback     bool   // the redirect goes to a program on this computer
+	Unverified   bool   // nobody vouches for it: Title is not its name, the tile is grey
 }
 
 // TaskCard says what for and where.

@@ -17,6 +17,7 @@ type words struct {
 	ConsentTitle, ConsentTab                             string
 	WhoIsAsking, PublishedBy, RegisteredAs, AddedByAdmin string
 	CallsItself, ChosenByApp, SendsYouTo, TokenSafety    string
+	ByItself                                             string
 	KeyBound, KeyBoundNote, NotKeyBound, NotKeyBoundNote string
 	DidYouStart, LoopbackRisk, OtherwiseChoose           string
 
@@ -61,6 +62,7 @@ var english = words{
 	WhoIsAsking:     "Who is asking",
 	PublishedBy:     "Published by",
 	RegisteredAs:    "Registered as",
+	ByItself:        "Registered by itself",
 	AddedByAdmin:    "added by your admin",
 	CallsItself:     "Calls itself",
 	ChosenByApp:     "a name that the app chose",

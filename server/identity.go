@@ -1,0 +1,180 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/remit-auth/remit/consent"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/web"
+)
+
+// clientHost is by what a client is known: the host of a client_id that is a URL, or the name that
+// the admin gave. The name that a client gave itself is never it. Hosts are shown as they are
+// compared, in ASCII, so that letters of other scripts cannot imitate one.
+func clientHost(c store.Client) string {
+	switch c.Origin {
+	case store.ByDocument:
+		if u, err := url.Parse(c.ID); err == nil {
+			return u.Host
+		}
+		return c.ID
+	case store.ByRegistration:
+		return textUnverified
+	}
+	return c.Metadata.ClientName
+}
+
+// claimedName is the name that a client gave itself; empty when an admin named it.
+func claimedName(c store.Client) string {
+	if c.Origin == store.ByAdmins {
+		return ""
+	}
+	return c.Metadata.ClientName
+}
+
+// clientCard says who asks, and how far that is certain.
+func clientCard(c store.Client, ask consent.Ask) web.ClientCard {
+	card := web.ClientCard{
+		Name: c.Metadata.ClientName, Initial: initial(c.Metadata.ClientName),
+		RedirectHost: redirectHost(ask.RedirectURI), RedirectTone: web.ToneInfo, KeyBound: !ask.Bearer,
+	}
+	local := false // the browser goes to a program on the user's device
+	u, err := url.Parse(ask.RedirectURI)
+	switch {
+	case err != nil:
+	case u.Host == "":
+		card.RedirectNote, card.RedirectTone, local = textRedirectScheme, web.ToneWarn, true
+	case isLoopbackHost(u.Hostname()):
+		card.RedirectNote, card.RedirectTone, card.Loopback, local = textRedirectLocal, web.ToneWarn, true, true
+	}
+	switch c.Origin {
+	case store.ByDocument:
+		card.Host = clientHost(c)
+		card.Grade, card.GradeNote, card.GradeTone = documentGrade(card.Host, u, local)
+	case store.ByRegistration:
+		card.Title, card.Unverified = textUnverified, true
+		card.Grade, card.GradeNote, card.GradeTone = textGradeNone, textGradeNoneNote, web.ToneBad
+	default:
+		card.Title, card.Grade, card.GradeTone = c.Metadata.ClientName, textGradeAdmin, web.ToneOK
+	}
+	return card
+}
+
+// documentGrade is how far a client is certain whose domain vouches for its metadata: wholly, when the
+// browser goes back to that domain; otherwise whoever answers there may be somebody else.
+func documentGrade(host string, redirect *url.URL, local bool) (grade, note, tone string) {
+	switch {
+	case local:
+		return textGradeDomain, textGradeLocalNote, web.ToneWarn
+	case redirect != nil && redirect.Scheme == "https" && sameSite(hostname(host), redirect.Hostname()):
+		return textGradeVerified, "", web.ToneOK
+	}
+	return textGradeDomain, textGradeElsewhereNote, web.ToneWarn
+}
+
+func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
+
+// sameSite reports whether two hosts belong to one registrable domain.
+func sameSite(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, err1 := publicsuffix.EffectiveTLDPlusOne(a)
+	y, err2 := publicsuffix.EffectiveTLDPlusOne(b)
+	return err1 == nil && err2 == nil && x == y
+}
+
+func redirectHost(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	if u.Host == "" {
+		return u.Scheme + ":"
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+func initial(name string) string {
+	for _, r := range name {
+		return strings.ToUpper(string(r))
+	}
+	return "?"
+}
+
+// shownDigest names what a consent page shows: the offer, and who asks. A form counts for that alone.
+func shownDigest(o consent.Offer, c store.Client) string {
+	return tokens.HashBytes([]byte(o.Digest() + "\n" + metadataDigest(c)))
+}
+
+// maxHistory is how many past tasks are counted.
+const maxHistory = 100
+
+// clientHistory says how the user has met this client before, and what it has changed of itself since.
+func (s *Server) clientHistory(ctx context.Context, v *visitor, c store.Client) (history, changes string, err error) {
+	past, err := s.store.TaskList(ctx, store.TaskFilter{UserID: v.User.ID, ClientID: c.ID, Limit: maxHistory})
+	if err != nil || len(past) == 0 {
+		return textFirstTime, "", err
+	}
+	last := past[0].CreatedAt
+	history = fmt.Sprintf(textTimesBefore, len(past), last.UTC().Format("2 Jan 2006"))
+	if len(past) == 1 {
+		history = fmt.Sprintf(textOnceBefore, last.UTC().Format("2 Jan 2006"))
+	}
+	if c.Origin != store.ByDocument {
+		return history, "", nil
+	}
+	then, err := s.store.MetadataAt(ctx, c.ID, last)
+	if errors.Is(err, store.ErrClientNotFound) {
+		return history, "", nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	if parts := documentChanges(then, c.Metadata); len(parts) > 0 {
+		changes = fmt.Sprintf(textClientChanged, clientHost(c), last.UTC().Format("2 Jan 2006"), strings.Join(parts, "; "))
+	}
+	return history, changes, nil
+}
+
+// documentChanges says what differs for the user between two versions of a client's metadata.
+func documentChanges(then, now store.ClientMetadata) (parts []string) {
+	if then.ClientName != now.ClientName {
+		parts = append(parts, fmt.Sprintf(textNameChanged, then.ClientName, now.ClientName))
+	}
+	if added := missing(now.RedirectURIs, then.RedirectURIs); added != "" {
+		parts = append(parts, fmt.Sprintf(textRedirectAdded, added))
+	}
+	if removed := missing(then.RedirectURIs, now.RedirectURIs); removed != "" {
+		parts = append(parts, fmt.Sprintf(textRedirectRemoved, removed))
+	}
+	if then.TokenEndpointAuthMethod != now.TokenEndpointAuthMethod {
+		parts = append(parts, textMethodChanged)
+	}
+	if string(then.JWKS) != string(now.JWKS) || then.JWKSURI != now.JWKSURI {
+		parts = append(parts, textKeysChanged)
+	}
+	return parts
+}
+
+// missing lists what is in all and not in others, the first few of it.
+func missing(all, others []string) string {
+	var list []string
+	for _, s := range all {
+		if !slices.Contains(others, s) {
+			list = append(list, s)
+		}
+	}
+	if len(list) > 3 {
+		list = append(list[:3], "…")
+	}
+	return strings.Join(list, ", ")
+}
