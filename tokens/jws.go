@@ -31,7 +31,8 @@ const (
 )
 
 const (
-	maxToken = 16 << 10 // bytes of a token, an assertion, a SET or a checkpoint
+	maxToken = 16 << 10 // bytes of a token, an assertion or a checkpoint
+	maxSET   = 3 << 20  // a snapshot tells of every task that ended in minutes
 	maxProof = 8 << 10
 	maxJTI   = 255
 )
@@ -165,8 +166,8 @@ func (k SigningKey) Sign(typ string, claims any) (string, error) {
 		return "", fmt.Errorf("tokens: sign: %w", err)
 	}
 	raw, err := signCompact(k.key, header, payload)
-	if err == nil && len(raw) > maxToken {
-		return "", fmt.Errorf("tokens: sign: %s of more than %d bytes", typ, maxToken)
+	if err == nil && len(raw) > limit(typ) {
+		return "", fmt.Errorf("tokens: sign: %s of more than %d bytes", typ, limit(typ))
 	}
 	return raw, err
 }
@@ -175,7 +176,7 @@ func (k SigningKey) Sign(typ string, claims any) (string, error) {
 // which it says nothing else. The header holds alg, kid and typ alone, as Sign writes it: jku,
 // x5u and the like have no business there.
 func (s KeySet) Verify(raw, typ string) (payload []byte, kid string, err error) {
-	c, err := parseCompact(raw, maxToken)
+	c, err := parseCompact(raw, limit(typ))
 	if err != nil {
 		return nil, "", err
 	}
@@ -193,4 +194,12 @@ func (s KeySet) Verify(raw, typ string) (payload []byte, kid string, err error) 
 		return nil, "", ErrSignature
 	}
 	return c.payload, c.header.kid, nil
+}
+
+// limit is how many bytes a JWT of this type may have.
+func limit(typ string) int {
+	if typ == TypeSET {
+		return maxSET
+	}
+	return maxToken
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/remit-auth/remit/tokens"
@@ -99,7 +100,15 @@ func (b *bearer) work(tool string, rules *ruleset) reach {
 // may reports whether a call of the tool could be allowed: what tools/list shows.
 func (b *bearer) may(tool string, live liveTool, rules *ruleset) bool {
 	r := b.reaches(tool, rules)
-	return r.check == "" && r.detail != nil && r.detail.Definition == live.definition
+	return r.check == "" && r.detail != nil && r.detail.Definition == live.definition && b.bound(live, rules)
+}
+
+// bound reports whether the token is bound to a key as far as this tool asks for it.
+func (b *bearer) bound(live liveTool, rules *ruleset) bool {
+	if b.JKT != "" {
+		return true
+	}
+	return rules.Bearer() == policy.BearerAll || rules.Bearer() == policy.BearerReadOnly && live.readOnly
 }
 
 // definition checks that the tool exists and still is what was consented to.
@@ -142,6 +151,10 @@ func (c *call) role() *refusal {
 func (c *call) grant() *refusal {
 	if c.reach.detail == nil {
 		return c.deny(ToolNotGranted)
+	}
+	if !c.bearer.bound(c.live, c.rules) {
+		return refuse(NotKeyBound, "this tool needs an access token that is bound to a key").
+			status(http.StatusForbidden).with(unavailable, "Ask for a key-bound token, with a DPoP proof.")
 	}
 	return nil
 }

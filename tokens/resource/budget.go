@@ -29,6 +29,9 @@ func (c *call) budget() *refusal {
 		c.g.log.Error("a call could not be counted", "error", err, "task", c.bearer.Task.ID)
 		return refuse(BudgetUnavailable, "the call cannot be counted now; try again soon")
 	case code == TaskEnded:
+		if f := c.view(); f != nil { // perhaps it is only suspended
+			return f
+		}
 		return refuse(TaskEnded, "the task has ended")
 	case code != "":
 		return c.deny(code)

@@ -66,9 +66,12 @@ func (e *execution) append(b []byte) []byte {
 	b = appendMember(b, `,"tool":`, e.Tool)
 	b = appendMember(b, `,"decision":`, e.Decision)
 	b = appendMember(b, `,"reason":`, string(e.Reason))
-	if e.Decision == allowed {
+	switch {
+	case e.Decision == allowed && e.JKT == "":
+		b = append(b, unboundJSON...)
+	case e.Decision == allowed:
 		b = append(b, passedJSON...)
-	} else {
+	default:
 		b = appendChecks(b, e.Checks)
 	}
 	b = appendMember(b, `,"definition":`, e.Definition)

@@ -20,6 +20,7 @@ const toolsFresh = time.Second
 type liveTool struct {
 	definition string // its hash
 	schema     tokens.Schema
+	readOnly   bool // its annotations say so; the definition that was consented to holds them
 }
 
 // liveTools is the server's tools as they are now, read again when they are older than toolsFresh.
@@ -122,7 +123,7 @@ func parseTools(raw []json.RawMessage) (map[string]liveTool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("resource: the tool %q: %w", d.Name, err)
 		}
-		byName[d.Name] = liveTool{hash, schema}
+		byName[d.Name] = liveTool{hash, schema, d.Annotations != nil && d.Annotations.ReadOnlyHint != nil && *d.Annotations.ReadOnlyHint}
 	}
 	return byName, nil
 }

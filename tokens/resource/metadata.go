@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/remit-auth/remit/tokens/resource/policy"
 )
 
 // wellKnown is where a resource's metadata lives (RFC 9728 §3).
@@ -70,6 +72,6 @@ func (g *Guard) describe() protectedResource {
 	return protectedResource{
 		Resource: g.resource, Servers: []string{g.issuer}, Scopes: strings.Fields(g.baseline()),
 		BearerMethods: []string{"header"}, Name: g.name,
-		DetailTypes: []string{"mcp_task", "mcp_tool"}, ProofAlgs: []string{"ES256", "EdDSA"}, ProofRequired: true,
+		DetailTypes: []string{"mcp_task", "mcp_tool"}, ProofAlgs: []string{"ES256", "EdDSA"}, ProofRequired: g.rules.Load().Bearer() == policy.BearerNone,
 	}
 }

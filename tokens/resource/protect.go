@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,9 +56,21 @@ var (
 		{"approval", (*call).approval},
 		{"budget", (*call).budget},
 	}
-	passed     = passedChecks()
-	passedJSON = appendChecks(nil, passed)
+	passed      = passedChecks()
+	passedJSON  = appendChecks(nil, passed)
+	unboundJSON = appendChecks(nil, notKeyBound(passed))
 )
+
+// notKeyBound is what a decision records when the policy asked for no proof.
+func notKeyBound(passed []check) []check {
+	all := slices.Clone(passed)
+	for i := range all {
+		if all[i].Name == "proof" {
+			all[i].Detail = "not key-bound"
+		}
+	}
+	return all
+}
 
 // passedChecks is what a decision records when every step was passed.
 func passedChecks() []check {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/tokens/resource/policy"
 )
 
 const (
@@ -56,11 +57,20 @@ func (c *call) token() *refusal {
 		return refuse(BadToken, "the access token is not for a task")
 	}
 	c.bearer, c.ath = b, base64.RawURLEncoding.EncodeToString(id[:])
-	if b.JKT == "" { // RFC 9449 §6: nobody could tell who may use it
-		return refuse(NotKeyBound, "the access token is not bound to a key")
+	if b.JKT == "" {
+		return c.unbound()
 	}
 	if !c.dpop { // RFC 9449 §7.2: no downgrade
 		return refuse(NotKeyBound, "this access token is used with the DPoP scheme and a proof")
+	}
+	return nil
+}
+
+// unbound lets a token that is bound to no key pass only as what it is, and only where this server's
+// policy has such tokens (RFC 6750): whoever copies it could use it.
+func (c *call) unbound() *refusal {
+	if c.dpop || len(c.r.Header.Values("DPoP")) > 0 || c.g.rules.Load().Bearer() == policy.BearerNone {
+		return refuse(NotKeyBound, "the access token is not bound to a key")
 	}
 	return nil
 }
@@ -131,6 +141,9 @@ func (g *Guard) verifyToken(ctx context.Context, raw string, id [sha256.Size]byt
 // proof verifies the DPoP proof (RFC 9449 §4.3, §7.1): made for this request and this token, by the
 // key that the token is bound to, with a nonce of this replay memory, and never seen before.
 func (c *call) proof() *refusal {
+	if c.bearer.JKT == "" {
+		return nil // by policy, see unbound; the record says so
+	}
 	p, err := tokens.ParseProof(c.r.Header.Values("DPoP"), tokens.ProofWant{
 		Method: c.r.Method, URL: c.g.htu, // the configured URL: no header can change it
 		TokenHash: c.ath, Now: c.now, MaxAge: proofMaxAge, MaxAhead: proofMaxAge,

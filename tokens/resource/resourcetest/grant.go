@@ -21,6 +21,7 @@ type Grant struct {
 	MaxCalls     int           // of the task; 0: no budget
 	Life         time.Duration // of the token; 0: 300 s
 	Key          *tokens.ProofKey
+	Bearer       bool // a token that is bound to no key
 }
 
 // Token is an access token with the key it is bound to.
@@ -44,7 +45,9 @@ func (i *Issuer) Token(uri string, g Grant) *Token {
 	if g.Key != nil {
 		key = *g.Key
 	}
-	claims.JKT = key.JKT()
+	if !g.Bearer {
+		claims.JKT = key.JKT()
+	}
 	raw, err := i.Key().SignAccessToken(claims)
 	if err != nil {
 		i.t.Fatal(err)
