@@ -14,3 +14,12 @@ func (g *Guard) Unrecorded(next http.Handler) http.Handler {
 		next.ServeHTTP(w, c.admitted(newPermit(c)))
 	})
 }
+
+// newTestRequest is a request with this Authorization header.
+func newTestRequest(authorization string) (*http.Request, error) {
+	r, err := http.NewRequest(http.MethodPost, "https://tickets.example/mcp", nil)
+	if err == nil {
+		r.Header.Set("Authorization", authorization)
+	}
+	return r, err
+}

@@ -92,6 +92,8 @@ type Guard struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	unlock  func() error
+	closing sync.Once
+	closed  error // of closing
 }
 
 // New returns a running Guard. The first time it enrols at the authorization server; from then on
@@ -139,9 +141,12 @@ func (g *Guard) start() {
 
 // Close stops the Guard and brings its records to disk; unsent ones are sent after the next start.
 func (g *Guard) Close() error {
-	g.stop()
-	g.running.Wait()
-	return errors.Join(g.spool.close(), g.unlock())
+	g.closing.Do(func() {
+		g.stop()
+		g.running.Wait()
+		g.closed = errors.Join(g.spool.close(), g.unlock())
+	})
+	return g.closed
 }
 
 // Ready returns when the Guard has a fresh view of what has ended, so that calls can be allowed.

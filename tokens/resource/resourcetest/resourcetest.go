@@ -162,7 +162,11 @@ func (i *Issuer) Guard(c resource.Config) *resource.Guard {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	i.t.Cleanup(func() { _ = g.Close() }) // closing twice is the test's good right
+	i.t.Cleanup(func() {
+		if err := g.Close(); err != nil {
+			i.t.Error(err)
+		}
+	})
 	if err := g.Ready(ctx); err != nil {
 		i.t.Fatal(err)
 	}
