@@ -32,7 +32,7 @@ func (s *Server) agentsPage(w http.ResponseWriter, r *http.Request, v *visitor, 
 		return err
 	}
 	view := web.Agents{Page: s.frame(v), Action: s.base + "/agents", Notice: notice}
-	names := map[string]string{}
+	names := map[string][2]string{} // what a client is known by, and what it calls itself
 	for _, t := range tasks {
 		row, err := s.taskRow(r, t, names)
 		if err != nil {
@@ -44,9 +44,29 @@ func (s *Server) agentsPage(w http.ResponseWriter, r *http.Request, v *visitor, 
 			view.Running = append(view.Running, row)
 		}
 	}
-	b, err := s.gatherTasks(r.Context(), append(slices.Clone(live), ended...))
+	return s.render(w, r, http.StatusOK, web.AgentsPage(view))
+}
+
+func (s *Server) taskRow(r *http.Request, t store.Task, names map[string][2]string) (web.TaskRow, error) {
+	if _, known := names[t.ClientID]; !known {
+		client, err := s.store.ClientByID(r.Context(), t.ClientID)
+		if err != nil && !errors.Is(err, store.ErrClientNotFound) {
+			return web.TaskRow{}, err
+		}
+		names[t.ClientID] = [2]string{clientHost(client), claimedName(client)}
+	}
+	_, grants, err := s.store.TaskByID(r.Context(), t.ID)
 	if err != nil {
-		return err
+		return web.TaskRow{}, err
+	}
+	row := web.TaskRow{
+		ID: t.ID, Client: names[t.ClientID][0], Name: names[t.ClientID][1], Purpose: t.Purpose, State: textStates[string(t.State)], StateTone: stateTone(t.State),
+		Started: clock(t.CreatedAt), Ends: clock(t.EndsAt), HowEnded: howEnded(t), Calls: t.CallsUsed,
+		CanEnd: !t.State.Terminal(), CanSuspend: t.State == store.TaskActive,
+		CanResume: t.State == store.TaskSuspended && t.SuspendedBy == store.ByUser,
+	}
+	if t.State.Terminal() {
+		row.Ends = clock(t.EndedAt)
 	}
 	for _, g := range grants {
 		resource, err := s.store.ResourceByURI(r.Context(), g.Resource)
