@@ -35,6 +35,12 @@ type Config struct {
 	TLSKey         string   `koanf:"tls_key"`
 	Dev            bool     `koanf:"dev"` // http on loopback; refuses to listen anywhere else
 
+	CIMD              string   `koanf:"cimd"`               // on, off: clients known by the URL of their metadata; empty: on
+	CIMDDomains       []string `koanf:"cimd_domains"`       // hosts accepted (agent.example, *.agent.example); empty: any
+	CIMDPorts         []string `koanf:"cimd_ports"`         // ports fetched from besides 443
+	Registration      string   `koanf:"registration"`       // closed, open: clients that register themselves; empty: closed
+	RegistrationToken string   `koanf:"registration_token"` // initial access token: opens registration to whoever holds it
+
 	// Sources says where each value comes from: flag, environment, file, config, default.
 	Sources map[string]string `koanf:"-"`
 	// Unknown are variables that look like settings and are none.
@@ -46,8 +52,9 @@ var (
 	keys = []string{
 		"issuer", "listen", "ops_listen", "database_url", "redis_url", "data_dir",
 		"master_key_file", "trusted_proxies", "tls_cert", "tls_key", "dev",
+		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token",
 	}
-	secretKeys = []string{"database_url", "redis_url"}
+	secretKeys = []string{"database_url", "redis_url", "registration_token"}
 )
 
 const envPrefix = "REMIT_"
@@ -138,7 +145,7 @@ func typed(key, value string) (any, error) {
 			return false, nil
 		}
 		return nil, fmt.Errorf("%s: %q is neither true nor false", envName(key), value)
-	case "trusted_proxies":
+	case "trusted_proxies", "cimd_domains", "cimd_ports":
 		return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }), nil
 	}
 	return value, nil
@@ -165,7 +172,7 @@ func configYAML(path string) (map[string]any, error) {
 // check refuses settings that a server must not start with, and says what to do instead.
 func (c Config) check() error {
 	var errs []error
-	for _, check := range []func() error{c.checkIssuer, c.checkListen, c.checkTLS, c.checkBackends} {
+	for _, check := range []func() error{c.checkIssuer, c.checkListen, c.checkTLS, c.checkBackends, c.checkClients} {
 		errs = append(errs, check())
 	}
 	if c.DataDir == "" {

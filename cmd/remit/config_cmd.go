@@ -24,6 +24,8 @@ func (c *configPrintCmd) Run(a *app) error {
 		"database_url": redacted(cfg.DatabaseURL), "redis_url": redacted(cfg.RedisURL), "data_dir": cfg.DataDir,
 		"master_key_file": cfg.MasterKeyFile, "trusted_proxies": append([]string{}, cfg.TrustedProxies...),
 		"tls_cert": cfg.TLSCert, "tls_key": cfg.TLSKey, "dev": cfg.Dev,
+		"cimd": cfg.CIMD, "cimd_domains": append([]string{}, cfg.CIMDDomains...), "cimd_ports": append([]string{}, cfg.CIMDPorts...),
+		"registration": cfg.Registration, "registration_token": hidden(cfg.RegistrationToken),
 	}
 	if a.json {
 		return writeJSON(a.out, map[string]any{"settings": values, "sources": cfg.Sources, "unknown": append([]string{}, cfg.Unknown...)})
@@ -37,6 +39,14 @@ func (c *configPrintCmd) Run(a *app) error {
 		rows = append(rows, []string{key, value, cfg.Sources[key]})
 	}
 	return table(a.out, []string{"SETTING", "VALUE", "FROM"}, rows)
+}
+
+// hidden says only that a secret is there.
+func hidden(secret string) string {
+	if secret == "" {
+		return ""
+	}
+	return "(set)"
 }
 
 // redacted hides the password of a URL.

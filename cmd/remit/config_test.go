@@ -21,6 +21,7 @@ func TestLoadConfig(t *testing.T) {
 		return path
 	}
 	file := write("config.yaml", "issuer: https://file.example\nlisten: 127.0.0.1:1\ntrusted_proxies: [10.0.0.0/8]\n")
+	token := write("token", "an initial access token\n")
 	secret := write("database", "sqlite:///from/secret\n")
 	tests := map[string]struct {
 		file    string
@@ -53,6 +54,10 @@ func TestLoadConfig(t *testing.T) {
 		},
 		"the environment over a secret file": {
 			environ: []string{"REMIT_DATABASE_URL_FILE=" + secret, "REMIT_DATABASE_URL=x.db"}, want: Config{Listen: defaultListen, DatabaseURL: "x.db"},
+		},
+		"clients that no admin added": {
+			environ: []string{"REMIT_CIMD=off", "REMIT_CIMD_DOMAINS=agent.example, *.agent.example", "REMIT_CIMD_PORTS=8443", "REMIT_REGISTRATION=open", "REMIT_REGISTRATION_TOKEN_FILE=" + token},
+			want:    Config{Listen: defaultListen, CIMD: "off", CIMDDomains: []string{"agent.example", "*.agent.example"}, CIMDPorts: []string{"8443"}, Registration: "open", RegistrationToken: "an initial access token"},
 		},
 		"an empty variable is unset": {environ: []string{"REMIT_LISTEN="}, want: Config{Listen: defaultListen}},
 		"dev": {
@@ -167,6 +172,9 @@ func TestCheckConfig(t *testing.T) {
 		"dev on the network":     {change(dev, func(c *Config) { c.Listen = "192.0.2.1:8080" }), "loopback alone"},
 		"dev ops on the network": {change(dev, func(c *Config) { c.OpsListen = "0.0.0.0:9090" }), "loopback alone"},
 		"plain http outside":     {change(good, func(c *Config) { c.Listen = "0.0.0.0:8080" }), "REMIT_TLS_CERT"},
+		"neither on nor off":     {change(good, func(c *Config) { c.CIMD = "maybe" }), "REMIT_CIMD"},
+		"neither open nor not":   {change(good, func(c *Config) { c.Registration = "token" }), "REMIT_REGISTRATION"},
+		"a port that is none":    {change(good, func(c *Config) { c.CIMDPorts = []string{"https"} }), "REMIT_CIMD_PORTS"},
 		"no port":                {change(good, func(c *Config) { c.Listen = "127.0.0.1" }), "host:port"},
 		"half of TLS":            {change(good, func(c *Config) { c.TLSCert = "c" }), "both or neither"},
 		"no data directory":      {change(good, func(c *Config) { c.DataDir = "" }), "REMIT_DATA_DIR"},

@@ -17,6 +17,10 @@ type settings struct {
 	TrustedProxies []string `help:"Proxies whose X-Forwarded-For is believed (REMIT_TRUSTED_PROXIES)." placeholder:"CIDR" group:"Settings"`
 	TLSCert        *string  `name:"tls-cert" help:"Certificate, PEM (REMIT_TLS_CERT)." placeholder:"FILE" group:"Settings"`
 	TLSKey         *string  `name:"tls-key" help:"Its key, PEM (REMIT_TLS_KEY)." placeholder:"FILE" group:"Settings"`
+	CIMD           *string  `name:"cimd" help:"Clients known by the URL of their metadata, on or off (REMIT_CIMD, on)." placeholder:"on|off" group:"Settings"`
+	CIMDDomains    []string `name:"cimd-domains" help:"Hosts of such clients that are accepted (REMIT_CIMD_DOMAINS, any)." placeholder:"HOST" group:"Settings"`
+	CIMDPorts      []string `name:"cimd-ports" help:"Ports that metadata is fetched from besides 443 (REMIT_CIMD_PORTS)." placeholder:"PORT" group:"Settings"`
+	Registration   *string  `help:"Clients that register themselves, open or closed (REMIT_REGISTRATION, closed)." placeholder:"open|closed" group:"Settings"`
 	Dev            *bool    `help:"Development: http on loopback, and nowhere else (REMIT_DEV)." group:"Settings"`
 }
 
@@ -26,13 +30,16 @@ func (s settings) values() map[string]any {
 	for key, flag := range map[string]*string{
 		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
 		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
+		"cimd": s.CIMD, "registration": s.Registration,
 	} {
 		if flag != nil {
 			given[key] = *flag
 		}
 	}
-	if s.TrustedProxies != nil {
-		given["trusted_proxies"] = s.TrustedProxies
+	for key, list := range map[string][]string{"trusted_proxies": s.TrustedProxies, "cimd_domains": s.CIMDDomains, "cimd_ports": s.CIMDPorts} {
+		if list != nil {
+			given[key] = list
+		}
 	}
 	if s.Dev != nil {
 		given["dev"] = *s.Dev

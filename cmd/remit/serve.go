@@ -82,10 +82,14 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (*instance, error) 
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s, err := server.New(ctx, server.Config{
+	settings := server.Config{
 		Issuer: cfg.Issuer, InsecureHTTP: cfg.Dev, Store: db, Ephemeral: memory.New(memory.Options{}),
 		MasterKey: masterKey, TrustedProxies: cfg.TrustedProxies, Log: log,
-	})
+	}
+	if err := cfg.clients(&settings); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s, err := server.New(ctx, settings)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
