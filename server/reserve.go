@@ -86,6 +86,9 @@ func reservationRefused(err error) error {
 func (s *Server) toolBudget(res store.Resource, state store.AccessState, tool string) (limit int, granted bool, err error) {
 	var scopes []string
 	for _, g := range state.Grants {
+		if !g.EndedAt.IsZero() {
+			continue
+		}
 		details, err := tokens.ParseDetails(g.Details)
 		if err != nil {
 			return 0, false, err

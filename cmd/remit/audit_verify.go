@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/remit-auth/remit/server"
 	"github.com/remit-auth/remit/store"
@@ -34,6 +35,7 @@ type report struct {
 	Witnesses   int       `json:"witnesses"`   // checkpoints of others that agree
 	Unchained   int       `json:"unchained"`   // records that wait for their place
 	Erased      int       `json:"erased"`      // payloads that are gone; the chain stands without them
+	ClockBack   int       `json:"clock_back"`  // records a second or more before the one in front of them
 	Problems    []problem `json:"problems"`
 }
 
@@ -125,6 +127,9 @@ func (r report) print(a *app) {
 	if r.Erased > 0 {
 		fmt.Fprintf(a.out, "%d payloads are erased\n", r.Erased)
 	}
+	if r.ClockBack > 0 {
+		fmt.Fprintf(a.out, "the clock was set back %d times; the order of the records is that of their writing\n", r.ClockBack)
+	}
 }
 
 // statement is a checkpoint that the chain must go through.
@@ -141,6 +146,7 @@ type verifier struct {
 	issuer     string                // of the first checkpoint; all others must have it
 
 	head    store.Hash
+	at      time.Time        // of the last record
 	numbers map[string]int64 // newest number by instance
 	good    int64            // size of the newest checkpoint that the chain goes through
 }
@@ -263,7 +269,10 @@ func (v *verifier) record(r store.Record) error {
 		v.problem(want, "%s", text)
 		return errStop
 	}
-	v.numbers[r.Instance], v.head, v.report.Records = r.N, r.Hash, want
+	if r.At.Before(v.at.Add(-time.Second)) {
+		v.report.ClockBack++
+	}
+	v.numbers[r.Instance], v.head, v.at, v.report.Records = r.N, r.Hash, r.At, want
 	if r.Payload == nil {
 		v.report.Erased++
 	}

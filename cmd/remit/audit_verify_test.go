@@ -178,6 +178,20 @@ func TestVerify(t *testing.T) {
 	if r := l.verify(t, erased, true); !r.OK || r.Erased != 2 {
 		t.Errorf("after an erasure: %+v", r)
 	}
+	// A clock set back is told; the order of writing stands (AU8).
+	turned := filepath.Join(t.TempDir(), "turned.db")
+	now := time.Now()
+	db, err := sqlite.Open(context.Background(), turned, sqlite.Options{Now: func() time.Time { return now }})
+	must(t, err)
+	for range 3 {
+		must(t, db.Append(context.Background(), store.NewRecord("test", nil)))
+		now = now.Add(-time.Hour)
+	}
+	_, err = db.Sequence(context.Background())
+	must(t, errors.Join(err, db.Close()))
+	if r := l.verify(t, turned, false); !r.OK || r.ClockBack != 2 {
+		t.Errorf("after the clock was set back: %+v", r)
+	}
 	// A database with another server's keys proves nothing.
 	stranger, err := tokens.NewSigningKey()
 	must(t, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -45,7 +46,7 @@ func newMeter(i *instance) *meter {
 			Name: "remit_http_requests_total", Help: "Requests answered, by route, method and status.",
 		}, []string{"route", "method", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "remit_http_request_seconds", Help: "Time to answer, by route; open feeds are not in it.",
+			Name: "remit_http_request_seconds", Help: "Time to answer, by route; streams are not in it.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"route"}),
 	}
@@ -60,8 +61,10 @@ func newMeter(i *instance) *meter {
 	return m
 }
 
-// feedRoute is left out of the times: a feed lasts as long as its Guard.
-const feedRoute = "/feed"
+// streams are left out of the times: they last as long as who listens.
+func stream(route string) bool {
+	return strings.HasSuffix(route, "/feed") || strings.HasSuffix(route, "/agents/live")
+}
 
 // count counts what next answers.
 func (m *meter) count(next http.Handler) http.Handler {
@@ -75,7 +78,7 @@ func (m *meter) count(next http.Handler) http.Handler {
 			route = "none"
 		}
 		m.requests.WithLabelValues(route, method(r.Method), strconv.Itoa(sw.status)).Inc()
-		if route != feedRoute {
+		if !stream(route) {
 			m.seconds.WithLabelValues(route).Observe(time.Since(began).Seconds())
 		}
 	})

@@ -45,7 +45,7 @@ func startService(t testing.TB, cfg Config) *service {
 	return s
 }
 
-func fetch(t testing.TB, c *http.Client, url string) (int, string, *http.Response) {
+func visit(t testing.TB, c *http.Client, url string) (int, string, *http.Response) {
 	t.Helper()
 	resp, err := c.Get(url)
 	must(t, err)
@@ -66,18 +66,18 @@ func TestOps(t *testing.T) {
 	s := startService(t, cfg)
 	ops, public := "http://"+cfg.OpsListen, "http://"+s.address()
 	for path, want := range map[string]string{"/healthz": "ok\n", "/readyz": "ready\n"} {
-		if status, body, _ := fetch(t, http.DefaultClient, ops+path); status != http.StatusOK || body != want {
+		if status, body, _ := visit(t, http.DefaultClient, ops+path); status != http.StatusOK || body != want {
 			t.Errorf("%s: %d %q", path, status, body)
 		}
-		if status, _, _ := fetch(t, http.DefaultClient, public+path); status != http.StatusNotFound {
+		if status, _, _ := visit(t, http.DefaultClient, public+path); status != http.StatusNotFound {
 			t.Errorf("%s is public: %d", path, status)
 		}
 	}
-	fetch(t, http.DefaultClient, public+metadataPath)
+	visit(t, http.DefaultClient, public+metadataPath)
 	for _, stray := range []string{"/nothing", "/other", "/tasks/tsk_1", "/tasks/tsk_2"} {
-		fetch(t, http.DefaultClient, public+stray)
+		visit(t, http.DefaultClient, public+stray)
 	}
-	status, metrics, resp := fetch(t, http.DefaultClient, ops+"/metrics")
+	status, metrics, resp := visit(t, http.DefaultClient, ops+"/metrics")
 	if status != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("metrics: %d %s", status, resp.Header.Get("Content-Type"))
 	}
@@ -128,7 +128,7 @@ func TestTLS(t *testing.T) {
 	s := startService(t, cfg)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
 	defer client.CloseIdleConnections()
-	status, _, resp := fetch(t, client, "https://"+s.address()+metadataPath)
+	status, _, resp := visit(t, client, "https://"+s.address()+metadataPath)
 	if status != http.StatusOK || resp.ProtoMajor != 2 {
 		t.Errorf("%d over %s", status, resp.Proto)
 	}
