@@ -38,6 +38,7 @@ func (s *Server) Run(ctx context.Context) error {
 		{"sequence the ledger", sequenceEvery, s.sequence},
 		{"seal the ledger", sealEvery, s.sealLedger},
 		{"sweep tasks", sweepEvery, s.sweep},
+		{"apply the rules", sequenceEvery, s.applyRules},
 		{"write refusals", flushEvery, s.flushRefusals},
 		{"forget unused clients", flushEvery, s.forgetClients},
 	} {
@@ -82,12 +83,15 @@ func (s *Server) Settle(ctx context.Context) error {
 	return s.sealLedger(ctx)
 }
 
-// sequence gives every new record its place in the chain.
+// sequence gives every new record its place in the chain, and tells the pages that wait for it.
 func (s *Server) sequence(ctx context.Context) error {
 	for {
 		n, err := s.store.Sequence(ctx)
-		if err != nil || n == 0 {
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			return s.live.tell(ctx, s.store)
 		}
 	}
 }

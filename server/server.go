@@ -50,6 +50,8 @@ type Config struct {
 	// Fetch says where metadata and keys of clients may be fetched from. Loopback is open to it when,
 	// and only when, the issuer itself is http on loopback.
 	Fetch fetch.Config
+	// NoRules turns off the rules that suspend a task by themselves.
+	NoRules bool
 	// Now tells the time; nil: time.Now.
 	Now func() time.Time
 	// Log receives what clients are not told; nil: slog.Default.
@@ -71,7 +73,9 @@ type Server struct {
 	formKey   []byte // HMAC key of form tokens
 	proxies   proxies
 	refusals  refusals
+	rules     rules
 	hubs      feedHubs // open feeds of Guards
+	live      live     // open pages of users
 	seal      seal     // newest ledger checkpoint
 	cimd      CIMD
 	strangers *strangers
@@ -110,13 +114,13 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if c.AccessLife < 0 || c.AccessLife > maxAccessLife {
 		return nil, fmt.Errorf("server: AccessLife is at most %s", maxAccessLife)
 	}
-	if s.proxies, err = parseProxies(c.TrustedProxies); err != nil {
 	if err := errors.Join(c.CIMD.check(), c.Registration.check()); err != nil {
 		return nil, err
 	}
 	s.cimd, s.registration = c.CIMD, c.Registration
 	c.Fetch.InsecureLoopback = issuer.Scheme == "http" // checkIssuer: on loopback, in dev mode
 	s.strangers = newStrangers(c.Fetch)
+	if s.proxies, err = parseProxies(c.TrustedProxies); err != nil {
 		return nil, err
 	}
 	if s.ring, err = openKeyRing(ctx, c.Store, c.MasterKey, s.now); err != nil {
@@ -129,6 +133,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s.nonces = tokens.NewNonces(nonceKey, nonceLife)
 	s.formKey = formKey
+	s.rules.off = c.NoRules
 	s.passwords = newPasswordHasher(c.PasswordSlots)
 	s.provider = provider.New(provider.Config{
 		Issuer: s.issuer, Store: s.store, Now: s.now, AccessLife: c.AccessLife,

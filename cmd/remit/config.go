@@ -36,6 +36,7 @@ type Config struct {
 	Dev            bool     `koanf:"dev"` // http on loopback; refuses to listen anywhere else
 
 	CIMD              string   `koanf:"cimd"`               // on, off: clients known by the URL of their metadata; empty: on
+	Rules             string   `koanf:"rules"`              // on, off: rules that suspend a task by themselves; empty: on
 	CIMDDomains       []string `koanf:"cimd_domains"`       // hosts accepted (agent.example, *.agent.example); empty: any
 	CIMDPorts         []string `koanf:"cimd_ports"`         // ports fetched from besides 443
 	Registration      string   `koanf:"registration"`       // closed, open: clients that register themselves; empty: closed

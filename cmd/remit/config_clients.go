@@ -22,6 +22,9 @@ func (c Config) checkClients() error {
 	if c.CIMD != "" && c.CIMD != cimdOn && c.CIMD != cimdOff {
 		errs = append(errs, fmt.Errorf("REMIT_CIMD: %q is neither on nor off", c.CIMD))
 	}
+	if c.Rules != "" && c.Rules != "on" && c.Rules != "off" {
+		errs = append(errs, fmt.Errorf("REMIT_RULES: %q is neither on nor off", c.Rules))
+	}
 	if c.Registration != "" && c.Registration != registrationClosed && c.Registration != registrationOpen {
 		errs = append(errs, fmt.Errorf("REMIT_REGISTRATION: %q is neither closed nor open (a token in REMIT_REGISTRATION_TOKEN_FILE opens it to whoever holds the token)", c.Registration))
 	}

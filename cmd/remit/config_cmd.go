@@ -24,7 +24,7 @@ func (c *configPrintCmd) Run(a *app) error {
 		"database_url": redacted(cfg.DatabaseURL), "redis_url": redacted(cfg.RedisURL), "data_dir": cfg.DataDir,
 		"master_key_file": cfg.MasterKeyFile, "trusted_proxies": append([]string{}, cfg.TrustedProxies...),
 		"tls_cert": cfg.TLSCert, "tls_key": cfg.TLSKey, "dev": cfg.Dev,
-		"cimd": cfg.CIMD, "cimd_domains": append([]string{}, cfg.CIMDDomains...), "cimd_ports": append([]string{}, cfg.CIMDPorts...),
+		"rules": cfg.Rules, "cimd": cfg.CIMD, "cimd_domains": append([]string{}, cfg.CIMDDomains...), "cimd_ports": append([]string{}, cfg.CIMDPorts...),
 		"registration": cfg.Registration, "registration_token": hidden(cfg.RegistrationToken),
 	}
 	if a.json {

@@ -18,9 +18,11 @@ type settings struct {
 	TLSCert        *string  `name:"tls-cert" help:"Certificate, PEM (REMIT_TLS_CERT)." placeholder:"FILE" group:"Settings"`
 	TLSKey         *string  `name:"tls-key" help:"Its key, PEM (REMIT_TLS_KEY)." placeholder:"FILE" group:"Settings"`
 	CIMD           *string  `name:"cimd" help:"Clients known by the URL of their metadata, on or off (REMIT_CIMD, on)." placeholder:"on|off" group:"Settings"`
+	Rules          *string  `help:"Rules that suspend a task by themselves, on or off (REMIT_RULES, on)." placeholder:"on|off" group:"Settings"`
 	CIMDDomains    []string `name:"cimd-domains" help:"Hosts of such clients that are accepted (REMIT_CIMD_DOMAINS, any)." placeholder:"HOST" group:"Settings"`
 	CIMDPorts      []string `name:"cimd-ports" help:"Ports that metadata is fetched from besides 443 (REMIT_CIMD_PORTS)." placeholder:"PORT" group:"Settings"`
 	Registration   *string  `help:"Clients that register themselves, open or closed (REMIT_REGISTRATION, closed)." placeholder:"open|closed" group:"Settings"`
+	Invitation     *string  `name:"registration-token" help:"Initial access token of registration; rather name a file by REMIT_REGISTRATION_TOKEN_FILE." placeholder:"TOKEN" group:"Settings"`
 	Dev            *bool    `help:"Development: http on loopback, and nowhere else (REMIT_DEV)." group:"Settings"`
 }
 
@@ -30,7 +32,7 @@ func (s settings) values() map[string]any {
 	for key, flag := range map[string]*string{
 		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
 		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
-		"cimd": s.CIMD, "registration": s.Registration,
+		"cimd": s.CIMD, "rules": s.Rules, "registration": s.Registration, "registration_token": s.Invitation,
 	} {
 		if flag != nil {
 			given[key] = *flag

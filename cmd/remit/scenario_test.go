@@ -160,7 +160,7 @@ func TestScenario2TokenKeptAfterTheTask(t *testing.T) {
 	story := w.story(t, f.TaskID(), refusedCall("get_ticket", "task_ended"))
 	tells(t, story, "task.created", "token.issued", "task.ended", "execution.decided")
 	tells(t, story, "token.issued", "execution.decided", "execution.finished") // sent by the Guard at its own pace
-	w.works(t, w.token(t)) // a new task works
+	w.works(t, w.token(t))                                                     // a new task works
 }
 
 // Scenario 5: being signed in, and holding a genuine token, is taken for permission.

@@ -84,7 +84,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (*instance, error) 
 	}
 	settings := server.Config{
 		Issuer: cfg.Issuer, InsecureHTTP: cfg.Dev, Store: db, Ephemeral: memory.New(memory.Options{}),
-		MasterKey: masterKey, TrustedProxies: cfg.TrustedProxies, Log: log,
+		MasterKey: masterKey, TrustedProxies: cfg.TrustedProxies, NoRules: cfg.Rules == "off", Log: log,
 	}
 	if err := cfg.clients(&settings); err != nil {
 		return nil, errors.Join(err, db.Close())
