@@ -1,17 +1,18 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/remit-auth/remit/tokens"
@@ -99,7 +100,6 @@ type outcome struct {
 
 // call calls a tool through the SDK.
 func (a *assistant) call(ctx context.Context, tool string, arguments map[string]any) (outcome, error) {
-	a.seen.reset()
 	res, err := a.tools.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
 	if err == nil {
 		o := outcome{Allowed: true, Status: http.StatusOK}
@@ -111,21 +111,9 @@ func (a *assistant) call(ctx context.Context, tool string, arguments map[string]
 		}
 		return o, nil
 	}
-	status, challenges := a.seen.refusal()
-	if status == 0 {
+	o, ok := a.seen.refusal()
+	if !ok {
 		return outcome{}, fmt.Errorf("call %s: %w", tool, err)
-	}
-	o := outcome{Status: status}
-	for _, c := range agent.ParseChallenges(challenges) {
-		if o.Error == "" {
-			o.Error = c.Params["error"]
-		}
-	}
-	if denied, ok := errors.AsType[*jsonrpc.Error](err); ok {
-		var data struct{ Code string }
-		if json.Unmarshal(denied.Data, &data) == nil {
-			o.Code, o.Message = data.Code, denied.Message
-		}
 	}
 	return o, nil
 }
@@ -139,39 +127,63 @@ func contentText(res *mcp.CallToolResult) string {
 	return "the tool failed"
 }
 
-// lastAnswer is a transport that remembers how the last request was answered: the SDK keeps status
-// and challenge of a refusal to itself.
+// lastAnswer is a transport that remembers how the last request was refused: the SDK keeps status
+// and challenge to itself, and the denial too when it does not repeat the message's id.
 type lastAnswer struct {
-	mu         sync.Mutex
-	status     int
-	challenges []string
+	mu      sync.Mutex
+	refused *outcome // nil: the last request was answered otherwise
 }
 
-func (l *lastAnswer) reset() { l.set(0, nil) }
-
-func (l *lastAnswer) set(status int, challenges []string) {
+func (l *lastAnswer) set(o *outcome) {
 	l.mu.Lock()
-	l.status, l.challenges = status, challenges
+	l.refused = o
 	l.mu.Unlock()
 }
 
-// refusal returns status and challenges of the last answer, or 0 when it was none.
-func (l *lastAnswer) refusal() (int, []string) {
+func (l *lastAnswer) refusal() (outcome, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.status < http.StatusBadRequest {
-		return 0, nil
+	if l.refused == nil {
+		return outcome{}, false
 	}
-	return l.status, l.challenges
+	return *l.refused, true
 }
 
 // RoundTrip sends the request.
 func (l *lastAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
+	l.set(nil)
 	res, err := http.DefaultTransport.RoundTrip(r)
-	if err == nil {
-		l.set(res.StatusCode, res.Header.Values("WWW-Authenticate"))
+	if err != nil || res.StatusCode < http.StatusBadRequest {
+		return res, err
 	}
-	return res, err
+	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	res.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	l.set(readRefusal(res, body))
+	return res, nil
+}
+
+// readRefusal reads the first error of the challenges, and the structured denial.
+func readRefusal(res *http.Response, body []byte) *outcome {
+	o := &outcome{Status: res.StatusCode}
+	for _, c := range agent.ParseChallenges(res.Header.Values("WWW-Authenticate")) {
+		if o.Error == "" {
+			o.Error = c.Params["error"]
+		}
+	}
+	var denied struct {
+		Error struct {
+			Message string
+			Data    struct{ Code string }
+		}
+	}
+	if json.Unmarshal(body, &denied) == nil {
+		o.Code, o.Message = denied.Error.Data.Code, denied.Error.Message
+	}
+	return o
 }
 
 // callback is the loopback listener that the browser comes back to (RFC 8252 §7.3).

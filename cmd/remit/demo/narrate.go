@@ -62,6 +62,10 @@ func (n *narrator) row(mark, sgr, who, what, outcome string) {
 // text writes lines of prose under the act.
 func (n *narrator) text(lines ...string) {
 	for _, l := range lines {
+		if l == "" {
+			fmt.Fprintln(n.out)
+			continue
+		}
 		fmt.Fprintf(n.out, "   %s\n", l)
 	}
 }

@@ -66,7 +66,6 @@ func (s *scene) decide(ctx context.Context, address string) error {
 	if !at.Left || !strings.HasPrefix(at.URL, s.agent.callback.uri()+"?") {
 		return fmt.Errorf("the browser came to rest at %s: %s", at.URL, at.Response)
 	}
-	s.callbackURL = at.URL
 	res, err := blackbox.Get(ctx, at.URL)
 	if err == nil && res.Status != 200 {
 		err = fmt.Errorf("the agent's callback answered %s", res)

@@ -91,7 +91,7 @@ func (s *scene) consent(ctx context.Context, r agent.Request) error {
 		names = append(names, d.Tool)
 	}
 	s.say.allowed("you", fmt.Sprintf("allowed %d of 5 tools", len(names)), strings.Join(names, ", "))
-	s.say.line("agent", "has a token for "+t.TaskID[:12]+"…", fmt.Sprintf("bound to its key, good for %d s", int(t.Expires.Sub(t.Issued).Seconds())))
+	s.say.line("agent", "has a token for "+t.TaskID[:12]+"…", fmt.Sprintf("bound to its key, good for at most %d s", (int(t.Expires.Sub(t.Issued).Seconds())+9)/10*10))
 	return s.check("token", func() error { return s.judgeToken(ctx, t) })
 }
 
@@ -123,6 +123,7 @@ func (s *scene) work(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.decided++
 		if o.Allowed {
 			s.say.allowed(e.tool, e.what, summary(e.tool, o))
 		} else {
@@ -192,6 +193,7 @@ func (s *scene) theft(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.decided++
 	if o.Allowed {
 		s.say.allowed("agent", "goes on with the same token", summary("get_ticket", o))
 	} else {
@@ -239,6 +241,11 @@ func (s *scene) finish(ctx context.Context) error {
 // ledger is the end: what the log says, and that it holds.
 func (s *scene) ledger(ctx context.Context) error {
 	s.say.heading("The ledger")
+	told, err := s.story(ctx)
+	if err != nil {
+		return err
+	}
+	s.say.line("remit", "audit tail", told.String())
 	v, err := s.verify(ctx)
 	if err != nil {
 		return err
@@ -248,7 +255,7 @@ func (s *scene) ledger(ctx context.Context) error {
 	} else {
 		s.say.refused("remit", "audit verify", "the ledger does not hold")
 	}
-	return s.check("ledger", func() error { return s.judgeLedger(ctx, v) })
+	return s.check("ledger", func() error { return judgeLedger(v, told) })
 }
 
 // stay tells what can be looked at while the servers run.

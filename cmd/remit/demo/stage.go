@@ -38,7 +38,7 @@ type scene struct {
 	tickets  *http.Server
 	agent    *assistant
 
-	callbackURL string // where the script's browser was sent
+	decided int // calls of the agent that the Guard decided on
 }
 
 // set starts the servers and fills them.

@@ -217,61 +217,74 @@ func (s *scene) tail(ctx context.Context) ([]record, error) {
 	return all, nil
 }
 
-// judgeLedger asks whether the log tells the scene: the task from its consent to its end, and
-// every call, each with the decision that was seen from outside. Records of the Guard arrive within
-// seconds, so it asks until they have.
-func (s *scene) judgeLedger(ctx context.Context, v verdict) error {
-	if !v.OK || v.Records == 0 || v.Head == "" {
-		return fmt.Errorf("audit verify: %+v", v)
-	}
-	var last error
-	_, err := within(ctx, 15*time.Second, func() (bool, error) {
-		records, err := s.tail(ctx)
-		if err != nil {
-			return false, err
-		}
-		last = judgeStory(records)
-		return last == nil, nil
-	})
-	if err != nil {
-		return errors.Join(err, last)
-	}
-	return nil
+// story is what the ledger tells of the scene's task.
+type story struct {
+	calls           []string // each decision: tool, decision, reason
+	allowed, denied int
+	finished        int
+	end             string // the state that the task ended in
 }
 
-// judgeStory compares the task's records with the scene.
-func judgeStory(records []record) error {
-	var calls []string
-	first, end := map[string]int64{}, ""
-	for _, r := range records {
-		if first[r.Kind] == 0 {
-			first[r.Kind] = r.Seq
+func (t story) String() string {
+	return fmt.Sprintf("%d calls allowed, %d refused, task %s", t.allowed, t.denied, t.end)
+}
+
+// story reads the ledger. Records of the Guard arrive within a second or two, so it asks until
+// every call that was decided, and the end, is there.
+func (s *scene) story(ctx context.Context) (told story, err error) {
+	_, late := within(ctx, 15*time.Second, func() (bool, error) {
+		var records []record
+		if records, err = s.tail(ctx); err != nil {
+			return false, err
 		}
+		told = read(records)
+		return len(told.calls) >= s.decided && told.finished >= told.allowed && told.end != "", nil
+	})
+	if late != nil && err == nil {
+		err = fmt.Errorf("the ledger is incomplete: %s: %w", told, late)
+	}
+	return told, err
+}
+
+// read tells the story of a task's records.
+func read(records []record) story {
+	told := story{}
+	for _, r := range records {
 		text := func(name string) string { v, _ := r.Payload[name].(string); return v }
 		switch r.Kind {
 		case "execution.decided":
-			calls = append(calls, strings.TrimSpace(text("tool")+" "+text("decision")+" "+text("reason")))
+			told.calls = append(told.calls, strings.TrimSpace(text("tool")+" "+text("decision")+" "+text("reason")))
+			if text("decision") == "allowed" {
+				told.allowed++
+			} else {
+				told.denied++
+			}
+		case "execution.finished":
+			told.finished++
 		case "task.ended":
-			end = text("state")
+			told.end = text("state")
 		}
 	}
-	if len(calls) < len(errands) {
-		return fmt.Errorf("%d decisions are logged: %q", len(calls), calls)
+	return told
+}
+
+// judgeLedger compares the ledger with the scene: every call with the decision that was seen from
+// outside, the agent's own end, and a chain that holds.
+func judgeLedger(v verdict, told story) error {
+	if !v.OK || v.Records == 0 || v.Head == "" {
+		return fmt.Errorf("audit verify: %+v", v)
 	}
 	for i, e := range errands {
 		want := e.tool + " allowed"
 		if e.want != "" {
 			want = e.tool + " refused " + e.want
 		}
-		if calls[i] != want {
-			return fmt.Errorf("decision %d is %q, want %q", i+1, calls[i], want)
+		if told.calls[i] != want {
+			return fmt.Errorf("decision %d is %q, want %q", i+1, told.calls[i], want)
 		}
 	}
-	if end != "completed" {
-		return fmt.Errorf("the end of the task is logged as %q, want completed", end)
-	}
-	if first["execution.finished"] == 0 || first["task.ended"] == 0 {
-		return fmt.Errorf("records are missing, there are %v", first)
+	if told.end != "completed" {
+		return fmt.Errorf("the end of the task is logged as %q, want completed", told.end)
 	}
 	return nil
 }
