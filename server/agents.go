@@ -1,18 +1,28 @@
 package server
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"time"
+
+	"github.com/go-chi/chi/v5"
 
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/web"
 )
 
-// finishedShown is how many ended tasks the page lists.
-const finishedShown = 50
+const (
+	runningShown  = 100 // live tasks on the page
+	finishedShown = 50  // ended ones
+	newestShown   = 4   // calls of each running task
+	callsShown    = 100 // calls on the page of one task
+	endedAll      = "all"
+)
 
 // agents serves GET /agents: what works in the user's name.
 func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
@@ -23,81 +33,104 @@ func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
 	if v == nil {
 		return s.signInPage(w, r, http.StatusOK, "", "", "", s.base+"/agents")
 	}
-	return s.agentsPage(w, r, v, "")
-}
-
-func (s *Server) agentsPage(w http.ResponseWriter, r *http.Request, v *visitor, notice string) error {
-	tasks, err := s.store.TaskList(r.Context(), store.TaskFilter{UserID: v.User.ID, Limit: finishedShown})
+	live, err := s.store.TaskList(r.Context(), store.TaskFilter{UserID: v.User.ID, Live: true, Limit: runningShown})
 	if err != nil {
 		return err
 	}
-	view := web.Agents{Page: s.frame(v), Action: s.base + "/agents", Notice: notice}
-	names := map[string][2]string{} // what a client is known by, and what it calls itself
-	for _, t := range tasks {
-		row, err := s.taskRow(r, t, names)
+	recent, err := s.store.TaskList(r.Context(), store.TaskFilter{UserID: v.User.ID, Limit: finishedShown})
+	if err != nil {
+		return err
+	}
+	ended := slices.DeleteFunc(recent, func(t store.Task) bool { return !t.State.Terminal() })
+	told := r.URL.Query().Get("ended")
+	if told != "" && told != endedAll && !slices.ContainsFunc(ended, func(t store.Task) bool { return t.ID == told }) {
+		t, err := s.ownTask(r.Context(), v, told)
 		if err != nil {
 			return err
 		}
 		if t.State.Terminal() {
-			view.Finished = append(view.Finished, row)
-		} else {
-			view.Running = append(view.Running, row)
+			ended = append(ended, t)
 		}
 	}
-	return s.render(w, r, http.StatusOK, web.AgentsPage(view))
-}
-
-func (s *Server) taskRow(r *http.Request, t store.Task, names map[string][2]string) (web.TaskRow, error) {
-	if _, known := names[t.ClientID]; !known {
-		client, err := s.store.ClientByID(r.Context(), t.ClientID)
-		if err != nil && !errors.Is(err, store.ErrClientNotFound) {
-			return web.TaskRow{}, err
-		}
-		names[t.ClientID] = [2]string{clientHost(client), claimedName(client)}
-	}
-	_, grants, err := s.store.TaskByID(r.Context(), t.ID)
+	b, err := s.gatherTasks(r.Context(), append(slices.Clone(live), ended...))
 	if err != nil {
-		return web.TaskRow{}, err
+		return err
 	}
-	row := web.TaskRow{
-		ID: t.ID, Client: names[t.ClientID][0], Name: names[t.ClientID][1], Purpose: t.Purpose, State: textStates[string(t.State)], StateTone: stateTone(t.State),
-		Started: clock(t.CreatedAt), Ends: clock(t.EndsAt), HowEnded: howEnded(t), Calls: t.CallsUsed,
-		CanEnd: !t.State.Terminal(), CanSuspend: t.State == store.TaskActive,
-		CanResume: t.State == store.TaskSuspended && t.SuspendedBy == store.ByUser,
-	}
-	if t.State.Terminal() {
-		row.Ends = clock(t.EndedAt)
-	}
-	for _, g := range grants {
-		resource, err := s.store.ResourceByURI(r.Context(), g.Resource)
+	view := web.Agents{Page: s.frame(v), Action: s.base + "/agents", Live: web.Live{Source: s.base + "/agents/live"}}
+	for _, t := range live {
+		row, err := b.running(r.Context(), t)
 		if err != nil {
-			return row, err
+			return err
 		}
-		row.Resource = resource.Name
+		view.Running = append(view.Running, row)
+		view.Live.Again = againRunning
 	}
-	return row, nil
+	for _, t := range ended {
+		row := b.row(t)
+		view.Finished = append(view.Finished, row)
+		if b.reach[t.ID].waiting() {
+			view.Live.Again = againWaiting
+		}
+	}
+	view.Notice, view.NoticeTone = b.notice(told, ended)
+	return s.renderLive(w, r, http.StatusOK, web.AgentsPage(view))
 }
 
-func stateTone(state store.TaskState) string {
-	switch state {
-	case store.TaskActive, store.TaskCompleted:
-		return web.ToneOK
-	case store.TaskSuspended:
-		return web.ToneWarn
-	case store.TaskRevoked:
-		return web.ToneBad
+// After how many seconds a page asks for itself again though nothing has moved: minutes that are
+// left, and seconds that a token still lives, go by without an event.
+const (
+	againRunning = 60
+	againWaiting = 5
+)
+
+// ownTask returns a task of this user. Somebody else's does not exist.
+func (s *Server) ownTask(ctx context.Context, v *visitor, id string) (store.Task, error) {
+	t, _, err := s.store.TaskByID(ctx, id)
+	if errors.Is(err, store.ErrTaskNotFound) || err == nil && t.UserID != v.User.ID {
+		return t, &oauth.Error{Code: oauth.InvalidRequest, Description: textNoSuchTask, HTTPStatus: http.StatusNotFound}
 	}
-	return web.ToneInfo
+	return t, err
 }
 
-func howEnded(t store.Task) string {
-	if t.Reason == "" || t.State == store.TaskCompleted {
-		return textStates[string(t.State)]
+// taskCalls serves GET /agents/{id}: every call of one task, a page at a time, newest first.
+func (s *Server) taskCalls(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.visitor(r)
+	if err != nil {
+		return err
 	}
-	return fmt.Sprintf("%s (%s)", textStates[string(t.State)], t.Reason)
+	if v == nil {
+		return s.signInPage(w, r, http.StatusOK, "", "", "", s.base+"/agents")
+	}
+	t, err := s.ownTask(r.Context(), v, chi.URLParam(r, "id"))
+	if err != nil {
+		return err
+	}
+	before, err := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
+	if err != nil || before < 0 {
+		before = 0
+	}
+	recs, err := s.store.NewestCalls(r.Context(), t.ID, before, callsShown+1)
+	if err != nil {
+		return err
+	}
+	b, err := s.gatherTasks(r.Context(), []store.Task{t})
+	if err != nil {
+		return err
+	}
+	here := s.base + "/agents/" + t.ID
+	view := web.Calls{Page: s.frame(v), Action: s.base + "/agents", Task: b.row(t)}
+	if len(recs) > callsShown {
+		recs = recs[:callsShown]
+		view.Older = here + "?before=" + strconv.FormatInt(recs[callsShown-1].Seq, 10)
+	}
+	if before > 0 {
+		view.Newest = here
+	} else {
+		view.Live.Source = s.base + "/agents/live"
+	}
+	view.Calls = b.callRows(recs)
+	return s.renderLive(w, r, http.StatusOK, web.CallsPage(view))
 }
-
-func clock(t time.Time) string { return t.UTC().Format("2 Jan 15:04 UTC") }
 
 // moveAgents serves POST /agents: the user ends, pauses or resumes a task of their own, or ends
 // them all. Somebody else's task does not exist.
@@ -107,18 +140,15 @@ func (s *Server) moveAgents(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if form.Get(web.FieldAction) == web.ActionEndAll {
-		return s.endAll(w, r, v)
+		return s.endTasks(w, r, v, endedAll)
 	}
-	t, _, err := s.store.TaskByID(r.Context(), form.Get(web.FieldTask))
-	if errors.Is(err, store.ErrTaskNotFound) || err == nil && t.UserID != v.User.ID {
-		return &oauth.Error{Code: oauth.InvalidRequest, Description: "There is no such task.", HTTPStatus: http.StatusNotFound}
-	}
+	t, err := s.ownTask(r.Context(), v, form.Get(web.FieldTask))
 	if err != nil {
 		return err
 	}
 	switch form.Get(web.FieldAction) {
 	case web.ActionEnd:
-		_, err = s.store.EndTask(r.Context(), endedByUser(t.ID))
+		return s.endTasks(w, r, v, t.ID)
 	case web.ActionSuspend:
 		_, err = s.store.SuspendTask(r.Context(), t.ID, store.ByUser, "paused by the user")
 	case web.ActionResume:
@@ -133,26 +163,83 @@ func (s *Server) moveAgents(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func endedByUser(id string) store.End {
-	return store.End{TaskID: id, State: store.TaskRevoked, By: store.ByUser, Reason: "ended by the user"}
+// endTasks ends one task of the user, or all, waits a moment for the Guards to say that they know,
+// and shows the page that tells.
+func (s *Server) endTasks(w http.ResponseWriter, r *http.Request, v *visitor, which string) error {
+	// Before the end, so that no acknowledgement is missed. Without it we just do not wait.
+	page, _ := s.live.join(r.Context(), s.store, v.User.ID)
+	if page != nil {
+		defer page.leave()
+	}
+	var ended []string
+	var err error
+	if which == endedAll {
+		ended, err = s.endAll(r.Context(), v)
+	} else {
+		ended, err = s.endOne(r.Context(), which)
+	}
+	if err != nil {
+		return err
+	}
+	if page != nil {
+		s.awaitGuards(r.Context(), page, ended)
+	}
+	http.Redirect(w, r, s.base+"/agents?"+url.Values{"ended": {which}}.Encode(), http.StatusSeeOther)
+	return nil
+}
+
+// endOne ends the task and all under it; one that had ended stays as it is.
+func (s *Server) endOne(ctx context.Context, id string) (ended []string, err error) {
+	tasks, err := s.store.EndTask(ctx, store.End{TaskID: id, State: store.TaskRevoked, By: store.ByUser, Reason: reasonByUser})
+	if err != nil && !errors.Is(err, store.ErrTaskEnded) {
+		return nil, err
+	}
+	for _, t := range tasks {
+		ended = append(ended, t.ID)
+	}
+	return ended, nil
 }
 
 // endAll ends every live task of the user.
-func (s *Server) endAll(w http.ResponseWriter, r *http.Request, v *visitor) error {
+func (s *Server) endAll(ctx context.Context, v *visitor) (ended []string, err error) {
 	for {
-		live, err := s.store.TaskList(r.Context(), store.TaskFilter{UserID: v.User.ID, Live: true})
-		if err != nil {
-			return err
-		}
-		if len(live) == 0 {
-			break
+		live, err := s.store.TaskList(ctx, store.TaskFilter{UserID: v.User.ID, Live: true})
+		if err != nil || len(live) == 0 {
+			return ended, err
 		}
 		for _, t := range live {
-			if _, err := s.store.EndTask(r.Context(), endedByUser(t.ID)); err != nil && !errors.Is(err, store.ErrTaskEnded) {
-				return err
+			more, err := s.endOne(ctx, t.ID)
+			if err != nil {
+				return nil, err
 			}
+			ended = append(ended, more...)
 		}
 	}
-	http.Redirect(w, r, s.base+"/agents", http.StatusSeeOther)
-	return nil
+}
+
+// guardPatience is how long the answer to "end" waits for the Guards (DESIGN §6, P1: they act within
+// half a second). The end itself waits for nobody.
+const guardPatience = time.Second
+
+// awaitGuards returns when every Guard that listens here has the ends in force, and soon anyway.
+func (s *Server) awaitGuards(ctx context.Context, page *livePage, tasks []string) {
+	patience := time.NewTimer(guardPatience)
+	defer patience.Stop()
+	for {
+		endings, err := s.store.TaskEndings(ctx, tasks...)
+		if err != nil || !slices.ContainsFunc(endings, func(e store.Ending) bool {
+			return e.AckedAt.IsZero() && s.hubs.listens(e.Resource)
+		}) {
+			return
+		}
+		select {
+		case <-page.changed:
+		case <-patience.C:
+			return
+		case <-s.closing:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }

@@ -19,7 +19,7 @@ const (
 	beatEvery = 2 * time.Second
 	// snapshotSpan reaches further back than any access token lives, clocks being 30 s apart.
 	snapshotSpan = 330 * time.Second
-	// frameDeadline is how long a Guard may take to receive one frame.
+	// frameDeadline is how long a listener may take to receive one frame.
 	frameDeadline = 5 * time.Second
 	// feedLife is how long one connection lasts; the Guard then authenticates again.
 	feedLife = time.Hour
@@ -44,32 +44,12 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // proxies that buffer would make every Guard stale
-	w.WriteHeader(http.StatusOK)
-	s.stream(w, r, l, seq, first)
+	s.stream(r, l, seq, first, startStream(w))
 	return nil
 }
 
 // stream writes frames until either side goes.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, l *listener, seq int64, first []byte) {
-	conn := http.NewResponseController(w)
-	write := func(frame []byte) bool {
-		// Deadlines are the machine's time, whatever the server's clock says.
-		if err := conn.SetWriteDeadline(time.Now().Add(frameDeadline)); err != nil {
-			return false
-		}
-		if _, err := w.Write(frame); err != nil {
-			return false
-		}
-		return conn.Flush() == nil
-	}
-	// The server's read deadline is for requests with an end; a feed ends by its writes.
-	if err := conn.SetReadDeadline(time.Time{}); err != nil {
-		return
-	}
+func (s *Server) stream(r *http.Request, l *listener, seq int64, first []byte, write func(frame []byte) bool) {
 	life := time.NewTimer(feedLife)
 	defer life.Stop()
 	ok := write(first)
@@ -175,6 +155,7 @@ func (s *Server) ackFeed(w http.ResponseWriter, r *http.Request) error {
 	if err := s.store.AckFeed(r.Context(), res.URI, in.Seq); err != nil {
 		return err
 	}
+	s.tellAcked(r.Context(), res.URI, res.AckSeq, in.Seq)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

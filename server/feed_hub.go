@@ -136,6 +136,13 @@ func (f *feedHubs) drop(resource string) {
 	}
 }
 
+// listens reports whether a feed of the resource is open here.
+func (f *feedHubs) listens(resource string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hubs[resource] != nil
+}
+
 // listening counts the open feeds.
 func (f *feedHubs) listening() int {
 	f.mu.Lock()

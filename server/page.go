@@ -63,12 +63,22 @@ func (s *Server) frame(v *visitor) web.Page {
 
 // render writes a page whole or not at all, under the policy that every page shares.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) error {
-	return s.renderTo(w, r, status, c, "")
+	return s.renderUnder(w, r, status, c, "")
+}
+
+// renderLive is render for a page that its one script file keeps up to date.
+func (s *Server) renderLive(w http.ResponseWriter, r *http.Request, status int, c templ.Component) error {
+	return s.renderUnder(w, r, status, c, "; script-src 'self'; connect-src 'self'")
 }
 
 // renderTo is render for a page whose form ends in a redirect to another origin: browsers hold
 // such redirects against form-action, so the vetted target stands in it.
 func (s *Server) renderTo(w http.ResponseWriter, r *http.Request, status int, c templ.Component, redirectURI string) error {
+	return s.renderUnder(w, r, status, c, formTarget(redirectURI))
+}
+
+// renderUnder writes the page under the shared policy, whose last directive is form-action, with more to it.
+func (s *Server) renderUnder(w http.ResponseWriter, r *http.Request, status int, c templ.Component, more string) error {
 	var body bytes.Buffer
 	if err := c.Render(r.Context(), &body); err != nil {
 		return err
@@ -76,7 +86,7 @@ func (s *Server) renderTo(w http.ResponseWriter, r *http.Request, status int, c 
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"+formTarget(redirectURI))
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"+more)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")

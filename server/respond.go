@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
@@ -27,6 +29,30 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	w.WriteHeader(status)
 	w.Write(append(body, '\n'))
 	return nil
+}
+
+// startStream begins an answer of server-sent events and returns what writes a frame of it, as long
+// as the other side takes them.
+func startStream(w http.ResponseWriter) (write func(frame []byte) bool) {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Accel-Buffering", "no") // proxies that buffer would make every listener stale
+	w.WriteHeader(http.StatusOK)
+	conn := http.NewResponseController(w)
+	// The server's read deadline is for requests with an end; a stream ends by its writes.
+	able := conn.SetReadDeadline(time.Time{}) == nil
+	return func(frame []byte) bool {
+		// Deadlines are the machine's time, whatever the server's clock says.
+		if !able || conn.SetWriteDeadline(time.Now().Add(frameDeadline)) != nil {
+			return false
+		}
+		if _, err := w.Write(frame); err != nil {
+			return false
+		}
+		return conn.Flush() == nil
+	}
 }
 
 // protocol serves an endpoint whose refusals are RFC 6749 §5.2 JSON.
@@ -53,7 +79,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 	case status == http.StatusRequestEntityTooLarge:
 		h.Set("Connection", "close")
 	case e.Code == oauth.InvalidClient && r.Header.Get("Authorization") != "":
-		h.Set("WWW-Authenticate", `Basic realm="remit"`) // RFC 6749 §5.2
+		scheme := "Basic" // RFC 6749 §5.2: the scheme that the caller used
+		if used, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(used, "Bearer") {
+			scheme = "Bearer"
+		}
+		h.Set("WWW-Authenticate", scheme+` realm="remit"`)
 	}
 	if err := writeJSON(w, e.Status(), e); err != nil {
 		s.log.Error("refusal not written", "err", err)

@@ -42,6 +42,8 @@ func (s *Server) publicRoutes() []route {
 		{"POST", "/consent", s.page(s.decide)},                       // allow or deny
 		{"GET", "/agents", s.page(s.agents)},                         // the user's own tasks
 		{"POST", "/agents", s.page(s.moveAgents)},                    // end, suspend, resume
+		{"GET", "/agents/live", s.page(s.agentsLive)},                // that something has moved
+		{"GET", "/agents/{id}", s.page(s.taskCalls)},                 // all calls of one task
 	}
 }
 

@@ -160,7 +160,7 @@ func TestAgentsPage(t *testing.T) { // U7
 		t.Fatalf("end now: %d %s", ended.Status, ended.Body)
 	}
 	want(t, a.post("/token", a.refreshForm(got.text("refresh_token"))), 400, "invalid_grant")
-	if again := b.get("/agents"); !strings.Contains(again.Body, "ended by the user") {
+	if again := b.get("/agents"); !strings.Contains(again.Body, "Ended by you") {
 		t.Error("the finished task does not say how it ended")
 	}
 }

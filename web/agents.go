@@ -10,6 +10,14 @@ func (a Agents) action() string {
 	return "/agents"
 }
 
+// noticeTone is the tone of the notice.
+func (a Agents) noticeTone() string {
+	if a.NoticeTone == "" {
+		return ToneOK
+	}
+	return a.NoticeTone
+}
+
 // initial is the letter on the task's tile.
 func (t TaskRow) initial() string {
 	for _, r := range plain(t.Client, maxName) {

@@ -15,7 +15,9 @@ func samples(mutate func(string) string) map[string]templ.Component {
 		"consent-none":   ConsentPage(sampleEmptyConsent(m)),
 		"message":        MessagePage(sampleMessage(m)),
 		"agents":         AgentsPage(sampleAgents(m)),
-		"agents-empty":   AgentsPage(Agents{Page: samplePage(m)}),
+		"agents-empty":   AgentsPage(Agents{Page: samplePage(m), Live: Live{Source: "/agents/live"}}),
+		"calls":          CallsPage(sampleCalls(m)),
+		"calls-none":     CallsPage(Calls{Page: samplePage(m), Action: "/agents", Task: sampleAgents(m).Running[1]}),
 	}
 }
 
@@ -125,21 +127,52 @@ func sampleMessage(m func(string) string) Message {
 
 func sampleAgents(m func(string) string) Agents {
 	return Agents{
-		Page: samplePage(m), Notice: m("“Book three 1:1s” is ended. Calendar refused its token 0.2 s later."),
+		Page: samplePage(m), Live: Live{Source: "/agents/live", Again: 60},
+		Notice: m("“Book three 1:1s” is ended: dead everywhere in 0.3 s."),
 		Running: []TaskRow{
 			{
-				ID: m("tsk_1"), Client: m("claude.ai"), Name: m("Claude Code"), Resource: m("Tickets"), Purpose: m("Triage this week’s open bugs in project WEB"),
-				State: m("Running"), StateTone: ToneOK, Started: m("today 14:02"), Ends: m("in 12 min"), Calls: 14, Blocked: 1, CanEnd: true, CanSuspend: true,
+				ID: "tsk_1", Client: m("claude.ai"), Name: m("Claude Code"), Resource: m("Tickets"), Purpose: m("Triage this week’s open bugs in project WEB"),
+				State: m("Running"), StateTone: ToneOK, Started: m("22 Nov 14:02 UTC"), Ends: m("22 Nov 14:32 UTC"), Calls: 14, Blocked: 1,
+				CallsURL: "/agents/tsk_1", Newest: sampleCallRows(m), Left: m("12 min of 30 min left; ends by itself when finished"),
+				SecondsUsed: 1080, SecondsInAll: 1800, CanEnd: true, CanSuspend: true,
 			},
 			{
-				ID: m("tsk_2"), Client: m("chatgpt.com"), Name: m("ChatGPT"), Resource: m("Calendar"), Purpose: m("Find a slot for the design review"),
-				State: m("Paused by you"), StateTone: ToneWarn, Started: m("today 13:40"), Ends: m("in 1 h 20 min"), Calls: 3, CanEnd: true, CanResume: true,
+				ID: "tsk_2", Client: m("chatgpt.com"), Name: m("ChatGPT"), Resource: m("Calendar"), Purpose: m("Find a slot for the design review"),
+				State: m("Paused by you"), StateTone: ToneWarn, Started: m("22 Nov 13:40 UTC"), Ends: m("22 Nov 15:40 UTC"), CallsURL: "/agents/tsk_2",
+				Left: m("1 h 20 min of 2 h left; ends by itself when finished"), SecondsUsed: 2400, SecondsInAll: 7200, CanEnd: true, CanResume: true,
 			},
 		},
 		Finished: []TaskRow{
-			{Client: m("chatgpt.com"), Resource: m("Calendar"), Purpose: m("Book three 1:1s"), Ends: m("today 14:11"), HowEnded: m("Ended by you"), StateTone: ToneInfo, Calls: 9, Blocked: 1},
-			{Client: m("claude.ai"), Resource: m("Docs"), Purpose: m("Find the on-call runbook"), Ends: m("today 11:20"), HowEnded: m("Task finished"), StateTone: ToneOK, Calls: 6},
-			{Client: m("agent.example"), Resource: m("Tickets"), Ends: m("19 Nov"), HowEnded: m("Ended by an admin"), StateTone: ToneBad, Calls: 2},
+			{
+				ID: "tsk_3", Client: m("chatgpt.com"), Resource: m("Calendar"), Purpose: m("Book three 1:1s"), Ends: m("22 Nov 14:11 UTC"),
+				HowEnded: m("Ended by you"), StateTone: ToneInfo, Reached: m("dead everywhere in 0.3 s"), ReachedTone: ToneOK,
+				Calls: 9, Blocked: 1, CallsURL: "/agents/tsk_3",
+			},
+			{
+				ID: "tsk_4", Client: m("agent.example"), Resource: m("Tickets"), Ends: m("22 Nov 14:10 UTC"), HowEnded: m("Ended (looking into it)"), StateTone: ToneBad,
+				Reached: m("Tickets not reached – its token expires in 48 s"), ReachedTone: ToneWarn, Calls: 2, CallsURL: "/agents/tsk_4",
+			},
+			{
+				ID: "tsk_5", Client: m("claude.ai"), Resource: m("Docs"), Purpose: m("Find the on-call runbook"), Ends: m("22 Nov 11:20 UTC"),
+				HowEnded: m("Finished by the agent"), StateTone: ToneOK, Calls: 6,
+			},
 		},
+	}
+}
+
+func sampleCallRows(m func(string) string) []CallRow {
+	return []CallRow{
+		{Tool: m("get_ticket"), Title: m("Read a ticket"), At: "2026-11-22T14:19:52Z", Time: m("14:19:52 UTC")},
+		{Tool: m("delete_ticket"), Title: m("Delete a ticket"), At: "2026-11-22T14:19:40Z", Time: m("14:19:40 UTC"), Blocked: true, Reason: m("you did not allow this tool")},
+		{Tool: m("search_tickets"), Title: m("Search tickets"), At: "2026-11-22T14:19:02Z", Time: m("14:19:02 UTC")},
+		{Tool: m("drop_tables"), At: "2026-11-22T14:18:59Z", Time: m("14:18:59 UTC"), Blocked: true, Reason: m("the server has no such tool")},
+	}
+}
+
+func sampleCalls(m func(string) string) Calls {
+	a := sampleAgents(m)
+	return Calls{
+		Page: a.Page, Action: "/agents", Live: a.Live, Task: a.Running[0], Calls: sampleCallRows(m),
+		Newest: "/agents/tsk_1", Older: "/agents/tsk_1?before=17",
 	}
 }

@@ -21,10 +21,10 @@ type asset struct {
 	body             []byte
 }
 
-var assets = loadAssets("remit.css", "remit.svg")
+var assets = loadAssets("remit.css", "remit.svg", "agents.js")
 
 func loadAssets(names ...string) map[string]asset {
-	types := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+	types := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
 	loaded := make(map[string]asset, len(names))
 	for _, name := range names {
 		body, err := staticFiles.ReadFile("static/" + name)

@@ -150,10 +150,18 @@ type Link struct{ Text, Href string }
 // Agents is the user's page of running and finished tasks.
 type Agents struct {
 	Page
-	Action   string // where its forms post to; empty: /agents
-	Running  []TaskRow
-	Finished []TaskRow
-	Notice   string // what the last action did
+	Action     string // where its forms post to; empty: /agents
+	Live       Live
+	Running    []TaskRow
+	Finished   []TaskRow
+	Notice     string // what the last action did
+	NoticeTone string // empty: ToneOK
+}
+
+// Live is how a page keeps itself up to date where scripts run. Where they do not, it has a link.
+type Live struct {
+	Source string // server-sent events that say when to look again; empty: the page stays as it is
+	Again  int    // look again after so many seconds, whatever is said; 0: no need
 }
 
 // TaskRow is one task on the agents page.
@@ -167,9 +175,38 @@ type TaskRow struct {
 	StateTone string
 	Started   string
 	Ends      string
-	HowEnded  string
 	Calls     int
 	Blocked   int
+	CallsURL  string    // the page of all calls; empty: there is none
+	Newest    []CallRow // of a running task
+
+	Left                      string // of a running task, such as: 12 min of 30 min left
+	SecondsUsed, SecondsInAll int    // drawn as a bar; none when SecondsInAll is 0
+
+	HowEnded    string
+	Reached     string // where the end is in force, such as: dead everywhere in 0.3 s
+	ReachedTone string
 
 	CanEnd, CanSuspend, CanResume bool
+}
+
+// CallRow is one decision on a call.
+type CallRow struct {
+	Tool    string // its name
+	Title   string // from the approved manifest, or a word of ours; empty: the name is shown
+	At      string // RFC 3339
+	Time    string // the same for people
+	Blocked bool
+	Reason  string // why it was blocked, in plain words
+}
+
+// Calls is the page of all calls of one task.
+type Calls struct {
+	Page
+	Action string // where its forms post to, and the page that it leads back to
+	Live   Live
+	Task   TaskRow
+	Calls  []CallRow
+	Newest string // the first of these pages; empty: this is it
+	Older  string // the next one; empty: this is the last
 }

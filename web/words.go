@@ -31,6 +31,10 @@ type words struct {
 
 	YourAgents, StopEverything, Reload, NoneRunning, NoneRunningNote string
 	OneRunning, ManyRunning, ToServer                                string
+	UpdatesItself, UpdatesPaused, UpdatesLost                        string
+	PauseUpdates, ResumeUpdates                                      string
+	NewestCalls, AllCalls, OneCall, Allowed, BlockedCall, TimeUsed   string
+	CallsOf, NoCalls, BackToAgents, NewestPage, OlderPage            string
 	Started, Ends, Calls, Blocked                                    string
 	EndNow, Suspend, Resume, OfTask                                  string
 	Finished, NoneFinished, When, Agent, HowItEnded, CallsBlocked    string
@@ -107,6 +111,22 @@ var english = words{
 	OneRunning:      "1 task is running.",
 	ManyRunning:     "{0} tasks are running.",
 	ToServer:        "in",
+	UpdatesItself:   "This page updates by itself.",
+	UpdatesPaused:   "Updates are paused.",
+	UpdatesLost:     "Updates have stopped for now; reload the page to see what is new.",
+	PauseUpdates:    "Pause updates",
+	ResumeUpdates:   "Resume updates",
+	NewestCalls:     "Newest calls",
+	AllCalls:        "All {0} calls",
+	OneCall:         "See the call",
+	Allowed:         "Allowed",
+	BlockedCall:     "Blocked",
+	TimeUsed:        "Time used",
+	CallsOf:         "All calls of this task",
+	NoCalls:         "No call was made yet.",
+	BackToAgents:    "Back to your agents",
+	NewestPage:      "Newest calls",
+	OlderPage:       "Older calls",
 	Started:         "Started",
 	Ends:            "Ends",
 	Calls:           "Calls",
@@ -156,6 +176,14 @@ func fill(sentence string, args ...string) string {
 		b.WriteString(p.Text)
 	}
 	return b.String()
+}
+
+// allCallsText is the link to all calls.
+func allCallsText(n int) string {
+	if n == 1 {
+		return say.OneCall
+	}
+	return fill(say.AllCalls, strconv.Itoa(n))
 }
 
 // runningText counts the running tasks.

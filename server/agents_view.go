@@ -1,0 +1,234 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/web"
+)
+
+// taskBook is what the agents pages tell of some tasks, with each client and resource read once.
+type taskBook struct {
+	s         *Server
+	now       time.Time
+	calls     map[string]store.Calls
+	reach     map[string]reached // of tasks that have ended
+	clients   map[string]store.Client
+	resources map[string]store.Resource
+	titles    map[string]map[string]string // of the tools of a resource
+}
+
+func (s *Server) gatherTasks(ctx context.Context, tasks []store.Task) (*taskBook, error) {
+	b := &taskBook{
+		s: s, now: s.now(), reach: map[string]reached{}, clients: map[string]store.Client{},
+		resources: map[string]store.Resource{}, titles: map[string]map[string]string{},
+	}
+	var ids, ended []string
+	for _, t := range tasks {
+		ids = append(ids, t.ID)
+		if t.State.Terminal() {
+			ended = append(ended, t.ID)
+		}
+		if err := b.gather(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if b.calls, err = s.store.TaskCalls(ctx, ids...); err != nil {
+		return nil, err
+	}
+	endings, err := s.store.TaskEndings(ctx, ended...)
+	for _, e := range endings {
+		r := b.reach[e.TaskID]
+		r.add(e, b.resources[e.Resource].Name, b.now)
+		b.reach[e.TaskID] = r
+	}
+	return b, err
+}
+
+// gather reads the client and the resources of the task.
+func (b *taskBook) gather(ctx context.Context, t store.Task) error {
+	if _, known := b.clients[t.ClientID]; !known {
+		client, err := b.s.store.ClientByID(ctx, t.ClientID)
+		if err != nil && !errors.Is(err, store.ErrClientNotFound) {
+			return err
+		}
+		b.clients[t.ClientID] = client
+	}
+	for _, leg := range t.Roles {
+		if _, known := b.resources[leg.Resource]; known {
+			continue
+		}
+		resource, err := b.s.store.ResourceByURI(ctx, leg.Resource)
+		if err != nil && !errors.Is(err, store.ErrResourceNotFound) {
+			return err
+		}
+		b.resources[leg.Resource] = resource
+		b.titles[leg.Resource] = toolTitles(resource)
+	}
+	return nil
+}
+
+// toolTitles are what the approved definitions call the tools.
+func toolTitles(r store.Resource) map[string]string {
+	titles := make(map[string]string, len(r.Tools))
+	for _, t := range r.Tools {
+		def, err := tokens.ParseDefinition(t.Definition)
+		switch {
+		case len(t.Definition) == 0 || err != nil:
+		case def.Title != "":
+			titles[t.Name] = def.Title
+		case def.Annotations != nil && def.Annotations.Title != "":
+			titles[t.Name] = def.Annotations.Title
+		}
+	}
+	return titles
+}
+
+// row is what is told of every task.
+func (b *taskBook) row(t store.Task) web.TaskRow {
+	client := b.clients[t.ClientID]
+	calls := b.calls[t.ID]
+	row := web.TaskRow{
+		ID: t.ID, Client: clientHost(client), Purpose: t.Purpose, State: stateText(t), StateTone: stateTone(t),
+		Started: clock(t.CreatedAt), Ends: clock(t.EndsAt), Calls: calls.All, Blocked: calls.Blocked,
+		CallsURL: b.s.base + "/agents/" + t.ID,
+		CanEnd:   !t.State.Terminal(), CanSuspend: t.State == store.TaskActive,
+		CanResume: t.State == store.TaskSuspended && t.SuspendedBy == store.ByUser,
+	}
+	if name := client.Metadata.ClientName; name != row.Client {
+		row.Name = name
+	}
+	if row.Client == "" {
+		row.Client = t.ClientID
+	}
+	var names []string
+	for _, leg := range t.Roles {
+		names = append(names, b.resources[leg.Resource].Name)
+	}
+	row.Resource = strings.Join(names, ", ")
+	if t.State.Terminal() {
+		row.Ends, row.HowEnded = clock(t.EndedAt), row.State
+		row.Reached, row.ReachedTone = b.reach[t.ID].text(b.now)
+	}
+	return row
+}
+
+// running is the row of a live task, with its newest calls and the time that it has left.
+func (b *taskBook) running(ctx context.Context, t store.Task) (web.TaskRow, error) {
+	row := b.row(t)
+	if total, left := t.EndsAt.Sub(t.CreatedAt), t.EndsAt.Sub(b.now); total > 0 && left > 0 {
+		row.Left = fmt.Sprintf(textTimeLeft, spanText(left), spanText(total))
+		row.SecondsUsed, row.SecondsInAll = int((total - left).Seconds()), int(total.Seconds())
+	}
+	if row.Calls == 0 {
+		return row, nil
+	}
+	recs, err := b.s.store.NewestCalls(ctx, t.ID, 0, newestShown)
+	row.Newest = b.callRows(recs)
+	return row, err
+}
+
+// callRows tells the decisions on calls: which tool, when, and why it was blocked. Arguments are
+// nobody's to read here; the ledger itself has only their digest.
+func (b *taskBook) callRows(recs []store.Record) []web.CallRow {
+	rows := make([]web.CallRow, 0, len(recs))
+	for _, rec := range recs {
+		var p executionPayload
+		if err := json.Unmarshal(rec.Payload, &p); err != nil {
+			p = executionPayload{} // erased
+		}
+		at := callTime(rec, p)
+		row := web.CallRow{Title: b.titles[rec.Resource][p.Tool], Tool: p.Tool, At: at.Format(time.RFC3339), Time: callClock(at, b.now), Blocked: p.Decision == "refused"}
+		switch {
+		case len(rec.Payload) == 0:
+			row.Title = textErased
+		case p.Tool == "":
+			row.Title = textNoTool
+		}
+		if row.Blocked {
+			row.Reason = blockedText(p.Reason)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// callTime is when the Guard says that it decided, unless that cannot be: it cannot have been after
+// we were told, nor has it taken the Guard more than a day to tell.
+func callTime(rec store.Record, p executionPayload) time.Time {
+	at := time.UnixMicro(p.GuardAt).UTC()
+	if at.After(rec.At) || rec.At.Sub(at) > 24*time.Hour {
+		return rec.At
+	}
+	return at
+}
+
+// blockedText says in plain words why a call was refused.
+func blockedText(code string) string {
+	if text, known := textBlocked[code]; known {
+		return text
+	}
+	return fmt.Sprintf(textBlockedOther, code)
+}
+
+func stateTone(t store.Task) string {
+	switch t.State {
+	case store.TaskActive, store.TaskCompleted:
+		return web.ToneOK
+	case store.TaskSuspended:
+		return web.ToneWarn
+	case store.TaskRevoked:
+		if t.Reason == reasonByUser {
+			return web.ToneInfo
+		}
+		return web.ToneBad
+	}
+	return web.ToneInfo
+}
+
+// stateText names the state, with who paused the task or how it ended.
+func stateText(t store.Task) string {
+	text := textStates[string(t.State)]
+	switch {
+	case t.State == store.TaskSuspended:
+		if by, known := textSuspended[t.SuspendedBy]; known {
+			return by
+		}
+	case t.State.Terminal() && t.State != store.TaskCompleted && t.Reason != "":
+		if why, known := textEnded[t.Reason]; known {
+			return why
+		}
+		return fmt.Sprintf("%s (%s)", text, t.Reason)
+	}
+	return text
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2 Jan 15:04 UTC") }
+
+// callClock is clock with seconds, and without the day when it is today.
+func callClock(t, now time.Time) string {
+	if t.UTC().Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
+		return t.UTC().Format("15:04:05 UTC")
+	}
+	return t.UTC().Format("2 Jan 15:04:05 UTC")
+}
+
+// spanText is a stretch of time in the two units that matter.
+func spanText(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d%time.Hour < time.Minute:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+}
