@@ -67,6 +67,12 @@ func PermitFrom(ctx context.Context) (*Permit, bool) {
 	return p, ok
 }
 
+// Context returns ctx with this permit in it, for adapters of frameworks that run a tool in another
+// context than its request's.
+func (p *Permit) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, permitKey{}, p)
+}
+
 // Principal returns who calls.
 func (p *Permit) Principal() Principal {
 	b := p.bearer

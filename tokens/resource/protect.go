@@ -2,9 +2,9 @@ package resource
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -226,8 +226,8 @@ func (c *call) pass(next http.Handler) {
 
 // admitted is the request as the server behind sees it, and the nonce for the next one.
 func (c *call) admitted(p *Permit) *http.Request {
-	r := c.r.WithContext(context.WithValue(c.r.Context(), permitKey{}, p))
-	r.Header = c.r.Header.Clone()
+	r := c.r.WithContext(p.Context(c.r.Context()))
+	r.Header = maps.Clone(c.r.Header)
 	r.Header.Del("Authorization") // a token never travels further (MCP: no passthrough)
 	r.Header.Del("DPoP")
 	r.Header.Del("Content-Length")

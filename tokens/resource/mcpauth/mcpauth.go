@@ -1,11 +1,13 @@
-// Package mcpauth puts a Guard around a server of the official MCP Go SDK, on stateless streamable
-// HTTP (spec 2026-07-28). The Guard decides on the HTTP request; this package checks a second time
-// inside the SDK, where the tool is really run, that it runs what the Guard allowed. What it knows
-// of a caller comes from the request itself, never from the context of a session, which in the SDK
-// may be an older request's.
+// Package mcpauth puts a Guard around a server of the official MCP Go SDK, on streamable HTTP:
+// stateless (spec 2026-07-28 and before) or, where the author asks for sessions, stateful (up to
+// spec 2025-11-25). The Guard decides on each HTTP request; this package checks a second time inside
+// the SDK, where the tool is really run, that it runs what the Guard allowed. What it knows of a
+// caller comes from the request itself, never from the context of a session, which in the SDK is
+// that of the request that opened it.
 //
 //	mcpauth.go  the handler, and who calls as the SDK's TokenInfo
 //	second.go   the second check, the filtered tools/list, the outcome
+//	session.go  the caller of this request in the context of a session
 //	live.go     the live definitions of the server's tools
 package mcpauth
 
@@ -23,9 +25,17 @@ import (
 
 // Options are what may differ from the defaults.
 type Options struct {
-	// HTTP is handed to the SDK's handler; Stateless is always set.
+	// HTTP is handed to the SDK's handler. Its Stateless does not count: Stateful decides.
 	HTTP *mcp.StreamableHTTPOptions
+	// Stateful keeps a session for each client between its requests, as the SDK does for clients of
+	// spec 2025-11-25 and before. A session belongs to one user of one client, and each request in it
+	// is judged by its own token. It ends when it has not been used for HTTP.SessionTimeout; 0: 30 min.
+	// Streams that the server opens (GET) are not served, so it cannot ask clients anything.
+	Stateful bool
 }
+
+// sessionTimeout is how long an unused session is kept: as long as an idle task stays active.
+const sessionTimeout = 30 * time.Minute
 
 // permitKey is where TokenInfo.Extra holds the permit.
 const permitKey = "github.com/remit-auth/remit/permit"
@@ -37,7 +47,10 @@ func Protect(g *resource.Guard, server *mcp.Server, opts *Options) http.Handler 
 	if opts != nil && opts.HTTP != nil {
 		options = *opts.HTTP
 	}
-	options.Stateless = true
+	options.Stateless = opts == nil || !opts.Stateful
+	if options.SessionTimeout == 0 {
+		options.SessionTimeout = sessionTimeout
+	}
 	server.AddReceivingMiddleware(secondCheck)
 	sdk := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &options)
 	return g.Protect(withTokenInfo(sdk))
@@ -47,14 +60,19 @@ func Protect(g *resource.Guard, server *mcp.Server, opts *Options) http.Handler 
 // knows the Bearer scheme alone and keeps its context key to itself, so the request is given a
 // Bearer header that names no token; the real one never leaves the Guard.
 func withTokenInfo(next http.Handler) http.Handler {
-	// The Guard has judged the token's times by its own clock.
-	inner := auth.RequireBearerToken(tokenInfo, &auth.RequireBearerTokenOptions{ClockSkew: 24 * time.Hour})(next)
+	inner := auth.RequireBearerToken(tokenInfo, judged)(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = r.Clone(r.Context())
-		r.Header.Set("Authorization", "Bearer judged-by-the-guard")
+		r.Header.Set("Authorization", noToken)
 		inner.ServeHTTP(w, r)
 	})
 }
+
+// noToken is the credential that the SDK's middleware is shown.
+const noToken = "Bearer judged-by-the-guard"
+
+// judged is how the SDK's middleware looks at tokens: the Guard has judged their times by its own clock.
+var judged = &auth.RequireBearerTokenOptions{ClockSkew: 24 * time.Hour}
 
 // tokenInfo describes the caller that the Guard let through.
 func tokenInfo(_ context.Context, _ string, r *http.Request) (*auth.TokenInfo, error) {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/remit-auth/remit/tokens"
@@ -48,7 +49,9 @@ type world struct {
 	ran []string // "user tool project" of each tool that ran
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldWith(t, nil) }
+
+func newWorldWith(t *testing.T, opts *mcpauth.Options) *world {
 	t.Helper()
 	w := &world{T: t, issuer: resourcetest.New(t)}
 	w.server = mcp.NewServer(&mcp.Implementation{Name: "tickets", Version: "1"}, nil)
@@ -60,15 +63,19 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(server.Close)
 	w.uri = server.URL + "/mcp"
 	w.guard = w.issuer.Guard(w.issuer.Config(w.uri, policy, mcpauth.Tools(w.server)))
-	handler = mcpauth.Protect(w.guard, w.server, nil)
+	handler = mcpauth.Protect(w.guard, w.server, opts)
 	return w
 }
 
 func (w *world) addTool(name, description string) {
-	mcp.AddTool(w.server, &mcp.Tool{Name: name, Description: description}, func(_ context.Context, req *mcp.CallToolRequest, in ticket) (*mcp.CallToolResult, any, error) {
+	mcp.AddTool(w.server, &mcp.Tool{Name: name, Description: description}, func(ctx context.Context, req *mcp.CallToolRequest, in ticket) (*mcp.CallToolResult, any, error) {
 		p, ok := mcpauth.Principal(req)
 		if !ok {
 			return nil, nil, errors.New("nobody calls")
+		}
+		other, _ := resource.PrincipalFrom(ctx)
+		if info := auth.TokenInfoFromContext(ctx); other.TokenID != p.TokenID || other.Execution != p.Execution || info != req.GetExtra().TokenInfo {
+			w.Errorf("%s calls, and the context says %s", p.TokenID, other.TokenID)
 		}
 		w.mu.Lock()
 		w.ran = append(w.ran, p.User+" "+name+" "+in.Project)
@@ -76,7 +83,7 @@ func (w *world) addTool(name, description string) {
 		if name == "fail" {
 			return nil, nil, errors.New("it failed")
 		}
-		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: p.User}}}, nil, nil
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: p.User}, &mcp.TextContent{Text: p.TokenID}}}, nil, nil
 	})
 }
 

@@ -28,6 +28,10 @@ func secondCheck(next mcp.MethodHandler) mcp.MethodHandler {
 		if !ok || permit.Method() != method {
 			return nil, denied("this request did not come through the guard")
 		}
+		ctx, ok = asOf(ctx, req, permit)
+		if !ok {
+			return nil, denied("it cannot be told who makes this request")
+		}
 		switch method {
 		case "tools/call":
 			return call(ctx, permit, next, method, req)
@@ -45,6 +49,7 @@ func call(ctx context.Context, permit *resource.Permit, next mcp.MethodHandler, 
 		permit.SetOutcome(false)
 		return nil, denied("this is not the call that the guard allowed")
 	}
+	permit.SetOutcome(false) // of a call that nobody waits for until its end
 	result, err := next(ctx, method, req)
 	answer, ok := result.(*mcp.CallToolResult)
 	permit.SetOutcome(err == nil && ok && answer != nil && !answer.IsError)
