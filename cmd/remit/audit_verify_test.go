@@ -368,17 +368,13 @@ func TestVerifyFindsMutations(t *testing.T) {
 		name := names[i%len(names)]
 		copyFile(t, l.path, path)
 		first, exact, onlyWitness := mutations[name](t, l, path, rng)
-		for _, witness := range []bool{true, false} {
-			if onlyWitness && !witness {
-				continue
-			}
-			r := l.verify(t, path, witness)
-			switch {
-			case r.OK:
-				t.Fatalf("%d: %s at record %d was not found (witness %v)", i, name, first, witness)
-			case exact && r.Problems[0].Record != first, !exact && name == "fork" && r.Problems[0].Record > first:
-				t.Fatalf("%d: %s at record %d is named %+v (witness %v)", i, name, first, r.Problems, witness)
-			}
+		witness := onlyWitness || rng.IntN(2) == 0
+		r := l.verify(t, path, witness)
+		switch {
+		case r.OK:
+			t.Fatalf("%d: %s at record %d was not found (witness %v)", i, name, first, witness)
+		case exact && r.Problems[0].Record != first, !exact && name == "fork" && r.Problems[0].Record > first:
+			t.Fatalf("%d: %s at record %d is named %+v (witness %v)", i, name, first, r.Problems, witness)
 		}
 	}
 }
