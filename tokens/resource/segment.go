@@ -80,31 +80,27 @@ func findSegments(dir string) ([]*segment, error) {
 	return all, nil
 }
 
-// scan reads the whole segment and gives each record to visit. It returns how many bytes behind
-// the last whole record are not one.
-func (s *segment) scan(visit func(number int64, record []byte) error) (torn int64, err error) {
+// scan reads the whole segment and gives each record to visit. It is torn when what is behind the
+// last whole record is not just room.
+func (s *segment) scan(visit func(number int64, record []byte) error) (torn bool, err error) {
 	f, err := os.Open(s.path)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
 	s.count, s.size = 0, 0
 	r := bufio.NewReaderSize(f, 64<<10)
 	for {
 		line, err := r.ReadBytes('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
-			return 0, err
+			return false, err
 		}
 		record, ok := parseLine(bytes.TrimSuffix(line, []byte("\n")))
 		if err != nil || !ok {
-			return info.Size() - s.size, nil
+			return len(bytes.Trim(line, "\x00")) > 0, nil
 		}
 		if err := visit(s.next(), record); err != nil {
-			return 0, err
+			return false, err
 		}
 		s.count++
 		s.size += int64(len(line))
@@ -119,12 +115,18 @@ func readRecords(path string, offset, end, skip int64, most, limit int) (records
 		return nil, 0, err
 	}
 	defer f.Close()
-	raw := make([]byte, end-offset) // no segment is much larger than segmentSize
+	raw := make([]byte, end-offset)
+	if skip == 0 { // without lines to skip, no more than this is wanted
+		raw = raw[:min(end-offset, int64(limit)+segmentSize/4)]
+	}
 	if _, err := f.ReadAt(raw, offset); err != nil {
 		return nil, 0, err
 	}
 	for len(records) < most && len(raw) > 0 {
 		line, rest, whole := bytes.Cut(raw, []byte("\n"))
+		if !whole && len(records) > 0 {
+			break
+		}
 		record, ok := parseLine(line)
 		if !ok || !whole {
 			return nil, 0, fmt.Errorf("resource: %s is damaged at byte %d", path, offset)

@@ -12,7 +12,7 @@ import (
 // One batch of records (the authorization server's own limits).
 const (
 	batchRecords = 500
-	batchBytes   = 900 << 10
+	batchBytes   = 512 << 10
 	batchDelay   = 25 * time.Millisecond // between two batches, unless they are full
 )
 

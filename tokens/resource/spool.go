@@ -4,17 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
-)
-
-const (
-	segmentSize  = 1 << 20               // bytes after which a new segment begins
-	outcomeDelay = 20 * time.Millisecond // how long an outcome may wait for company
-	longestWait  = 2 * time.Millisecond  // how long a decision may
 )
 
 // errSpool is what callers learn when a record cannot be made durable.
@@ -45,24 +38,7 @@ type spool struct {
 	done     chan struct{} // the writer has stopped
 	patience *time.Timer   // the writer's
 
-	file spoolFile // the last segment; the writer's alone; nil after an error
-}
-
-// spoolFile is what the writer needs of a file.
-type spoolFile interface {
-	io.WriteCloser
-	Sync() error
-}
-
-// commit is a group of records that become durable together.
-type commit struct {
-	lines   []byte
-	count   int64
-	waiting int      // decisions among them, for which somebody waits
-	opened  []string // executions whose decision is in it
-	shut    []string // executions whose outcome is in it
-	done    chan struct{}
-	err     error
+	file spoolFile // the last segment; the writer's alone; nil at the start and after an error
 }
 
 // openSpool reads what an earlier process left and finishes, as unknown, what that one began.
@@ -104,12 +80,8 @@ func (s *spool) finish(unfinished []execution, now int64) error {
 	return last.err
 }
 
-func createSegment(path string) (spoolFile, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-}
-
-// load reads the segments. Bytes that are no record can only be a write that a crash tore, at the
-// very end; nobody was answered on their strength, so they are cut off.
+// load reads the segments. What is no record can only be room that was never used, or, in the last
+// segment, a write that a crash tore: nobody was answered on its strength, so it is passed over.
 func (s *spool) load() (unfinished []execution, err error) {
 	if s.segments, err = findSegments(s.dir); err != nil {
 		return nil, err
@@ -137,14 +109,10 @@ func (s *spool) load() (unfinished []execution, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if torn > 0 {
-			if i < len(s.segments)-1 {
-				return nil, fmt.Errorf("resource: %s is damaged after %d records", seg.path, seg.count)
-			}
-			s.log.Warn("an unfinished write was cut off", "file", seg.path, "bytes", torn)
-			if err := os.Truncate(seg.path, seg.size); err != nil {
-				return nil, err
-			}
+		if torn && i < len(s.segments)-1 {
+			return nil, fmt.Errorf("resource: %s is damaged after %d records", seg.path, seg.count)
+		} else if torn {
+			s.log.Warn("an unfinished write is passed over", "file", seg.path, "records", seg.count)
 		}
 		if i > 0 && s.segments[i-1].next() > seg.first {
 			return nil, fmt.Errorf("resource: %s overlaps the segment before it", seg.path)
@@ -231,149 +199,6 @@ func (s *spool) close() error {
 	s.poke()
 	<-s.done
 	return nil
-}
-
-// write is the writer: the only one who touches the files' ends.
-func (s *spool) write() {
-	defer close(s.done)
-	for range s.wake {
-		s.await()
-		s.mu.Lock()
-		c, closed := s.gather, s.closed
-		if s.gather = nil; c != nil && c.waiting > 0 {
-			s.usual = max(c.waiting, s.usual-1)
-		}
-		s.mu.Unlock()
-		if c != nil {
-			c.err = s.commit(c)
-			s.reuse(c)
-			close(c.done)
-			select {
-			case s.fresh <- struct{}{}:
-			default:
-			}
-		}
-		if closed {
-			break
-		}
-	}
-	if s.file != nil {
-		s.file.Close()
-	}
-}
-
-// reuse keeps the buffer of a group that was written, unless it is unusually large.
-func (s *spool) reuse(c *commit) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if cap(c.lines) <= 256<<10 {
-		s.spare = c.lines[:0]
-	}
-	c.lines = nil
-}
-
-// await gives calls that are being decided the chance to share the next fsync: as many as shared the
-// last one, for no longer than that one took twice. A call that is alone does not wait.
-func (s *spool) await() {
-	if s.company() {
-		return
-	}
-	s.patience.Reset(longestWait)
-	for !s.company() {
-		select {
-		case <-s.wake:
-		case <-s.patience.C:
-			return
-		}
-	}
-}
-
-// company reports whether nobody is left to wait for.
-func (s *spool) company() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed || s.gather == nil || s.gather.waiting == 0 || s.gather.waiting >= s.usual
-}
-
-// commit makes the group durable, or leaves no trace of it.
-func (s *spool) commit(c *commit) error {
-	seg, err := s.target()
-	if err == nil {
-		if _, err = s.file.Write(c.lines); err == nil {
-			err = s.file.Sync()
-		}
-		if err != nil { // the kernel may have dropped the pages: start over behind what is known to be good
-			s.file.Close()
-			s.file = nil
-		}
-	}
-	if err != nil {
-		s.log.Error("execution records could not be written", "error", err, "records", c.count)
-		return fmt.Errorf("%w: %w", errSpool, err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	seg.count += c.count
-	seg.size += int64(len(c.lines))
-	s.size += int64(len(c.lines))
-	for _, id := range c.opened {
-		s.open[id] = seg
-		seg.open++
-	}
-	for _, id := range c.shut {
-		s.shut(id)
-	}
-	return nil
-}
-
-// target returns the segment to write to, with its file open at the end of its good bytes.
-func (s *spool) target() (*segment, error) {
-	s.mu.Lock()
-	var seg *segment
-	if n := len(s.segments); n > 0 {
-		seg = s.segments[n-1]
-	}
-	next := s.shipped
-	s.mu.Unlock()
-	if seg != nil {
-		next = seg.next()
-	}
-	if seg != nil && s.file == nil {
-		if err := os.Truncate(seg.path, seg.size); err != nil {
-			return nil, err
-		}
-	}
-	if seg != nil && seg.size < segmentSize {
-		if s.file != nil {
-			return seg, nil
-		}
-		var err error
-		s.file, err = s.create(seg.path)
-		return seg, err
-	}
-	return s.begin(next)
-}
-
-// begin starts a new segment.
-func (s *spool) begin(first int64) (*segment, error) {
-	if s.file != nil {
-		s.file.Close()
-		s.file = nil
-	}
-	seg := &segment{path: segmentPath(s.dir, first), first: first}
-	file, err := s.create(seg.path)
-	if err != nil {
-		return nil, err
-	}
-	if err := syncDir(s.dir); err != nil {
-		file.Close()
-		return nil, err
-	}
-	s.file = file
-	s.mu.Lock()
-	s.segments = append(s.segments, seg)
-	s.mu.Unlock()
-	return seg, nil
 }
 
 // cursor remembers where in which file the next record to ship begins.

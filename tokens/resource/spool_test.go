@@ -179,12 +179,12 @@ func (f failing) now() string {
 	return *f.mode
 }
 
-func (f failing) Write(p []byte) (int, error) {
+func (f failing) WriteAt(p []byte, at int64) (int, error) {
 	if f.now() == "write" {
-		n, _ := f.spoolFile.Write(p[:len(p)/2])
+		n, _ := f.spoolFile.WriteAt(p[:len(p)/2], at)
 		return n, errDisk
 	}
-	return f.spoolFile.Write(p)
+	return f.spoolFile.WriteAt(p, at)
 }
 
 func (f failing) Sync() error {

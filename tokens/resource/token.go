@@ -91,7 +91,7 @@ func credentials(r *http.Request) (raw string, _ *refusal) {
 		return "", refuse(NoToken, "this resource needs an access token")
 	}
 	raw = strings.TrimLeft(raw, " ")
-	if strings.ContainsAny(raw, " ,\t") { // a second scheme, or no token68 (RFC 9110 §11.4)
+	if strings.Contains(raw, " ") || strings.Contains(raw, ",") || strings.Contains(raw, "\t") { // a second scheme, or no token68 (RFC 9110 §11.4)
 		return "", refuse(BadRequest, "the Authorization header must hold one token")
 	}
 	return raw, nil
