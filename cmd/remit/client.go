@@ -69,7 +69,8 @@ type clientDisableCmd struct {
 func (c *clientDisableCmd) Run(ctx context.Context, a *app) error {
 	return ask(ctx, a, "clients/disable", nil, map[string]string{"client_id": c.ClientID}, func(out struct {
 		EndedTasks []string `json:"ended_tasks"`
-	}) error {
+	},
+	) error {
 		_, err := fmt.Fprintf(a.out, "disabled %s; %d tasks ended\n", plain(c.ClientID), len(out.EndedTasks))
 		return err
 	})

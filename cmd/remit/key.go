@@ -23,7 +23,8 @@ func (c *keyListCmd) Run(ctx context.Context, a *app) error {
 			State     string    `json:"state"`
 			CreatedAt time.Time `json:"created_at"`
 		}
-	}) error {
+	},
+	) error {
 		var rows [][]string
 		for _, k := range out.Keys {
 			rows = append(rows, []string{k.ID, k.Use, k.Algorithm, k.State, shortTime(k.CreatedAt)})
@@ -38,7 +39,8 @@ type keyRotateCmd struct{}
 func (c *keyRotateCmd) Run(ctx context.Context, a *app) error {
 	return ask(ctx, a, "keys/rotate", nil, struct{}{}, func(out struct {
 		ID string `json:"kid"`
-	}) error {
+	},
+	) error {
 		_, err := fmt.Fprintf(a.out, "signing with %s; the former key still verifies what it signed\n", out.ID)
 		return err
 	})

@@ -59,7 +59,8 @@ func (c *resourceAddCmd) Run(ctx context.Context, a *app) error {
 		Resource resource  `json:"resource"`
 		Code     string    `json:"enrolment_code"`
 		Expires  time.Time `json:"expires_at"`
-	}) error {
+	},
+	) error {
 		fmt.Fprintf(a.out, "added %s with %d tools\n", plain(out.Resource.URI), len(out.Resource.Tools))
 		return showCode(a, out.Code, out.Expires)
 	})
@@ -165,7 +166,8 @@ func (c *resourceEnrolCmd) Run(ctx context.Context, a *app) error {
 	return ask(ctx, a, "resources/enrol", nil, map[string]string{"uri": c.URI}, func(out struct {
 		Code    string    `json:"enrolment_code"`
 		Expires time.Time `json:"expires_at"`
-	}) error {
+	},
+	) error {
 		return showCode(a, out.Code, out.Expires)
 	})
 }

@@ -100,7 +100,8 @@ type taskEndCmd struct {
 func (c *taskEndCmd) Run(ctx context.Context, a *app) error {
 	return ask(ctx, a, "tasks/end", nil, map[string]string{"id": c.ID, "reason": c.Reason}, func(out struct {
 		Ended []string `json:"ended_tasks"`
-	}) error {
+	},
+	) error {
 		for _, id := range out.Ended {
 			fmt.Fprintf(a.out, "ended %s\n", plain(id))
 		}

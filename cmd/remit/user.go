@@ -102,7 +102,8 @@ type userAbleCmd struct {
 func (c *userAbleCmd) Run(ctx context.Context, a *app) error {
 	return ask(ctx, a, "users/disable", nil, map[string]string{"user": c.Email}, func(out struct {
 		EndedTasks []string `json:"ended_tasks"`
-	}) error {
+	},
+	) error {
 		_, err := fmt.Fprintf(a.out, "disabled %s; %d tasks ended\n", plain(c.Email), len(out.EndedTasks))
 		return err
 	})
