@@ -94,8 +94,8 @@ func newWorld(t testing.TB) *world {
 	return newWorldOn(t, func(s store.Store) store.Store { return s })
 }
 
-// newWorldOn is newWorld with the store seen through wrap.
-func newWorldOn(t testing.TB, wrap func(store.Store) store.Store) *world {
+// newWorldOn is newWorld with the store seen through wrap, and other settings.
+func newWorldOn(t testing.TB, wrap func(store.Store) store.Store, changes ...func(*server.Config)) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}}
 	ctx := context.Background()
@@ -109,10 +109,14 @@ func newWorldOn(t testing.TB, wrap func(store.Store) store.Store) *world {
 	w.issuer = w.http.URL
 	key := make([]byte, 32)
 	rand.Read(key)
-	w.server, err = server.New(ctx, server.Config{
+	config := server.Config{
 		Issuer: w.issuer, InsecureHTTP: true, Store: w.store, Ephemeral: memory.New(memory.Options{Now: w.clock.Now}),
 		MasterKey: key, Now: w.clock.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	w.server, err = server.New(ctx, config)
 	must(t, err)
 	t.Cleanup(w.server.Close)
 	mux.Handle("/", w.server.Handler())

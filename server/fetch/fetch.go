@@ -137,6 +137,9 @@ func (c *Client) read(ctx context.Context, u *url.URL) (Document, error) {
 		return Document{}, err
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
+	if err == nil {
+		err = ctx.Err() // a server that sees the connection close may end the body in good order
+	}
 	switch {
 	case err != nil:
 		return Document{}, fmt.Errorf("%w: %w", ErrUnreachable, err)

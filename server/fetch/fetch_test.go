@@ -11,16 +11,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"math/big"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,53 +23,21 @@ import (
 	"github.com/remit-auth/remit/server/fetch/fetchtest"
 )
 
-// site is a TLS server on loopback that counts its connections; its certificate is for example.com
-// and all names below it.
-type site struct {
-	*httptest.Server
-	dns         *fetchtest.DNS
-	connections atomic.Int64
-}
+// site is the outside world.
+type site struct{ *fetchtest.Site }
 
 func newSite(t *testing.T, h http.HandlerFunc) *site {
 	t.Helper()
-	s := &site{dns: fetchtest.New(t)}
-	s.Server = httptest.NewUnstartedServer(h)
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			s.connections.Add(1)
-		}
-	}
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	s.dns.Set("agent.example.com", "127.0.0.1")
-	return s
-}
-
-func (s *site) port() uint16 {
-	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
-	n, _ := strconv.ParseUint(port, 10, 16)
-	return uint16(n)
-}
-
-func (s *site) roots() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(s.Certificate())
-	return pool
+	return &site{fetchtest.NewSite(t, h)}
 }
 
 // client reaches the site; change makes it differ.
 func (s *site) client(change func(*fetch.Config)) *fetch.Client {
-	c := fetch.Config{Ports: []uint16{s.port()}, InsecureLoopback: true, Roots: s.roots(), Resolver: s.dns.Resolver()}
+	c := fetch.Config{Ports: []uint16{s.Port()}, InsecureLoopback: true, Roots: s.Roots(), Resolver: s.DNS.Resolver()}
 	if change != nil {
 		change(&c)
 	}
 	return fetch.New(c)
-}
-
-func (s *site) url(host, path string) string {
-	return fmt.Sprintf("https://%s:%d%s", host, s.port(), path)
 }
 
 func serve(body string) http.HandlerFunc {
@@ -94,12 +57,12 @@ func TestFetch(t *testing.T) {
 	})
 	c := s.client(nil)
 	for range 2 {
-		doc, err := c.JSON(context.Background(), s.url("agent.example.com", "/c.json"))
+		doc, err := c.JSON(context.Background(), s.At("agent.example.com", "/c.json"))
 		if err != nil || string(doc.Body) != `{"a":1}` || doc.Fresh != 2*time.Minute {
 			t.Fatalf("JSON = %q, %v, %v", doc.Body, doc.Fresh, err)
 		}
 	}
-	if n := s.connections.Load(); n != 2 {
+	if n := s.Connections(); n != 2 {
 		t.Errorf("%d connections for two fetches: one was kept", n)
 	}
 }
@@ -124,28 +87,28 @@ func TestNothingConnectsToSpecialAddresses(t *testing.T) { // CM3: a listener co
 	} {
 		t.Run(name, func(t *testing.T) {
 			host := strings.ReplaceAll(strings.ReplaceAll(strings.ToLower(name), " ", "-"), ",", "") + ".example.com"
-			s.dns.Set(host, addrs...)
-			if _, err := c.JSON(context.Background(), s.url(host, "/c.json")); !errors.Is(err, fetch.ErrAddress) {
+			s.DNS.Set(host, addrs...)
+			if _, err := c.JSON(context.Background(), s.At(host, "/c.json")); !errors.Is(err, fetch.ErrAddress) {
 				t.Errorf("JSON = %v", err)
 			}
 		})
 	}
-	if n := s.connections.Load(); n != 0 {
+	if n := s.Connections(); n != 0 {
 		t.Errorf("%d connections", n)
 	}
 }
 
 func TestRebindingDoesNotHelp(t *testing.T) { // CM3: the address judged is the address dialled
 	s := newSite(t, serve(`{}`))
-	s.dns.Turn("agent.example.com", []string{"192.0.2.1"}, []string{"127.0.0.1"})
+	s.DNS.Turn("agent.example.com", []string{"192.0.2.1"}, []string{"127.0.0.1"})
 	c := s.client(func(c *fetch.Config) { c.InsecureLoopback = false; c.Timeout = 300 * time.Millisecond })
 	for range 3 {
-		if _, err := c.JSON(context.Background(), s.url("agent.example.com", "/c.json")); !errors.Is(err, fetch.ErrAddress) {
+		if _, err := c.JSON(context.Background(), s.At("agent.example.com", "/c.json")); !errors.Is(err, fetch.ErrAddress) {
 			t.Errorf("JSON = %v", err)
 		}
 	}
-	if s.connections.Load() != 0 || s.dns.Asked() == 0 {
-		t.Errorf("%d connections after %d queries", s.connections.Load(), s.dns.Asked())
+	if s.Connections() != 0 || s.DNS.Asked() == 0 {
+		t.Errorf("%d connections after %d queries", s.Connections(), s.DNS.Asked())
 	}
 }
 
@@ -153,12 +116,12 @@ func TestNoProxyIsAsked(t *testing.T) {
 	s := newSite(t, serve(`{}`))
 	t.Setenv("HTTPS_PROXY", s.URL)
 	t.Setenv("ALL_PROXY", s.URL)
-	s.dns.Set("far.example.com", "10.1.2.3")
+	s.DNS.Set("far.example.com", "10.1.2.3")
 	c := s.client(func(c *fetch.Config) { c.InsecureLoopback = false })
-	if _, err := c.JSON(context.Background(), s.url("far.example.com", "/")); !errors.Is(err, fetch.ErrAddress) {
+	if _, err := c.JSON(context.Background(), s.At("far.example.com", "/")); !errors.Is(err, fetch.ErrAddress) {
 		t.Errorf("JSON = %v", err)
 	}
-	if s.connections.Load() != 0 {
+	if s.Connections() != 0 {
 		t.Error("the proxy was asked")
 	}
 }
@@ -223,17 +186,17 @@ func TestBadAnswers(t *testing.T) { // CM4, CM6
 				paths.Store(r.URL.Path, true)
 				tt.serve(w, r)
 			})
-			s.dns.Set("other.example.com", "127.0.0.1")
+			s.DNS.Set("other.example.com", "127.0.0.1")
 			c := s.client(func(c *fetch.Config) { c.Timeout = 400 * time.Millisecond })
 			start := time.Now()
-			_, err := c.JSON(context.Background(), s.url("agent.example.com", "/c.json"))
+			_, err := c.JSON(context.Background(), s.At("agent.example.com", "/c.json"))
 			if !errors.Is(err, tt.want) {
 				t.Errorf("JSON = %v, want %v", err, tt.want)
 			}
 			if took := time.Since(start); took > 3*time.Second {
 				t.Errorf("it took %s", took)
 			}
-			if n := s.connections.Load(); n > 1 {
+			if n := s.Connections(); n > 1 {
 				t.Errorf("%d connections", n)
 			}
 			paths.Range(func(path, _ any) bool {
@@ -304,7 +267,7 @@ func informational(w http.ResponseWriter, r *http.Request) {
 
 func TestCertificates(t *testing.T) { // CM12
 	s := newSite(t, serve(`{}`))
-	s.dns.Set("agent.example.net", "127.0.0.1")
+	s.DNS.Set("agent.example.net", "127.0.0.1")
 	for name, tt := range map[string]struct {
 		host   string
 		change func(*fetch.Config)
@@ -312,13 +275,13 @@ func TestCertificates(t *testing.T) { // CM12
 		"wrong host":  {"agent.example.net", nil},
 		"self-signed": {"agent.example.com", func(c *fetch.Config) { c.Roots = x509.NewCertPool() }},
 	} {
-		if _, err := s.client(tt.change).JSON(context.Background(), s.url(tt.host, "/c.json")); !errors.Is(err, fetch.ErrUnreachable) {
+		if _, err := s.client(tt.change).JSON(context.Background(), s.At(tt.host, "/c.json")); !errors.Is(err, fetch.ErrUnreachable) {
 			t.Errorf("%s: JSON = %v", name, err)
 		}
 	}
 	expired, roots := expiredCertificate(t)
 	s.TLS.Certificates = []tls.Certificate{expired}
-	_, err := s.client(func(c *fetch.Config) { c.Roots = roots }).JSON(context.Background(), s.url("agent.example.com", "/c.json"))
+	_, err := s.client(func(c *fetch.Config) { c.Roots = roots }).JSON(context.Background(), s.At("agent.example.com", "/c.json"))
 	if !errors.Is(err, fetch.ErrUnreachable) || !strings.Contains(err.Error(), "expired") {
 		t.Errorf("expired: JSON = %v", err)
 	}
@@ -358,7 +321,7 @@ func TestBoundedConcurrency(t *testing.T) { // CM11
 	var fetches sync.WaitGroup
 	for range 2 {
 		fetches.Go(func() {
-			if _, err := c.JSON(context.Background(), s.url("agent.example.com", "/c.json")); err != nil {
+			if _, err := c.JSON(context.Background(), s.At("agent.example.com", "/c.json")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -366,12 +329,12 @@ func TestBoundedConcurrency(t *testing.T) { // CM11
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // whoever has no time to wait
-	if _, err := c.JSON(ctx, s.url("agent.example.com", "/c.json")); !errors.Is(err, fetch.ErrBusy) {
+	if _, err := c.JSON(ctx, s.At("agent.example.com", "/c.json")); !errors.Is(err, fetch.ErrBusy) {
 		t.Errorf("a third fetch = %v", err)
 	}
 	close(release)
 	fetches.Wait()
-	if n := s.connections.Load(); n != 2 {
+	if n := s.Connections(); n != 2 {
 		t.Errorf("%d connections", n)
 	}
 }
@@ -401,7 +364,7 @@ func TestFresh(t *testing.T) { // RFC 9111
 				}
 				serve(`{}`)(w, r)
 			})
-			doc, err := s.client(nil).JSON(context.Background(), s.url("agent.example.com", "/c.json"))
+			doc, err := s.client(nil).JSON(context.Background(), s.At("agent.example.com", "/c.json"))
 			if err != nil || doc.Fresh != tt.want {
 				t.Errorf("Fresh = %v, %v; want %v", doc.Fresh, err, tt.want)
 			}

@@ -1,4 +1,5 @@
-// Package fetchtest is a DNS server that says what a test tells it, true or not.
+// Package fetchtest is the outside world of tests that fetch: a DNS server that says what it is told,
+// true or not, and a TLS server that counts who comes.
 package fetchtest
 
 import (

@@ -1,0 +1,210 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/remit-auth/remit/tokens"
+)
+
+func signingKey(t testing.TB) tokens.SigningKey {
+	t.Helper()
+	key, err := tokens.NewSigningKey()
+	must(t, err)
+	return key
+}
+
+func jwks(t testing.TB, keys ...tokens.SigningKey) json.RawMessage {
+	t.Helper()
+	set, err := tokens.NewKeySet(keys...).JWKS()
+	must(t, err)
+	return set
+}
+
+// signed is the good request with an assertion of this key.
+func (v *vendor) signed(key tokens.SigningKey, form url.Values) url.Values {
+	v.w.t.Helper()
+	assertion, err := key.Assertion(v.id(), v.w.issuer, v.w.clock.Now())
+	must(v.w.t, err)
+	form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+	form.Set("client_assertion", assertion)
+	return form
+}
+
+// pushSigned pushes with an assertion; it authenticates anew for each try.
+func (v *vendor) pushSigned(key tokens.SigningKey) answer {
+	a := v.w.agent(v.id())
+	got := a.send("/par", v.signed(key, a.request()), a.proof("POST", "/par", ""))
+	if got.error() == "use_dpop_nonce" {
+		a.nonce = got.Header.Get("DPoP-Nonce")
+		got = a.send("/par", v.signed(key, a.request()), a.proof("POST", "/par", ""))
+	}
+	return got
+}
+
+func TestDocumentMethods(t *testing.T) { // both spellings of the list (SEP-3149), and the one method
+	key := signingKey(t)
+	for name, tt := range map[string]struct {
+		changes map[string]any
+		signed  bool // must authenticate by its key
+	}{
+		"nothing said":            {map[string]any{"token_endpoint_auth_method": nil}, false},
+		"none":                    {nil, false},
+		"one of several":          {map[string]any{"token_endpoint_auth_methods": []string{"private_key_jwt", "none"}}, false},
+		"list":                    {map[string]any{"token_endpoint_auth_method": nil, "token_endpoint_auth_methods": []string{"private_key_jwt"}}, true},
+		"list of supported":       {map[string]any{"token_endpoint_auth_method": nil, "token_endpoint_auth_methods_supported": []string{"private_key_jwt"}}, true},
+		"the strongest of a list": {map[string]any{"token_endpoint_auth_method": nil, "token_endpoint_auth_methods_supported": []string{"none", "private_key_jwt"}}, true},
+		"none in a list":          {map[string]any{"token_endpoint_auth_method": nil, "token_endpoint_auth_methods_supported": []string{"none", "tls_client_auth"}}, false},
+		"private_key_jwt":         {map[string]any{"token_endpoint_auth_method": "private_key_jwt"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVendor(t)
+			changes := map[string]any{"jwks": jwks(t, key)}
+			for k, value := range tt.changes {
+				changes[k] = value
+			}
+			v.publish(changes)
+			if got := v.push(v.id()); (got.Status == http.StatusCreated) == tt.signed {
+				t.Errorf("unsigned: %d %s", got.Status, got.Body)
+			}
+			if got := v.pushSigned(key); (got.Status == http.StatusCreated) != tt.signed {
+				t.Errorf("signed: %d %s", got.Status, got.Body)
+			}
+			if got := v.pushSigned(signingKey(t)); got.Status == http.StatusCreated {
+				t.Error("signed by another key: passed")
+			}
+		})
+	}
+}
+
+func TestCM9KeysThatChange(t *testing.T) {
+	for name, publish := range map[string]func(v *vendor, keys json.RawMessage){
+		"jwks": func(v *vendor, keys json.RawMessage) {
+			v.publish(map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks": keys})
+		},
+		"jwks_uri": func(v *vendor, keys json.RawMessage) {
+			v.put("/keys.json", keys)
+			v.publish(map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": v.At("agent.example.com", "/keys.json")})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVendor(t)
+			former, next := signingKey(t), signingKey(t)
+			publish(v, jwks(t, former))
+			created := func(when string, key tokens.SigningKey, want bool) {
+				t.Helper()
+				if got := v.pushSigned(key); (got.Status == http.StatusCreated) != want {
+					t.Errorf("%s: %d %s", when, got.Status, got.Body)
+				}
+			}
+			created("the first key", former, true)
+			publish(v, jwks(t, next))
+			created("a new key before the document is read again", next, false)
+			v.later()
+			created("a new key after it", next, true)
+			created("a key that was taken back", former, false)
+		})
+	}
+}
+
+func TestKeysThatCannotBeRead(t *testing.T) {
+	v := newVendor(t)
+	key := signingKey(t)
+	v.publish(map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": v.At("agent.example.com", "/keys.json")})
+	want(t, v.pushSigned(key), 401, "invalid_client") // 404
+	v.serve("/keys.json", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) })
+	want(t, v.pushSigned(key), 503, "temporarily_unavailable")
+	v.put("/keys.json", map[string]any{"keys": []any{}})
+	want(t, v.pushSigned(key), 401, "invalid_client")
+	v.put("/keys.json", jwks(t, key))
+	if got := v.pushSigned(key); got.Status != http.StatusCreated {
+		t.Errorf("failures were remembered: %d %s", got.Status, got.Body)
+	}
+}
+
+func TestCM9RedirectsThatChange(t *testing.T) {
+	v := newVendor(t)
+	v.cache = "no-store" // counts for a minute, as a code does
+	v.publish(nil)
+	a := v.w.agent(v.id())
+
+	// A code is bound to the document that it was asked under: what the document says later neither
+	// takes it away nor sends it elsewhere.
+	target := a.push(a.request())
+	v.w.clock.Add(45 * time.Second)
+	code := v.w.mara().consent(target, "search_tickets").Query().Get("code")
+	v.publish(map[string]any{"redirect_uris": []string{"https://agent.example.com/other"}})
+	v.w.clock.Add(30 * time.Second)
+	bad := a.codeForm(code)
+	bad.Set("redirect_uri", "https://agent.example.com/other")
+	if got := a.post("/token", bad); got.Status == http.StatusOK {
+		t.Error("a code was redeemed under a redirect URI that it was not asked with")
+	}
+	if got := a.post("/token", a.codeForm(code)); got.Status != http.StatusOK {
+		t.Errorf("token: %d %s", got.Status, got.Body)
+	}
+	if n := v.fetched("/client.json"); n != 2 {
+		t.Errorf("the document was fetched %d times", n)
+	}
+
+	// A request that was pushed under a former document does not send the user where the new one does not.
+	v.publish(nil)
+	v.later()
+	target = a.push(a.request())
+	form := v.w.mara().consentForm(target)
+	v.later()
+	v.publish(map[string]any{"redirect_uris": []string{"https://agent.example.com/other"}})
+	noCode(t, v.w.mara().get(target), 400)
+	noCode(t, v.w.mara().post("/consent", form), 400)
+}
+
+func TestChangedDocumentIsTold(t *testing.T) {
+	v := newVendor(t)
+	v.publish(nil)
+	a := v.w.agent(v.id())
+	first := v.w.mara().get(a.push(a.request()))
+	if !strings.Contains(first.Body, "You have not let this app work for you before.") || strings.Contains(first.Body, "has changed what it says") {
+		t.Error("the first page speaks of a past")
+	}
+	a.tokens()
+	v.later()
+	if page := v.w.mara().get(a.push(a.request())); !strings.Contains(page.Body, "once before") || strings.Contains(page.Body, "has changed what it says") {
+		t.Error("a page tells of a change where there is none")
+	}
+
+	// A page that was shown under the former document does not count for the new one.
+	target := a.push(a.request())
+	form := v.w.mara().consentForm(target)
+	v.later()
+	v.publish(map[string]any{"client_name": "Your Bank", "redirect_uris": []string{"http://127.0.0.1/callback", "https://evil.example/cb"}})
+	a.push(a.request())
+	again := v.w.mara().post("/consent", form)
+	noCode(t, again, 409)
+	for _, text := range []string{"has changed what it says", "Example Agent", "Your Bank", "https://evil.example/cb", "no longer sends you to https://agent.example.com/cb"} {
+		if !strings.Contains(again.Body, text) {
+			t.Errorf("the page does not say %q", text)
+		}
+	}
+
+	// Nor does changing it back and forth hide the change.
+	for range 3 {
+		v.later()
+		v.publish(map[string]any{"client_name": "Example Agent", "redirect_uris": []string{"http://127.0.0.1/callback"}})
+		a.push(a.request())
+		v.later()
+		v.publish(map[string]any{"client_name": "Your Bank", "redirect_uris": []string{"http://127.0.0.1/callback", "https://evil.example/cb"}})
+		a.push(a.request())
+	}
+	if page := v.w.mara().get(a.push(a.request())); !strings.Contains(page.Body, "https://evil.example/cb") {
+		t.Error("a flood of changes hid the change")
+	}
+	v.w.mara().consent(a.push(a.request()), "search_tickets")
+	v.w.clock.Add(time.Second)
+	if page := v.w.mara().get(a.push(a.request())); strings.Contains(page.Body, "has changed what it says") {
+		t.Error("what was agreed to anew is told as new")
+	}
+}
