@@ -194,7 +194,10 @@ func createSegment(path string) (spoolFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.Write(make([]byte, segmentSize+segmentSize/4))
+	room := make([]byte, 64<<10)
+	for size := 0; size < segmentSize+segmentSize/4 && err == nil; size += len(room) {
+		_, err = f.Write(room)
+	}
 	if err := errors.Join(err, f.Sync()); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

@@ -18,6 +18,7 @@ const (
 	TokenExpired      Code = "token_expired"
 	NotKeyBound       Code = "not_key_bound"
 	BadProof          Code = "bad_proof"
+	WrongKey          Code = "wrong_key" // a good proof, by another key than the token's: a copy is in other hands
 	ProofReplayed     Code = "proof_replayed"
 	UseNonce          Code = "use_dpop_nonce"
 	StaleView         Code = "stale_view"
@@ -54,6 +55,7 @@ var answers = map[Code]struct {
 	TaskEnded:         {http.StatusUnauthorized, "invalid_token", "invalid_token", true},
 	TokenRevoked:      {http.StatusUnauthorized, "invalid_token", "invalid_token", true},
 	BadProof:          {http.StatusUnauthorized, "", "invalid_dpop_proof", true},
+	WrongKey:          {http.StatusUnauthorized, "", "invalid_dpop_proof", true},
 	ProofReplayed:     {http.StatusUnauthorized, "", "invalid_dpop_proof", true},
 	UseNonce:          {http.StatusUnauthorized, "", "use_dpop_nonce", true},
 	StaleView:         {http.StatusServiceUnavailable, "", "", false},

@@ -152,7 +152,7 @@ func (c *call) proof() *refusal {
 	case err != nil:
 		return refuse(BadProof, "the proof is not valid for this request: "+err.Error())
 	case p.JKT != c.bearer.JKT:
-		return refuse(BadProof, "the DPoP proof is made with another key than the access token is bound to")
+		return refuse(WrongKey, "the DPoP proof is made with another key than the access token is bound to")
 	}
 	switch c.g.replay.use(p.Nonce, p.ReplayKey(), c.now) {
 	case UseNonce:

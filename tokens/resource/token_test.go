@@ -231,12 +231,15 @@ func TestRS4StolenToken(t *testing.T) {
 
 	thief := *token
 	thief.Key = other.Key // the right ath, the wrong key
-	w.wants(w.do(http.DefaultClient, w.signed(&thief, body)), http.StatusUnauthorized, resource.BadProof)
+	w.wants(w.do(http.DefaultClient, w.signed(&thief, body)), http.StatusUnauthorized, resource.WrongKey)
 	if w.calls() != 0 {
 		t.Error("the server ran")
 	}
-	if e := w.issuer.Executions(w.uri, 1)[0]; e.Decision != "refused" || e.Reason != "bad_proof" || e.Task == "" {
-		t.Errorf("the ledger is told %+v", e)
+	told := w.issuer.Executions(w.uri, 2)
+	for i, reason := range []resource.Code{resource.BadProof, resource.WrongKey} {
+		if e := told[i]; e.Decision != "refused" || e.Reason != string(reason) || e.Task == "" {
+			t.Errorf("the ledger is told %+v, want %s", e, reason)
+		}
 	}
 	w.good()
 }
