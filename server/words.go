@@ -107,6 +107,7 @@ var textBlocked = map[string]string{
 	"wrong_audience":     "its token is for another server",
 	"token_expired":      "its token had expired",
 	"not_key_bound":      "its token is bound to no key, and the server wants one",
+	"wrong_key":          "a copy of the token was used with another key",
 	"bad_proof":          "the caller did not prove that it holds the agent’s key",
 	"proof_replayed":     "it was a copy of an earlier request",
 	"use_dpop_nonce":     "the server asked for a fresh proof first",

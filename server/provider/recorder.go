@@ -24,7 +24,6 @@ type recorder struct {
 	heldSig  string
 	heldEnds time.Time
 
-	code         string // issued authorization code
 	access, jti  string // issued access token
 	refresh      string // issued refresh token
 	consumed     bool   // fosite spent the held credential

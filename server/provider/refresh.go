@@ -146,6 +146,10 @@ func narrowDetails(granted tokens.Details, raw []byte) (tokens.Details, error) {
 		}
 		narrowed.Tools = append(narrowed.Tools, tool)
 	}
+	// What is too large for a token travels as the hash of a stored grant, and this one is not stored.
+	if canonical, err := narrowed.Canonical(); err != nil || len(canonical) > maxTokenGrants {
+		return tokens.Details{}, oauth.Refuse(oauth.InvalidAuthorizationDetails, "ask for fewer tools, or leave authorization_details out")
+	}
 	return narrowed, nil
 }
 
