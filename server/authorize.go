@@ -126,7 +126,7 @@ func (s *Server) frontChannel(w http.ResponseWriter, r *http.Request, v *visitor
 		return s.redirectRefusal(w, r, redirect, p.Get("state"), refused)
 	}
 	ask.RedirectURI, ask.RedirectSent = redirect, p.Has("redirect_uri")
-	if ask.Bearer, err = asksBearer(client, resource, ask.JKT); err != nil {
+	if ask.Bearer, err = s.asksBearer(client, resource, ask.JKT); err != nil {
 		return err
 	}
 	secret, err := s.pushRequest(r, ask, v.ID)

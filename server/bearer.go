@@ -12,13 +12,22 @@ import (
 )
 
 // Tokens without a key (RFC 6750) exist only where the policies of both the client and the resource
-// allow them: most of today's MCP clients know no other. They live at most 120 s, reach read-only
-// tools unless the resource's admin widens that, and are marked wherever they are seen.
+// allow them: most of today's MCP clients know no other. Config.BearerForAll is the policy of clients
+// that no admin added. Such tokens live at most 120 s, reach read-only tools unless the resource's
+// admin widens that, and are marked wherever they are seen.
+
+// mayBearer is the client's side of that: what an admin said of it, or says of all.
+func (s *Server) mayBearer(c store.Client) bool {
+	if c.Origin == store.ByAdmins {
+		return c.Policy.Bearer
+	}
+	return s.bearerForAll && !c.Metadata.DPoPBoundAccessTokens // RFC 9449 §5.2
+}
 
 // asksBearer reports whether the request may end in a token without a key: it names none, and both
 // policies allow that.
-func asksBearer(client store.Client, resource store.Resource, jkt string) (bool, error) {
-	if jkt != "" || !client.Policy.Bearer {
+func (s *Server) asksBearer(client store.Client, resource store.Resource, jkt string) (bool, error) {
+	if jkt != "" || !s.mayBearer(client) {
 		return false, nil
 	}
 	p, err := policyOf(resource)
@@ -34,7 +43,7 @@ func (s *Server) bearerAllowed(ctx context.Context, client store.Client, g store
 	if err != nil && !errors.Is(err, store.ErrResourceNotFound) {
 		return false, err
 	}
-	if asks, err2 := asksBearer(client, resource, ""); err != nil || err2 != nil || !asks {
+	if asks, err2 := s.asksBearer(client, resource, ""); err != nil || err2 != nil || !asks {
 		return false, err2
 	}
 	p, err := policyOf(resource)

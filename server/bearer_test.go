@@ -2,10 +2,12 @@ package server_test
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/remit-auth/remit/server"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
@@ -65,4 +67,53 @@ func TestBearerByPolicy(t *testing.T) {
 	if done.text("state") != "completed" {
 		t.Errorf("complete: %d %s", done.Status, done.Body)
 	}
+}
+
+func TestBearerForClientsThatNoAdminAdded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		all  bool
+		body string
+		want string // "" : a bearer token
+	}{
+		"by default":         {false, `{}`, "invalid_dpop_proof"},
+		"where all may":      {true, `{}`, ""},
+		"that wants a key":   {true, `{"dpop_bound_access_tokens":true}`, "invalid_dpop_proof"}, // RFC 9449 §5.2
+		"that asks for more": {true, `{"remit":{"bearer":true,"refresh_grace":60}}`, ""},        // ignored
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldOn(t, func(s store.Store) store.Store { return s }, func(c *server.Config) {
+				c.Registration.Open, c.BearerForAll = true, tt.all
+			})
+			w.setPolicy("bearer: read_only" + ticketsPolicy)
+			id := w.register(`{"redirect_uris":["http://127.0.0.1/callback"],"token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],` + tt.body[1:])
+			a := w.agent(id)
+			form := a.request()
+			form.Del("authorization_details")
+			form.Set("scope", "tool:search_tickets")
+			code := w.mara().consent("/authorize?"+form.Encode(), "search_tickets").Query().Get("code")
+			got := a.send("/token", a.codeForm(code))
+			if tt.want != "" {
+				want(t, got, 400, tt.want)
+				return
+			}
+			if got.Status != 200 || got.text("token_type") != "Bearer" {
+				t.Fatalf("%d %s", got.Status, got.Body)
+			}
+			if done := a.send("/tasks/"+got.text("task_id")+"/complete", url.Values{"client_id": {id}, "refresh_token": {got.text("refresh_token")}}); done.text("state") != "completed" {
+				t.Errorf("complete: %d %s", done.Status, done.Body)
+			}
+		})
+	}
+}
+
+// register registers a client and returns its client_id.
+func (w *world) register(body string) string {
+	w.t.Helper()
+	body = strings.Replace(body, ",}", "}", 1)
+	resp, err := http.Post(w.issuer+"/register", "application/json", strings.NewReader(body))
+	got := read(w.t, resp, err)
+	if got.Status != http.StatusCreated {
+		w.t.Fatalf("register: %d %s", got.Status, got.Body)
+	}
+	return got.text("client_id")
 }

@@ -45,7 +45,7 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request) error {
 		ask.JKT = jkt
 	}
 	ask.RedirectURI, ask.RedirectSent = redirect, sent
-	if ask.Bearer, err = asksBearer(client, resource, ask.JKT); err != nil {
+	if ask.Bearer, err = s.asksBearer(client, resource, ask.JKT); err != nil {
 		return err
 	}
 	uri, err := s.pushRequest(r, ask, store.Hash{})

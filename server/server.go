@@ -47,6 +47,9 @@ type Config struct {
 	CIMD CIMD
 	// Registration lets clients register themselves.
 	Registration Registration
+	// BearerForAll lets clients that no admin added have tokens without a key too, where a resource's
+	// policy allows such tokens: right where users' MCP clients know no DPoP and come by themselves.
+	BearerForAll bool
 	// Fetch says where metadata and keys of clients may be fetched from. Loopback is open to it when,
 	// and only when, the issuer itself is http on loopback.
 	Fetch fetch.Config
@@ -81,6 +84,7 @@ type Server struct {
 	strangers *strangers
 
 	registration Registration
+	bearerForAll bool
 
 	now func() time.Time
 	log *slog.Logger
@@ -117,7 +121,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if err := errors.Join(c.CIMD.check(), c.Registration.check()); err != nil {
 		return nil, err
 	}
-	s.cimd, s.registration = c.CIMD, c.Registration
+	s.cimd, s.registration, s.bearerForAll = c.CIMD, c.Registration, c.BearerForAll
 	c.Fetch.InsecureLoopback = issuer.Scheme == "http" // checkIssuer: on loopback, in dev mode
 	s.strangers = newStrangers(c.Fetch)
 	if s.proxies, err = parseProxies(c.TrustedProxies); err != nil {

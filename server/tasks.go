@@ -51,7 +51,7 @@ func (s *Server) taskByRefresh(w http.ResponseWriter, r *http.Request, path stri
 	if err != nil {
 		return "", err
 	}
-	jkt, err := s.proveKey(w, r, path, "", client.Policy.Bearer)
+	jkt, err := s.proveKey(w, r, path, "", s.mayBearer(client))
 	if err != nil {
 		return "", err
 	}

@@ -47,7 +47,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if !slices.Contains(provider.GrantTypes(client), grantType) {
 		return oauth.Refuse(oauth.UnauthorizedClient, "the client is not registered for this grant type")
 	}
-	jkt, err := s.proveKey(w, r, "/token", "", client.Policy.Bearer)
+	jkt, err := s.proveKey(w, r, "/token", "", s.mayBearer(client))
 	if err != nil {
 		return err
 	}

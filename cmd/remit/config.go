@@ -41,6 +41,7 @@ type Config struct {
 	CIMDPorts         []string `koanf:"cimd_ports"`         // ports fetched from besides 443
 	Registration      string   `koanf:"registration"`       // closed, open: clients that register themselves; empty: closed
 	RegistrationToken string   `koanf:"registration_token"` // initial access token: opens registration to whoever holds it
+	Bearer            string   `koanf:"bearer"`             // added, all: which clients may have tokens without a key, where the resource allows them; empty: added by an admin, and told so
 
 	// Sources says where each value comes from: flag, environment, file, config, default.
 	Sources map[string]string `koanf:"-"`
@@ -53,7 +54,7 @@ var (
 	keys = []string{
 		"issuer", "listen", "ops_listen", "database_url", "redis_url", "data_dir",
 		"master_key_file", "trusted_proxies", "tls_cert", "tls_key", "dev",
-		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token",
+		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "rules",
 	}
 	secretKeys = []string{"database_url", "redis_url", "registration_token"}
 )
@@ -83,7 +84,10 @@ func loadConfig(configFile string, flags map[string]any, environ []string) (Conf
 		values map[string]any
 	}{
 		{"default", map[string]any{"listen": defaultListen, "data_dir": defaultDataDir(environ)}},
-		{"config", fromConfig}, {"file", fromFiles}, {"environment", fromEnv}, {"flag", flags},
+		{"config", fromConfig},
+		{"file", fromFiles},
+		{"environment", fromEnv},
+		{"flag", flags},
 	}
 	for _, layer := range layers {
 		for key, value := range layer.values {

@@ -8,12 +8,14 @@ import (
 	"github.com/remit-auth/remit/server"
 )
 
-// Values of REMIT_CIMD and REMIT_REGISTRATION.
+// Values of REMIT_CIMD, REMIT_REGISTRATION and REMIT_BEARER.
 const (
 	cimdOn             = "on"
 	cimdOff            = "off"
 	registrationClosed = "closed"
 	registrationOpen   = "open"
+	bearerAdded        = "added"
+	bearerAll          = "all"
 )
 
 // checkClients refuses settings about clients that no admin added.
@@ -27,6 +29,9 @@ func (c Config) checkClients() error {
 	}
 	if c.Registration != "" && c.Registration != registrationClosed && c.Registration != registrationOpen {
 		errs = append(errs, fmt.Errorf("REMIT_REGISTRATION: %q is neither closed nor open (a token in REMIT_REGISTRATION_TOKEN_FILE opens it to whoever holds the token)", c.Registration))
+	}
+	if c.Bearer != "" && c.Bearer != bearerAdded && c.Bearer != bearerAll {
+		errs = append(errs, fmt.Errorf("REMIT_BEARER: %q is neither added nor all", c.Bearer))
 	}
 	_, err := c.cimdPorts()
 	return errors.Join(append(errs, err)...)
@@ -55,5 +60,6 @@ func (c Config) clients(into *server.Config) error {
 	into.CIMD = server.CIMD{Enabled: c.CIMD != cimdOff, Domains: c.CIMDDomains}
 	into.Fetch.Ports = ports
 	into.Registration = server.Registration{Open: c.Registration == registrationOpen, Token: c.RegistrationToken}
+	into.BearerForAll = c.Bearer == bearerAll
 	return nil
 }

@@ -174,6 +174,7 @@ func TestCheckConfig(t *testing.T) {
 		"plain http outside":     {change(good, func(c *Config) { c.Listen = "0.0.0.0:8080" }), "REMIT_TLS_CERT"},
 		"neither on nor off":     {change(good, func(c *Config) { c.CIMD = "maybe" }), "REMIT_CIMD"},
 		"neither open nor not":   {change(good, func(c *Config) { c.Registration = "token" }), "REMIT_REGISTRATION"},
+		"neither added nor all":  {change(good, func(c *Config) { c.Bearer = "some" }), "REMIT_BEARER"},
 		"a port that is none":    {change(good, func(c *Config) { c.CIMDPorts = []string{"https"} }), "REMIT_CIMD_PORTS"},
 		"no port":                {change(good, func(c *Config) { c.Listen = "127.0.0.1" }), "host:port"},
 		"half of TLS":            {change(good, func(c *Config) { c.TLSCert = "c" }), "both or neither"},

@@ -23,6 +23,7 @@ type settings struct {
 	CIMDPorts      []string `name:"cimd-ports" help:"Ports that metadata is fetched from besides 443 (REMIT_CIMD_PORTS)." placeholder:"PORT" group:"Settings"`
 	Registration   *string  `help:"Clients that register themselves, open or closed (REMIT_REGISTRATION, closed)." placeholder:"open|closed" group:"Settings"`
 	Invitation     *string  `name:"registration-token" help:"Initial access token of registration; rather name a file by REMIT_REGISTRATION_TOKEN_FILE." placeholder:"TOKEN" group:"Settings"`
+	Bearer         *string  `help:"Which clients may have tokens without a key, where the resource allows them: those that an admin added and told so, or all (REMIT_BEARER, added)." placeholder:"added|all" group:"Settings"`
 	Dev            *bool    `help:"Development: http on loopback, and nowhere else (REMIT_DEV)." group:"Settings"`
 }
 
@@ -32,7 +33,7 @@ func (s settings) values() map[string]any {
 	for key, flag := range map[string]*string{
 		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
 		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
-		"cimd": s.CIMD, "rules": s.Rules, "registration": s.Registration, "registration_token": s.Invitation,
+		"cimd": s.CIMD, "rules": s.Rules, "registration": s.Registration, "registration_token": s.Invitation, "bearer": s.Bearer,
 	} {
 		if flag != nil {
 			given[key] = *flag
