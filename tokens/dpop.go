@@ -66,16 +66,15 @@ func ParseProof(headers []string, want ProofWant) (Proof, error) {
 	default:
 		return Proof{}, ErrProofMany
 	}
-	c, err := parseCompact(headers[0], maxProof)
-	switch {
-	case err != nil:
+	c, err := splitCompact(headers[0], maxProof)
+	if err != nil {
 		return Proof{}, fmt.Errorf("%w: %v", ErrProofMalformed, err)
-	case c.header.typ != TypeProof:
-		return Proof{}, ErrProofType
-	case c.header.alg != algES256 && c.header.alg != algEdDSA:
-		return Proof{}, ErrProofAlgorithm
-	case c.header.jwk == nil:
-		return Proof{}, ErrProofKey
+	}
+	signer, known := provers.get(c.head)
+	if !known {
+		if err := c.checkProofHeader(); err != nil {
+			return Proof{}, err
+		}
 	}
 	claims, err := parseProofClaims(c.payload)
 	if err != nil {
@@ -84,17 +83,18 @@ func ParseProof(headers []string, want ProofWant) (Proof, error) {
 	if err := claims.judge(want); err != nil {
 		return Proof{}, err
 	}
-	key, err := parseJWK(c.header.jwk)
-	if err != nil {
-		return Proof{}, fmt.Errorf("%w: %v", ErrProofKey, err)
+	if !known {
+		if signer, err = c.prover(); err != nil {
+			return Proof{}, err
+		}
 	}
-	if key.publicKey.alg() != c.header.alg {
-		return Proof{}, ErrProofKey
-	}
-	if !c.verify(key.publicKey) {
+	if !signer.verify(c) {
 		return Proof{}, ErrProofSignature
 	}
-	claims.JKT = key.thumbprint()
+	if !known {
+		provers.put(c.head, signer)
+	}
+	claims.JKT = signer.jkt
 	return claims.Proof, nil
 }
 

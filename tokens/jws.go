@@ -40,6 +40,7 @@ const (
 // A compact is a compact JWS (RFC 7515 §7.1) taken apart; nothing in it is verified. Its text is
 // not its identity: an ES256 signature (r, s) has the twin (r, -s). What must be unique is the jti.
 type compact struct {
+	head      string // the header's text
 	header    header
 	payload   []byte
 	signature []byte
@@ -55,6 +56,18 @@ type header struct {
 // parseCompact is strict where JOSE libraries are not: no JSON serialization, no line breaks, no
 // padding, no stray last bits, no crit or b64, no member twice.
 func parseCompact(raw string, limit int) (compact, error) {
+	c, err := splitCompact(raw, limit)
+	if err == nil {
+		err = c.readHeader()
+	}
+	if err != nil {
+		return compact{}, err
+	}
+	return c, nil
+}
+
+// splitCompact is parseCompact but for the header, which stays unread.
+func splitCompact(raw string, limit int) (compact, error) {
 	if len(raw) > limit {
 		return compact{}, fmt.Errorf("%w: more than %d bytes", ErrMalformed, limit)
 	}
@@ -63,22 +76,27 @@ func parseCompact(raw string, limit int) (compact, error) {
 	if !ok || head == "" || body == "" || sig == "" {
 		return compact{}, fmt.Errorf("%w: no compact JWS", ErrMalformed)
 	}
-	var c compact
-	h, err := decode64(head)
-	if err == nil {
-		c.payload, err = decode64(body)
-	}
-	if err == nil {
+	c := compact{head: head, signed: raw[:len(head)+1+len(body)]}
+	var err error
+	if c.payload, err = decode64(body); err == nil {
 		c.signature, err = decode64(sig)
 	}
 	if err != nil {
 		return compact{}, fmt.Errorf("%w: %v", ErrMalformed, err)
 	}
-	c.signed = raw[:len(head)+1+len(body)]
-	if c.header, err = parseHeader(h); err != nil {
-		return compact{}, fmt.Errorf("%w: header: %v", ErrMalformed, err)
-	}
 	return c, nil
+}
+
+// readHeader reads the header, which splitCompact leaves as it came.
+func (c *compact) readHeader() error {
+	raw, err := decode64(c.head)
+	if err == nil {
+		c.header, err = parseHeader(raw)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: header: %v", ErrMalformed, err)
+	}
+	return nil
 }
 
 var errBase64 = errors.New("not base64url")
