@@ -91,6 +91,21 @@ func toolTitles(r store.Resource) map[string]string {
 	return titles
 }
 
+// again is after how many seconds a page about these tasks asks for itself anew though nothing has
+// moved: the minutes that are left, and the seconds that a token still lives, go by without an event.
+func (b *taskBook) again(tasks ...store.Task) int {
+	again := 0
+	for _, t := range tasks {
+		switch {
+		case b.reach[t.ID].waiting():
+			return 5
+		case !t.State.Terminal():
+			again = 60
+		}
+	}
+	return again
+}
+
 // row is what is told of every task.
 func (b *taskBook) row(t store.Task) web.TaskRow {
 	client := b.clients[t.ClientID]
@@ -198,7 +213,11 @@ func stateText(t store.Task) string {
 	text := textStates[string(t.State)]
 	switch {
 	case t.State == store.TaskSuspended:
-		if by, known := textSuspended[t.SuspendedBy]; known {
+		by, known := textSuspended[t.SuspendedBy]
+		if why := ruleTexts[t.Reason]; known && why != "" {
+			return by + ": " + why
+		}
+		if known {
 			return by
 		}
 	case t.State.Terminal() && t.State != store.TaskCompleted && t.Reason != "":

@@ -29,10 +29,11 @@ const (
 	maxWatched = 10000
 )
 
+// ruleTexts tells the user why.
 var ruleTexts = map[string]string{
-	ruleWrongKey: "paused by a rule: somebody used a copy of its token with another key",
-	ruleReplay:   "paused by a rule: a request of it was sent a second time",
-	ruleBurst:    fmt.Sprintf("paused by a rule: %d refused calls within a minute", burstOf),
+	ruleWrongKey: "somebody used a copy of its token with another key",
+	ruleReplay:   "one of its requests was sent a second time",
+	ruleBurst:    fmt.Sprintf("%d of its calls were refused within a minute", burstOf),
 }
 
 // rules is what the rules remember. One goroutine uses it.
@@ -122,7 +123,7 @@ func (r *rules) burst(task string, at time.Time) bool {
 func (s *Server) fire(ctx context.Context, rule string, cause store.Record) error {
 	rec := store.NewRecord("rule.fired", map[string]any{"rule": rule, "cause": cause.Seq, "execution": cause.Execution})
 	rec.Task, rec.User, rec.Client, rec.Agent, rec.Resource = cause.Task, cause.User, cause.Client, cause.Agent, cause.Resource
-	_, err := s.store.SuspendTask(ctx, cause.Task, store.ByRule, ruleTexts[rule], rec)
+	_, err := s.store.SuspendTask(ctx, cause.Task, store.ByRule, rule, rec)
 	if errors.Is(err, store.ErrTaskNotActive) || errors.Is(err, store.ErrTaskEnded) || errors.Is(err, store.ErrTaskNotFound) {
 		return nil
 	}

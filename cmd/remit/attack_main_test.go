@@ -69,10 +69,10 @@ func (j *journal) String() string {
 	return j.buf.String()
 }
 
-// serve starts a server on a free loopback port; path is the issuer's.
-func serve(t *testing.T, path string) *process {
+// serve starts a server on a free loopback port; path is the issuer's, env further settings.
+func serve(t *testing.T, path string, env ...string) *process {
 	t.Helper()
-	p := &process{dir: shortDir(t), listen: freeAddress(t)}
+	p := &process{dir: shortDir(t), listen: freeAddress(t), env: env}
 	p.issuer = "http://" + p.listen + path
 	p.start(t)
 	t.Cleanup(func() {

@@ -67,9 +67,9 @@ type protected struct {
 	guard *resource.Guard
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, env ...string) *world {
 	t.Helper()
-	w := &world{process: serve(t, ""), mara: &blackbox.Browser{Email: "mara@acme.example", Password: blackbox.Random(12)}, cKey: blackbox.NewKey()}
+	w := &world{process: serve(t, "", env...), mara: &blackbox.Browser{Email: "mara@acme.example", Password: blackbox.Random(12)}, cKey: blackbox.NewKey()}
 	var err error
 	if w.server, err = blackbox.Discover(t.Context(), w.issuer); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,10 @@ func (w *world) client(t *testing.T, name string, metadata map[string]any) strin
 }
 
 // protect registers an MCP server, serves it behind a Guard, and gives Mara every role there.
-func (w *world) protect(t *testing.T, name string) *protected {
+func (w *world) protect(t *testing.T, name string) *protected { return w.protectWith(t, name, "", nil) }
+
+// protectWith is protect with lines of the policy file before the demo's, and options of the adapter.
+func (w *world) protectWith(t *testing.T, name, lines string, opts *mcpauth.Options) *protected {
 	t.Helper()
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -118,6 +121,7 @@ func (w *world) protect(t *testing.T, name string) *protected {
 	}
 	uri := "http://" + listen.Addr().String() + "/mcp"
 	server, policy := demo.NewTickets()
+	policy = append([]byte(lines), policy...)
 	tools, err := mcpauth.Tools(server)(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +143,7 @@ func (w *world) protect(t *testing.T, name string) *protected {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", mcpauth.Protect(guard, server, nil))
+	mux.Handle("/mcp", mcpauth.Protect(guard, server, opts))
 	mux.Handle("/.well-known/", guard.Metadata())
 	web := &http.Server{Handler: mux}
 	go web.Serve(listen)

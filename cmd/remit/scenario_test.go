@@ -233,7 +233,7 @@ func TestScenario6LeakedToken(t *testing.T) {
 	w.works(t, f)
 	good(t, f, (*blackbox.Flow).Refresh)
 	story := w.story(t, f.TaskID(), func(e entry) bool { return e.Kind == "finding.refresh_with_another_key" })
-	tells(t, story, "token.issued", "execution.finished")
+	tells(t, story, "token.issued", "execution.decided")
 	for _, reason := range []string{"wrong_key", "proof_replayed"} {
 		w.story(t, f.TaskID(), func(e entry) bool { return e.Kind == "execution.decided" && e.text("reason") == reason })
 	}
