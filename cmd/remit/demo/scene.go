@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/remit-auth/remit/cmd/remit/blackbox"
 	"github.com/remit-auth/remit/tokens/agent"
 )
 
@@ -124,10 +123,7 @@ func (s *scene) work(ctx context.Context) error {
 			return err
 		}
 		s.decided++
-		if o.Allowed {
-			s.say.allowed(e.tool, e.what, summary(e.tool, o))
-		} else {
-			s.say.refused(e.tool, e.what, o.refusal())
+		if s.tell(e.tool, e.what, e.tool, o); !o.Allowed {
 			s.say.quiet(pad("", 16) + " " + o.Message)
 		}
 		err = s.check(e.tool+" "+e.what, func() error {
@@ -174,7 +170,7 @@ func summary(tool string, o outcome) string {
 func (s *scene) theft(ctx context.Context) error {
 	s.say.heading("A thief has the token, and not the key")
 	t := s.agent.session.Held()
-	arguments := blackbox.Object{"project": "WEB", "id": "WEB-118"}
+	arguments := map[string]any{"project": "WEB", "id": "WEB-118"}
 	tries, err := steal(s.Command(ctx, s.dir, "demo-thief"), loot{s.mcpURL, t.Access, "get_ticket", arguments})
 	if err != nil {
 		return err
@@ -194,17 +190,22 @@ func (s *scene) theft(ctx context.Context) error {
 		return err
 	}
 	s.decided++
-	if o.Allowed {
-		s.say.allowed("agent", "goes on with the same token", summary("get_ticket", o))
-	} else {
-		s.say.refused("agent", "goes on with the same token", o.refusal())
-	}
+	s.tell("agent", "goes on with the same token", "get_ticket", o)
 	return s.check("the agent after the theft", func() error {
 		if !o.Allowed {
 			return fmt.Errorf("refused with %s", o.refusal())
 		}
 		return nil
 	})
+}
+
+// tell tells how a call went.
+func (s *scene) tell(who, what, tool string, o outcome) {
+	if o.Allowed {
+		s.say.allowed(who, what, summary(tool, o))
+		return
+	}
+	s.say.refused(who, what, o.refusal())
 }
 
 // finish ends the task, and shows that what the agent still holds is dead.

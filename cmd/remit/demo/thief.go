@@ -12,10 +12,10 @@ import (
 
 // loot is what the thief has: the token as it stood in a log, and where it was meant for.
 type loot struct {
-	URL       string          `json:"url"`
-	Token     string          `json:"token"`
-	Tool      string          `json:"tool"`
-	Arguments blackbox.Object `json:"arguments"`
+	URL       string         `json:"url"`
+	Token     string         `json:"token"`
+	Tool      string         `json:"tool"`
+	Arguments map[string]any `json:"arguments"`
 }
 
 // attempt is what the thief tells of one try.
