@@ -1,5 +1,7 @@
 package server
 
+import "context"
+
 // AdminRoutes lists method and path of the admin API, for the matrix over them.
 func (s *Server) AdminRoutes() [][2]string { return methodsAndPaths(s.adminRoutes()) }
 
@@ -12,3 +14,6 @@ func methodsAndPaths(routes []route) (all [][2]string) {
 	}
 	return all
 }
+
+// ForgetClients is what Run does every minute.
+func (s *Server) ForgetClients(ctx context.Context) error { return s.forgetClients(ctx) }
