@@ -153,10 +153,15 @@ func (c *call) grant() *refusal {
 		return c.deny(ToolNotGranted)
 	}
 	if !c.bearer.bound(c.live, c.rules) {
-		return refuse(NotKeyBound, "this tool needs an access token that is bound to a key").
-			status(http.StatusForbidden).with(unavailable, "Ask for a key-bound token, with a DPoP proof.")
+		return unbound()
 	}
 	return nil
+}
+
+// unbound is the refusal of a token that no consent could let reach the tool, for want of a key.
+func unbound() *refusal {
+	return refuse(NotKeyBound, "this tool needs an access token that is bound to a key").
+		status(http.StatusForbidden).with(unavailable, "Ask for a key-bound token, with a DPoP proof.")
 }
 
 // limits checks the arguments against the input schema, the consent's limits and those of any one
@@ -199,6 +204,9 @@ func (c *call) deny(code Code) *refusal {
 		if !c.reach.mayAsk {
 			f.shown = NoScope
 			return f.with(undisclosed, "Do without this tool, or ask the user about it.")
+		}
+		if !c.bearer.bound(c.live, c.rules) {
+			return unbound() // rather than send the user to a page that cannot offer the tool
 		}
 		return f.with(available, "Ask for consent to the scope tool:"+c.msg.tool+"; it extends this task.")
 	case NoRole:

@@ -52,6 +52,15 @@ func TestBearerByPolicy(t *testing.T) {
 			t.Errorf("a reading tool: %d %s", a.status, a.body)
 		}
 		w.wants(w.unbound(token, "add_comment"), http.StatusForbidden, resource.NotKeyBound)
+		narrow := grant // nor could a new consent help: the client is not sent to ask for one
+		narrow.Scopes, narrow.Tools = []string{"tickets.read"}, grant.Tools[:1]
+		refused := w.unbound(w.token(narrow), "add_comment")
+		w.wants(refused, http.StatusForbidden, resource.NotKeyBound)
+		if c := strings.Join(refused.header.Values("WWW-Authenticate"), " "); strings.Contains(c, "insufficient_scope") {
+			t.Errorf("challenges: %s", c)
+		}
+		narrow.Roles = []string{"reader"} // who has no right to the tool learns nothing of it
+		w.wants(w.unbound(w.token(narrow), "add_comment"), http.StatusForbidden, resource.NoScope)
 		w.wants(w.unbound(token, "search_tickets", func(r *http.Request) { r.Header.Set("Authorization", "DPoP "+token.Raw) }), http.StatusUnauthorized, resource.NotKeyBound)
 		bound := w.token(reader())
 		w.wants(w.unbound(bound, "search_tickets"), http.StatusUnauthorized, resource.NotKeyBound) // no downgrade
