@@ -19,6 +19,7 @@ var (
 	ErrResourceExists   = errors.New("store: resource exists")
 	ErrEnrolment        = errors.New("store: enrolment code unknown, used or expired")
 	ErrSessionNotFound  = errors.New("store: session unknown or expired")
+	ErrLastAdmin        = errors.New("store: the last enabled admin")
 )
 
 // ConsoleRole is what a person may do in Remit itself.
@@ -60,8 +61,12 @@ type People interface {
 	UserByID(ctx context.Context, id string) (User, error)
 	Users(ctx context.Context) ([]User, error)
 	// DisableUser sets the flag and, when disabling, removes the user's sessions and ends every
-	// live task of the user as revoked with reason "user_disabled". It returns the ended tasks.
+	// live task of the user as revoked with reason "user_disabled". It returns the ended tasks. The
+	// only enabled admin is not disabled: ErrLastAdmin.
 	DisableUser(ctx context.Context, id string, disabled bool, recs ...Record) ([]Task, error)
+	// SetConsoleRole changes what the user may do in Remit itself, from the next request on. The only
+	// enabled admin stays one: ErrLastAdmin.
+	SetConsoleRole(ctx context.Context, id string, role ConsoleRole, recs ...Record) error
 
 	// AssignRole gives the user a role at a resource; repeating it changes nothing. An unknown user
 	// or resource is ErrUserNotFound or ErrResourceNotFound, here and below.
@@ -200,6 +205,10 @@ type Resources interface {
 	// ApproveTool makes the live definition with this hash the approved one. Another hash, or no
 	// such tool, is ErrResourceNotFound; approving what is approved changes nothing.
 	ApproveTool(ctx context.Context, uri, tool, hash string, recs ...Record) error
+	// DisableResource sets the flag and, when disabling, ends every live task with a part at the
+	// resource, its parts elsewhere too, as revoked with reason "resource_disabled". It returns the
+	// ended tasks. No token is issued for a disabled resource; its Guard goes on hearing and telling.
+	DisableResource(ctx context.Context, uri string, disabled bool, recs ...Record) ([]Task, error)
 }
 
 // KeyState is where a key stands in its life.

@@ -114,6 +114,12 @@ type Ledger interface {
 	// NewestCalls returns what TaskCalls counts of one task, newest first; only records before the
 	// given place in the chain, when it is not 0.
 	NewestCalls(ctx context.Context, taskID string, before int64, limit int) ([]Record, error)
+	// NewestRecords returns the chained records of a task, newest first; only those before the given
+	// place in the chain, when it is not 0.
+	NewestRecords(ctx context.Context, taskID string, before int64, limit int) ([]Record, error)
+	// Findings returns what a person should look at, newest first as NewestRecords does: records of
+	// kind rule.fired, execution.disputed, and finding.… of any sort.
+	Findings(ctx context.Context, before int64, limit int) ([]Record, error)
 	// Head returns the chain's length and hash.
 	Head(ctx context.Context) (size int64, head Hash, err error)
 	// AddCheckpoint stores a signed checkpoint; LastCheckpoint returns the newest (zero when none),

@@ -68,8 +68,8 @@ type Requests interface {
 	CodeByID(ctx context.Context, id Hash) (CodeState, error)
 	// RedeemCode spends the code, activates its task, fixes the task's key, and stores the tokens,
 	// in one step (OAuth 2.1 §4.1.3). Conditions, in this order: the code is known (ErrCodeNotFound),
-	// unspent (ErrCodeSpent), unexpired (ErrCodeExpired); user and client live; task pending
-	// (ErrTaskEnded). With any of them unmet nothing changes.
+	// unspent (ErrCodeSpent), unexpired (ErrCodeExpired); user, client and the access token's resource
+	// live (ErrResourceNotFound); task pending (ErrTaskEnded). With any of them unmet nothing changes.
 	RedeemCode(ctx context.Context, r Redemption, recs ...Record) error
 }
 

@@ -35,18 +35,19 @@ func (s TaskState) Terminal() bool {
 	return s == TaskCompleted || s == TaskRevoked || s == TaskExpired
 }
 
-// Actor is who moved a task: "user", "admin", "rule", "agent", "idle", "clock", "server".
+// Actor is who moved a task: "user", "admin", "revoker", "rule", "agent", "idle", "clock", "server".
 type Actor string
 
 // The actors.
 const (
-	ByUser   Actor = "user"
-	ByAdmin  Actor = "admin"
-	ByRule   Actor = "rule"
-	ByAgent  Actor = "agent"
-	ByIdle   Actor = "idle"
-	ByClock  Actor = "clock"
-	ByServer Actor = "server"
+	ByUser    Actor = "user"
+	ByAdmin   Actor = "admin"
+	ByRevoker Actor = "revoker" // a person at the console who may take away, but not give
+	ByRule    Actor = "rule"
+	ByAgent   Actor = "agent"
+	ByIdle    Actor = "idle"
+	ByClock   Actor = "clock"
+	ByServer  Actor = "server"
 )
 
 // IdleAfter is how long a task may go unused before it is suspended by idleness.
@@ -110,6 +111,14 @@ type TaskFilter struct {
 	Limit    int  // 0: 100
 }
 
+// Target is whose tasks are meant; one field is set.
+type Target struct {
+	TaskIDs  []string
+	UserID   string
+	ClientID string
+	Resource string
+}
+
 // Reservation asks for one call of a budgeted tool.
 type Reservation struct {
 	Execution string // exe_…; repeating it counts once
@@ -137,6 +146,9 @@ type Tasks interface {
 	// It returns the tasks that it ended. A task that had ended is returned alone, unchanged, with
 	// ErrTaskEnded. Each ended task gets a ledger record of kind task.ended; recs are added to them.
 	EndTask(ctx context.Context, e End, recs ...Record) ([]Task, error)
+	// WouldEnd returns the tasks that EndTask of each, or disabling the user, the client or the
+	// resource, would end now: each once, those under them included. It changes nothing.
+	WouldEnd(ctx context.Context, target Target) ([]Task, error)
 	// SuspendTask suspends an active task (ErrTaskNotActive otherwise, ErrTaskEnded if ended) and
 	// tells its resources. A task asleep by idleness, which its agent could wake, counts as active
 	// for every other actor. Suspending and resuming leave ledger records of kind task.suspended and

@@ -81,7 +81,7 @@ type Tokens interface {
 	// within the grace it stores the access token alone and returns the sealed successor of the
 	// first rotation (replayed true). Conditions, in this order: known (ErrRefreshNotFound), unexpired
 	// (ErrRefreshExpired), user and client live (ErrUserDisabled, ErrClientDisabled), task not ended, nor
-	// its leg at the access token's resource (ErrTaskEnded), task active or suspended by idleness alone, which wakes it (ErrTaskNotActive),
+	// its leg at the access token's resource (ErrTaskEnded), which is live (ErrResourceNotFound), task active or suspended by idleness alone, which wakes it (ErrTaskNotActive),
 	// unspent or within the grace (ErrRefreshReused).
 	RotateRefreshToken(ctx context.Context, r Rotation, recs ...Record) (successor []byte, replayed bool, err error)
 

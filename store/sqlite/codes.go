@@ -41,17 +41,18 @@ func (s *Store) CodeByID(ctx context.Context, id store.Hash) (st store.CodeState
 	return st, err
 }
 
-const redeemableSQL = `SELECT c.spent, c.expires_at, c.extends, cl.disabled, u.disabled, ` + taskColumns + `
+const redeemableSQL = `SELECT c.spent, c.expires_at, c.extends, cl.disabled, u.disabled,
+EXISTS (SELECT 1 FROM resources r WHERE r.uri = ?2 AND r.disabled), ` + taskColumns + `
 FROM codes c JOIN tasks t ON t.id = c.task_id JOIN clients cl ON cl.id = t.client_id JOIN users u ON u.id = t.user_id
-WHERE c.id = ?`
+WHERE c.id = ?1`
 
 // redeemable checks all that a redemption depends on, before anything is written, and returns
 // the code's task as its row has it.
 func (tx *tx) redeemable(r store.Redemption) (row task, extends bool, err error) {
-	var spent, clientOff, userOff bool
+	var spent, clientOff, userOff, resourceOff bool
 	var expires time.Time
-	fields := append([]any{&spent, at(&expires), &extends, &clientOff, &userOff}, row.fields()...)
-	found, err := tx.one(redeemableSQL, []any{r.Code[:]}, fields...)
+	fields := append([]any{&spent, at(&expires), &extends, &clientOff, &userOff, &resourceOff}, row.fields()...)
+	found, err := tx.one(redeemableSQL, []any{r.Code[:], r.Access.Resource}, fields...)
 	if err != nil {
 		return row, false, err
 	}
@@ -67,6 +68,8 @@ func (tx *tx) redeemable(r store.Redemption) (row task, extends bool, err error)
 		err = store.ErrUserDisabled
 	case clientOff:
 		err = store.ErrClientDisabled
+	case resourceOff:
+		err = store.ErrResourceNotFound
 	case extends && t.JKT != r.JKT: // a running task keeps its key
 		err = store.ErrTaskNotActive
 	case extends:

@@ -71,15 +71,20 @@ func (tx *tx) end(e store.End, ended time.Time) ([]store.Task, error) {
 	return tree, nil
 }
 
-// endAll ends every task that the query finds, each with all under it.
-func (tx *tx) endAll(query, key string, e store.End) (ended []store.Task, err error) {
-	var ids []string
-	err = tx.each(query, []any{key}, func(scan func(...any) error) error {
+// liveTasks returns the ids that the query finds.
+func (c *conn) liveTasks(query, key string) (ids []string, err error) {
+	err = c.each(query, []any{key}, func(scan func(...any) error) error {
 		var id string
 		err := scan(&id)
 		ids = append(ids, id)
 		return err
 	})
+	return ids, err
+}
+
+// endAll ends every task that the query finds, each with all under it.
+func (tx *tx) endAll(query, key string, e store.End) (ended []store.Task, err error) {
+	ids, err := tx.liveTasks(query, key)
 	for _, id := range ids {
 		if err != nil {
 			break

@@ -89,6 +89,11 @@ const (
 func (s *Store) DisableUser(ctx context.Context, id string, disabled bool, recs ...store.Record) (ended []store.Task, err error) {
 	err = s.write(ctx, func(tx *tx) error {
 		ended = nil
+		if disabled {
+			if err := tx.notLastAdmin(id); err != nil {
+				return err
+			}
+		}
 		n, err := tx.exec(disableUserSQL, disabled, id)
 		if err != nil {
 			return err
@@ -108,6 +113,38 @@ func (s *Store) DisableUser(ctx context.Context, id string, disabled bool, recs 
 		return tx.record(recs...)
 	})
 	return ended, err
+}
+
+const (
+	lastAdminSQL = `SELECT EXISTS (SELECT 1 FROM users WHERE id = ?1 AND console_role = 'admin' AND NOT disabled)
+AND NOT EXISTS (SELECT 1 FROM users WHERE id <> ?1 AND console_role = 'admin' AND NOT disabled)`
+	setConsoleRoleSQL = `UPDATE users SET console_role = ? WHERE id = ?`
+)
+
+// notLastAdmin refuses the only enabled admin.
+func (tx *tx) notLastAdmin(id string) error {
+	var last bool
+	_, err := tx.one(lastAdminSQL, []any{id}, &last)
+	if err == nil && last {
+		return store.ErrLastAdmin
+	}
+	return err
+}
+
+// SetConsoleRole changes what the user may do in Remit itself.
+func (s *Store) SetConsoleRole(ctx context.Context, id string, role store.ConsoleRole, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		if role != store.RoleAdmin {
+			if err := tx.notLastAdmin(id); err != nil {
+				return err
+			}
+		}
+		n, err := tx.exec(setConsoleRoleSQL, string(role), id)
+		if err == nil && n == 0 {
+			err = store.ErrUserNotFound
+		}
+		return errOr(err, func() error { return tx.record(recs...) })
+	})
 }
 
 const (

@@ -16,6 +16,7 @@ func TestPlans(t *testing.T) {
 		"overdueSQL": overdueSQL, "unusedSQL": unusedSQL, "idleSQL": idleSQL, "addTaskSQL": addTaskSQL,
 		"forgetRequestsSQL": forgetRequestsSQL, "forgetSessionsSQL": forgetSessionsSQL,
 		"liveTasksUserSQL": liveTasksUserSQL, "liveTasksClientSQL": liveTasksClientSQL, "signOutUserSQL": signOutUserSQL,
+		"liveTasksResourceSQL": liveTasksResourceSQL, "newestRecordsSQL": newestRecordsSQL, "findingsSQL": findingsSQL,
 		"userByEmailSQL": userByEmailSQL, "userByIDSQL": userByIDSQL, "rolesOfSQL": rolesOfSQL, "sessionSQL": sessionSQL,
 		"clientByIDSQL": clientByIDSQL, "requestSQL": requestSQL, "bindRequestSQL": bindRequestSQL, "decideRequestSQL": decideRequestSQL,
 		"codeByIDSQL": codeByIDSQL, "redeemableSQL": redeemableSQL, "spendCodeSQL": spendCodeSQL, "activateTaskSQL": activateTaskSQL,

@@ -144,3 +144,31 @@ func (s *Store) NewEnrolment(ctx context.Context, uri string, code store.Hash, e
 		return errOr(err, func() error { return tx.record(recs...) })
 	})
 }
+
+const (
+	disableResourceSQL   = `UPDATE resources SET disabled = ? WHERE uri = ?`
+	liveTasksResourceSQL = `SELECT t.id FROM tasks t WHERE t.ended_at = 0
+AND EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = ? AND g.ended_at = 0 AND g.code IS NULL)`
+)
+
+// DisableResource sets the flag; disabling ends the tasks that have a part at the resource.
+func (s *Store) DisableResource(ctx context.Context, uri string, disabled bool, recs ...store.Record) (ended []store.Task, err error) {
+	err = s.write(ctx, func(tx *tx) error {
+		ended = nil
+		n, err := tx.exec(disableResourceSQL, disabled, uri)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return store.ErrResourceNotFound
+		}
+		if disabled {
+			end := store.End{State: store.TaskRevoked, By: store.ByAdmin, Reason: "resource_disabled"}
+			if ended, err = tx.endAll(liveTasksResourceSQL, uri, end); err != nil {
+				return err
+			}
+		}
+		return tx.record(recs...)
+	})
+	return ended, err
+}

@@ -19,6 +19,7 @@ type refresh struct {
 
 const rotatableSQL = `SELECT r.expires_at, r.spent_at, r.successor, r.replays, cl.disabled, u.disabled,
 EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = ?2 AND g.ended_at = 0 AND g.code IS NULL),
+EXISTS (SELECT 1 FROM resources p WHERE p.uri = ?2 AND p.disabled),
 ` + taskColumns + `
 FROM refresh_tokens r JOIN tasks t ON t.id = r.task_id JOIN clients cl ON cl.id = t.client_id JOIN users u ON u.id = t.user_id
 WHERE r.id = ?1`
@@ -26,8 +27,8 @@ WHERE r.id = ?1`
 // rotatable checks all that a rotation depends on, before anything is written.
 func (tx *tx) rotatable(r store.Rotation) (old refresh, err error) {
 	var row task
-	var clientOff, userOff, leg bool
-	fields := append([]any{at(&old.expires), at(&old.spent), &old.successor, &old.replays, &clientOff, &userOff, &leg}, row.fields()...)
+	var clientOff, userOff, leg, resourceOff bool
+	fields := append([]any{at(&old.expires), at(&old.spent), &old.successor, &old.replays, &clientOff, &userOff, &leg, &resourceOff}, row.fields()...)
 	found, err := tx.one(rotatableSQL, []any{r.Old[:], r.Access.Resource}, fields...)
 	if err != nil {
 		return old, err
@@ -44,6 +45,8 @@ func (tx *tx) rotatable(r store.Rotation) (old refresh, err error) {
 		return old, store.ErrClientDisabled
 	case old.task.State.Terminal(), !leg:
 		return old, store.ErrTaskEnded
+	case resourceOff:
+		return old, store.ErrResourceNotFound
 	}
 	if err := running(old.task); err != nil {
 		return old, err

@@ -49,6 +49,7 @@ func Run(t *testing.T, open Opener, opts ...Option) {
 		{"clients", clients},
 		{"strangers", strangers},
 		{"resources", resources},
+		{"switching", switching},
 		{"keys", keys},
 		{"requests", requests},
 		{"approval", approval},

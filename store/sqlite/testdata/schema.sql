@@ -145,6 +145,9 @@ CREATE TABLE ledger (
 
 CREATE INDEX ledger_calls ON ledger (task, kind, (payload ->> '$.decision')) WHERE kind = 'execution.decided' AND task <> '';
 
+CREATE INDEX ledger_findings ON ledger (seq)
+WHERE (kind >= 'finding.' AND kind < 'finding/' OR kind = 'rule.fired' OR kind = 'execution.disputed');
+
 CREATE INDEX ledger_kind ON ledger (kind);
 
 CREATE INDEX ledger_task ON ledger (task) WHERE task <> '';
