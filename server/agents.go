@@ -63,25 +63,14 @@ func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		view.Running = append(view.Running, row)
-		view.Live.Again = againRunning
 	}
 	for _, t := range ended {
-		row := b.row(t)
-		view.Finished = append(view.Finished, row)
-		if b.reach[t.ID].waiting() {
-			view.Live.Again = againWaiting
-		}
+		view.Finished = append(view.Finished, b.row(t))
 	}
+	view.Live.Again = b.again(append(live, ended...)...)
 	view.Notice, view.NoticeTone = b.notice(told, ended)
 	return s.renderLive(w, r, http.StatusOK, web.AgentsPage(view))
 }
-
-// After how many seconds a page asks for itself again though nothing has moved: minutes that are
-// left, and seconds that a token still lives, go by without an event.
-const (
-	againRunning = 60
-	againWaiting = 5
-)
 
 // ownTask returns a task of this user. Somebody else's does not exist.
 func (s *Server) ownTask(ctx context.Context, v *visitor, id string) (store.Task, error) {
@@ -126,7 +115,7 @@ func (s *Server) taskCalls(w http.ResponseWriter, r *http.Request) error {
 	if before > 0 {
 		view.Newest = here
 	} else {
-		view.Live.Source = s.base + "/agents/live"
+		view.Live = web.Live{Source: s.base + "/agents/live", Again: b.again(t)}
 	}
 	view.Calls = b.callRows(recs)
 	return s.renderLive(w, r, http.StatusOK, web.CallsPage(view))

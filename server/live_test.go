@@ -88,9 +88,9 @@ func TestLive(t *testing.T) {
 func TestLiveIsForTheSignedIn(t *testing.T) {
 	w := newWorld(t)
 	for name, n := range map[string]*news{
-		"nobody":             w.browser().watch(),
-		"from another site":  w.mara().watch("Sec-Fetch-Site", "cross-site"),
-		"from another host":  w.mara().watch("Sec-Fetch-Site", "same-site"),
+		"nobody":              w.browser().watch(),
+		"from another site":   w.mara().watch("Sec-Fetch-Site", "cross-site"),
+		"from another host":   w.mara().watch("Sec-Fetch-Site", "same-site"),
 		"typed as an address": w.mara().watch("Sec-Fetch-Site", "none"),
 	} {
 		if n.status != http.StatusForbidden {

@@ -119,7 +119,7 @@ var textBlocked = map[string]string{
 	"batch_refused":      "it put several calls into one message",
 	"unknown_tool":       "the server has no such tool",
 	"definition_changed": "the tool has changed since you allowed it",
-	"scope":              "it is outside what the agent asked for",
+	"scope":              "it is outside what you allowed",
 	"role":               "your own roles at the server do not include it",
 	"tool_not_granted":   "you did not allow this tool",
 	"argument_limit":     "it went beyond the limits that you allowed",

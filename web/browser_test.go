@@ -91,9 +91,19 @@ func serve(t *testing.T, pages map[string]templ.Component) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", Static())
+	mux.HandleFunc("GET /agents/live", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
 	for name, page := range pages {
+		policy := csp
+		if strings.HasPrefix(name, "agents") || strings.HasPrefix(name, "calls") {
+			policy += "; script-src 'self'; connect-src 'self'"
+		}
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Security-Policy", csp)
+			w.Header().Set("Content-Security-Policy", policy)
 			templ.Handler(page).ServeHTTP(w, r)
 		})
 	}
@@ -113,9 +123,9 @@ func TestScreenshots(t *testing.T) {
 		folder = t.TempDir() // made to see that they can be, and thrown away
 	}
 	url, b := serve(t, samples(asIs)), browse(t)
-	for _, name := range []string{"signin", "consent", "message", "agents"} {
+	for _, name := range []string{"signin", "consent", "message", "agents", "calls"} {
 		wide := int64(800)
-		if strings.HasPrefix(name, "agents") {
+		if name == "agents" || name == "calls" {
 			wide = 1100
 		}
 		for variant, v := range map[string]struct {
@@ -125,6 +135,9 @@ func TestScreenshots(t *testing.T) {
 			b.media(theme(v.theme), &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
 			b.size(v.width, 2)
 			b.do(chromedp.Navigate(url + "/" + name))
+			if name == "agents" || name == "calls" {
+				b.do(chromedp.WaitVisible(chromedp.CSS("#updates")))
+			}
 			png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 			if err != nil {
 				t.Fatal(err)
@@ -180,7 +193,7 @@ func TestContrast(t *testing.T) {
 
 // smallTargets lists what can be clicked and is smaller than 24 px; links inside a sentence are exempt.
 const smallTargets = `[...document.querySelectorAll("button, input:not([type=hidden]), select, summary, a:not(p a, .skip)")]
-	.map(e => [e, e.getBoundingClientRect()]).filter(([e, r]) => r.width < 24 || r.height < 24)
+	.filter(e => e.checkVisibility()).map(e => [e, e.getBoundingClientRect()]).filter(([e, r]) => r.width < 24 || r.height < 24)
 	.map(([e, r]) => e.outerHTML.slice(0, 80) + " " + r.width + "x" + r.height).join("\n")`
 
 // lowContrast lists texts whose colour is too near to the nearest opaque ground beneath them.
