@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "remit")
-		build := exec.Command("go", "build", "-o", binary, ".")
+		build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", binary, ".")...)
 		build.Stdout, build.Stderr = os.Stderr, os.Stderr
 		if err := build.Run(); err != nil {
 			fmt.Fprintln(os.Stderr, "build remit:", err)

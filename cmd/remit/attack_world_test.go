@@ -179,6 +179,7 @@ func (w *world) flow() *blackbox.Flow {
 
 // code and token run a good flow of client A to there.
 func (w *world) code(t *testing.T) *blackbox.Flow { return must(t, w.flow(), (*blackbox.Flow).ToCode) }
+
 func (w *world) token(t *testing.T) *blackbox.Flow {
 	return must(t, w.flow(), (*blackbox.Flow).ToToken)
 }
