@@ -116,7 +116,7 @@ func (s *Server) listKeys(w http.ResponseWriter, r *http.Request) error {
 // rotateKey serves POST /admin/api/keys/rotate: a new key signs from now on, and the former one
 // still verifies what it signed.
 func (s *Server) rotateKey(w http.ResponseWriter, r *http.Request) error {
-	kid, err := s.ring.Rotate(r.Context())
+	kid, err := s.rotate(r.Context(), atSocket, "")
 	if err != nil {
 		return err
 	}

@@ -185,21 +185,19 @@ func (s *Server) enableClient(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) setClientDisabled(w http.ResponseWriter, r *http.Request, disabled bool) error {
 	var in struct {
 		ClientID string `json:"client_id"`
+		Reason   string `json:"reason"`
 	}
 	if err := readJSON(r, maxAdminBody, &in); err != nil {
+		return err
+	}
+	if err := checkReason(in.Reason); err != nil {
 		return err
 	}
 	c, err := s.store.ClientByID(r.Context(), in.ClientID)
 	if err != nil {
 		return err
 	}
-	kind := "client.enabled"
-	if disabled {
-		kind = "client.disabled"
-	}
-	rec := store.NewRecord(kind, map[string]any{"by": store.ByAdmin})
-	rec.Client = c.ID
-	ended, err := s.store.DisableClient(r.Context(), c.ID, disabled, rec)
+	ended, err := s.switchClient(r.Context(), atSocket, c.ID, disabled, in.Reason)
 	if err != nil {
 		return err
 	}

@@ -190,25 +190,37 @@ func (s *Server) approveTool(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, maxAdminBody, &in); err != nil {
 		return err
 	}
-	res, err := s.store.ResourceByURI(r.Context(), in.URI)
+	hash, err := s.approve(r.Context(), atSocket, in.URI, in.Tool, in.Hash, "")
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(res.Tools, func(t store.Tool) bool { return t.Name == in.Tool })
-	if i < 0 {
-		return store.ErrResourceNotFound
+	return writeJSON(w, http.StatusOK, map[string]string{"uri": in.URI, "tool": in.Tool, "hash": hash})
+}
+
+// disableResource serves POST /admin/api/resources/disable: the tasks with a part there end.
+func (s *Server) disableResource(w http.ResponseWriter, r *http.Request) error {
+	return s.setResourceDisabled(w, r, true)
+}
+
+// enableResource serves POST /admin/api/resources/enable; what has ended stays ended.
+func (s *Server) enableResource(w http.ResponseWriter, r *http.Request) error {
+	return s.setResourceDisabled(w, r, false)
+}
+
+func (s *Server) setResourceDisabled(w http.ResponseWriter, r *http.Request, disabled bool) error {
+	var in struct {
+		URI    string `json:"uri"`
+		Reason string `json:"reason"`
 	}
-	tool := res.Tools[i]
-	if in.Hash == "" {
-		in.Hash = liveHash(tool)
-	}
-	if tool.LiveHash == "" && in.Hash == tool.Hash {
-		return writeJSON(w, http.StatusOK, map[string]string{"uri": in.URI, "tool": in.Tool, "hash": in.Hash})
-	}
-	rec := store.NewRecord("tool.approved", map[string]any{"by": store.ByAdmin, "tool": in.Tool, "definition": in.Hash, "former": tool.Hash})
-	rec.Resource = in.URI
-	if err := s.store.ApproveTool(r.Context(), in.URI, in.Tool, in.Hash, rec); err != nil {
+	if err := readJSON(r, maxAdminBody, &in); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]string{"uri": in.URI, "tool": in.Tool, "hash": in.Hash})
+	if err := checkReason(in.Reason); err != nil {
+		return err
+	}
+	ended, err := s.switchResource(r.Context(), atSocket, in.URI, disabled, in.Reason)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"uri": in.URI, "disabled": disabled, "ended_tasks": taskIDs(ended)})
 }

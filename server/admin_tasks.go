@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/remit-auth/remit/store"
 )
@@ -130,12 +132,55 @@ func readMove(r *http.Request) (taskMove, error) {
 	if err := readJSON(r, maxAdminBody, &in); err != nil {
 		return in, err
 	}
-	if len(in.Reason) > 200 {
-		return in, bad("reason has at most 200 bytes")
-	}
 	in.Reason = cmp.Or(in.Reason, "admin")
-	return in, nil
+	return in, checkReason(in.Reason)
 }
+
+// checkReason refuses a reason that would not fit a line of the ledger's readers.
+func checkReason(reason string) error {
+	if len(reason) > maxReason || strings.ContainsFunc(reason, isControl) || !utf8.ValidString(reason) {
+		return bad("reason is one line of at most 200 bytes")
+	}
+	return nil
+}
+
+// maxReason bounds a reason, in bytes.
+const maxReason = 200
+
+// wouldEnd serves GET /admin/api/dryrun?task=|user=|client=|resource=: what switching that off, or
+// ending these tasks, would end now.
+func (s *Server) wouldEnd(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	unclear := bad("name one user, client or resource, or up to 100 tasks")
+	if len(q) != 1 || len(q["task"]) > maxTicked {
+		return unclear
+	}
+	target := store.Target{TaskIDs: q["task"], ClientID: q.Get("client"), Resource: q.Get("resource")}
+	var err error
+	switch {
+	case q.Has("user"):
+		var u store.User
+		u, err = s.userNamed(r.Context(), q.Get("user"))
+		target.UserID = u.ID
+	case q.Has("client"):
+		_, err = s.store.ClientByID(r.Context(), target.ClientID)
+	case q.Has("resource"):
+		_, err = s.store.ResourceByURI(r.Context(), target.Resource)
+	case !q.Has("task"):
+		err = unclear
+	}
+	if err != nil {
+		return err
+	}
+	tasks, err := s.store.WouldEnd(r.Context(), target)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"would_end": taskIDs(tasks)})
+}
+
+// maxTicked is how many tasks are ended at once by name.
+const maxTicked = 100
 
 // adminEndTask serves POST /admin/api/tasks/end: the task and all under it are dead everywhere.
 func (s *Server) adminEndTask(w http.ResponseWriter, r *http.Request) error {
@@ -143,7 +188,7 @@ func (s *Server) adminEndTask(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ended, err := s.store.EndTask(r.Context(), store.End{TaskID: in.ID, State: store.TaskRevoked, By: store.ByAdmin, Reason: in.Reason})
+	ended, err := s.end(r.Context(), atSocket, in.ID, in.Reason)
 	if err != nil {
 		return err
 	}
@@ -156,7 +201,7 @@ func (s *Server) adminSuspendTask(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	t, err := s.store.SuspendTask(r.Context(), in.ID, store.ByAdmin, in.Reason)
+	t, err := s.suspend(r.Context(), atSocket, in.ID, in.Reason)
 	if err != nil {
 		return err
 	}
@@ -169,7 +214,7 @@ func (s *Server) adminResumeTask(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t, err := s.store.ResumeTask(r.Context(), in.ID, store.ByAdmin)
+	t, err := s.resume(r.Context(), atSocket, in.ID, in.Reason)
 	if err != nil {
 		return err
 	}

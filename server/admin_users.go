@@ -84,7 +84,7 @@ func checkUser(u store.User) error {
 		return bad("email is one plain address, such as mara@example.com")
 	case !utf8.ValidString(u.Name) || utf8.RuneCountInString(u.Name) > 100 || strings.ContainsFunc(u.Name, isControl):
 		return bad("name is at most 100 characters, none of them a control character")
-	case !slices.Contains([]store.ConsoleRole{store.RoleUser, store.RoleViewer, store.RoleRevoker, store.RoleAdmin}, u.ConsoleRole):
+	case !slices.Contains(consoleRoles, u.ConsoleRole):
 		return bad("console_role is user, viewer, revoker or admin")
 	}
 	return nil
@@ -136,27 +136,49 @@ func (s *Server) enableUser(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) setUserDisabled(w http.ResponseWriter, r *http.Request, disabled bool) error {
 	var in struct {
-		User string `json:"user"`
+		User   string `json:"user"`
+		Reason string `json:"reason"`
 	}
 	if err := readJSON(r, maxAdminBody, &in); err != nil {
+		return err
+	}
+	if err := checkReason(in.Reason); err != nil {
 		return err
 	}
 	u, err := s.userNamed(r.Context(), in.User)
 	if err != nil {
 		return err
 	}
-	kind := "user.enabled"
-	if disabled {
-		kind = "user.disabled"
-	}
-	rec := store.NewRecord(kind, map[string]any{"by": store.ByAdmin})
-	rec.User = u.ID
-	ended, err := s.store.DisableUser(r.Context(), u.ID, disabled, rec)
+	ended, err := s.switchUser(r.Context(), atSocket, u, disabled, in.Reason)
 	if err != nil {
 		return err
 	}
 	u.Disabled = disabled
 	return writeJSON(w, http.StatusOK, map[string]any{"user": viewUser(u), "ended_tasks": taskIDs(ended)})
+}
+
+// setRole serves POST /admin/api/users/role: what the user may do in Remit itself.
+func (s *Server) setRole(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		User   string            `json:"user"`
+		Role   store.ConsoleRole `json:"console_role"`
+		Reason string            `json:"reason"`
+	}
+	if err := readJSON(r, maxAdminBody, &in); err != nil {
+		return err
+	}
+	if err := checkReason(in.Reason); err != nil {
+		return err
+	}
+	u, err := s.userNamed(r.Context(), in.User)
+	if err != nil {
+		return err
+	}
+	if err := s.setConsoleRole(r.Context(), atSocket, u, in.Role, in.Reason); err != nil {
+		return err
+	}
+	u.ConsoleRole = in.Role
+	return writeJSON(w, http.StatusOK, viewUser(u))
 }
 
 // roleAssignment names a role of a user at a resource.

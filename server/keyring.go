@@ -126,13 +126,14 @@ func (k *keyRing) Reload(ctx context.Context) error {
 	return nil
 }
 
-// Rotate makes a new key the signing one; the former stays published for what it signed.
-func (k *keyRing) Rotate(ctx context.Context) (string, error) {
+// Rotate makes a new key the signing one; the former stays published for what it signed. record
+// tells the ledger.
+func (k *keyRing) Rotate(ctx context.Context, record func(about map[string]any) store.Record) (string, error) {
 	fresh, err := k.newSigningKey()
 	if err != nil {
 		return "", err
 	}
-	if err := k.store.RotateKey(ctx, fresh, keyRecord("key.rotated", fresh)); err != nil {
+	if err := k.store.RotateKey(ctx, fresh, record(aboutKey(fresh))); err != nil {
 		return "", err
 	}
 	return fresh.ID, k.Reload(ctx)
@@ -144,6 +145,8 @@ func (k *keyRing) Signer() tokens.SigningKey { return k.held.Load().active }
 // Keys are all keys whose signatures count.
 func (k *keyRing) Keys() tokens.KeySet { return k.held.Load().set }
 
-func keyRecord(kind string, key store.Key) store.Record {
-	return store.NewRecord(kind, map[string]string{"kid": key.ID, "use": key.Use, "alg": key.Algorithm})
+func keyRecord(kind string, key store.Key) store.Record { return store.NewRecord(kind, aboutKey(key)) }
+
+func aboutKey(key store.Key) map[string]any {
+	return map[string]any{"kid": key.ID, "use": key.Use, "alg": key.Algorithm}
 }

@@ -132,6 +132,7 @@ var wireMap = []struct {
 	{store.ErrTaskNotFound, oauth.InvalidGrant, "there is no such task"},
 	{store.ErrUserDisabled, oauth.InvalidGrant, "the user may no longer delegate"},
 	{store.ErrClientDisabled, oauth.InvalidClient, "the client is disabled"},
+	{store.ErrResourceNotFound, oauth.InvalidTarget, "the resource is not known here, or is switched off"},
 	{store.ErrTaskNotActive, oauth.TemporarilyUnavailable, "the task is suspended; keep the credentials and try again later"},
 }
 

@@ -63,11 +63,12 @@ var textStates = map[string]string{
 
 // textSuspended says who paused a task.
 var textSuspended = map[store.Actor]string{
-	store.ByUser:  "Paused by you",
-	store.ByAdmin: "Paused by your admin",
-	store.ByRule:  "Paused by a safety rule",
-	store.ByAgent: "Paused by the agent",
-	store.ByIdle:  "Asleep until the agent goes on",
+	store.ByUser:    "Paused by you",
+	store.ByAdmin:   "Paused by your admin",
+	store.ByRevoker: "Paused by your admin",
+	store.ByRule:    "Paused by a safety rule",
+	store.ByAgent:   "Paused by the agent",
+	store.ByIdle:    "Asleep until the agent goes on",
 }
 
 // reasonByUser is why a task ended that its user ended.
@@ -84,6 +85,7 @@ var textEnded = map[string]string{
 	"code_reuse":            "Ended for safety: its code was used twice",
 	"user_disabled":         "Ended by your admin",
 	"client_disabled":       "Ended by your admin: the app was disabled",
+	"resource_disabled":     "Ended by your admin: the server was switched off",
 }
 
 const (

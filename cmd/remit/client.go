@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -63,26 +64,22 @@ func (c *clientListCmd) Run(ctx context.Context, a *app) error {
 
 type clientDisableCmd struct {
 	ClientID string `arg:"" help:"The client's id."`
+	disabling
 }
 
 // Run disables the client.
 func (c *clientDisableCmd) Run(ctx context.Context, a *app) error {
-	return ask(ctx, a, "clients/disable", nil, map[string]string{"client_id": c.ClientID}, func(out struct {
-		EndedTasks []string `json:"ended_tasks"`
-	},
-	) error {
-		_, err := fmt.Fprintf(a.out, "disabled %s; %d tasks ended\n", plain(c.ClientID), len(out.EndedTasks))
-		return err
-	})
+	return c.run(ctx, a, "clients/disable", map[string]string{"client_id": c.ClientID}, url.Values{"client": {c.ClientID}}, c.ClientID)
 }
 
 type clientEnableCmd struct {
 	ClientID string `arg:"" help:"The client's id."`
+	Reason   string `help:"Why, for the ledger."`
 }
 
 // Run enables the client.
 func (c *clientEnableCmd) Run(ctx context.Context, a *app) error {
-	return ask(ctx, a, "clients/enable", nil, map[string]string{"client_id": c.ClientID}, func(struct{}) error {
+	return ask(ctx, a, "clients/enable", nil, map[string]string{"client_id": c.ClientID, "reason": c.Reason}, func(struct{}) error {
 		_, err := fmt.Fprintf(a.out, "enabled %s\n", plain(c.ClientID))
 		return err
 	})

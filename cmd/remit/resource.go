@@ -17,6 +17,8 @@ type resourceCmd struct {
 	Show    resourceShowCmd    `cmd:"" help:"Show a resource with its tools."`
 	Enrol   resourceEnrolCmd   `cmd:"" help:"Print a new enrolment code, in place of the outstanding one."`
 	Approve resourceApproveCmd `cmd:"" help:"Approve a new or changed tool."`
+	Disable resourceDisableCmd `cmd:"" help:"Switch a resource off and end the tasks with a part there."`
+	Enable  resourceEnableCmd  `cmd:"" help:"Switch a resource on again."`
 }
 
 // resource is a resource as the server shows one.
@@ -24,6 +26,7 @@ type resource struct {
 	URI     string     `json:"uri"`
 	Name    string     `json:"name"`
 	GuardID string     `json:"guard_id"`
+	Off     bool       `json:"disabled"`
 	Policy  string     `json:"policy_version"`
 	AckAt   *time.Time `json:"ack_at"`
 	Tools   []tool     `json:"tools"`
@@ -107,9 +110,9 @@ func (c *resourceListCmd) Run(ctx context.Context, a *app) error {
 			if r.AckAt != nil {
 				heard = shortTime(*r.AckAt)
 			}
-			rows = append(rows, []string{r.URI, r.Name, toolSummary(r.Tools), r.GuardID, heard})
+			rows = append(rows, []string{r.URI, r.Name, able(r.Off), toolSummary(r.Tools), r.GuardID, heard})
 		}
-		return table(a.out, []string{"URI", "NAME", "TOOLS", "GUARD", "LAST ACKNOWLEDGED"}, rows)
+		return table(a.out, []string{"URI", "NAME", "STATE", "TOOLS", "GUARD", "LAST ACKNOWLEDGED"}, rows)
 	})
 }
 
@@ -183,6 +186,29 @@ func (c *resourceApproveCmd) Run(ctx context.Context, a *app) error {
 	in := map[string]string{"uri": c.URI, "tool": c.Tool, "hash": strings.TrimSpace(c.Hash)}
 	return ask(ctx, a, "resources/approve", nil, in, func(out struct{ Hash string }) error {
 		_, err := fmt.Fprintf(a.out, "approved %s as %s\n", plain(c.Tool), plain(out.Hash))
+		return err
+	})
+}
+
+type resourceDisableCmd struct {
+	URI string `arg:"" help:"URI of the resource."`
+	disabling
+}
+
+// Run switches the resource off.
+func (c *resourceDisableCmd) Run(ctx context.Context, a *app) error {
+	return c.run(ctx, a, "resources/disable", map[string]string{"uri": c.URI}, url.Values{"resource": {c.URI}}, c.URI)
+}
+
+type resourceEnableCmd struct {
+	URI    string `arg:"" help:"URI of the resource."`
+	Reason string `help:"Why, for the ledger."`
+}
+
+// Run switches the resource on.
+func (c *resourceEnableCmd) Run(ctx context.Context, a *app) error {
+	return ask(ctx, a, "resources/enable", nil, map[string]string{"uri": c.URI, "reason": c.Reason}, func(struct{}) error {
+		_, err := fmt.Fprintf(a.out, "enabled %s\n", plain(c.URI))
 		return err
 	})
 }

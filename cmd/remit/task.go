@@ -123,12 +123,13 @@ func (c *taskSuspendCmd) Run(ctx context.Context, a *app) error {
 }
 
 type taskResumeCmd struct {
-	ID string `arg:"" help:"The task's id."`
+	ID     string `arg:"" help:"The task's id."`
+	Reason string `help:"Why, for the ledger." default:"admin"`
 }
 
 // Run resumes the task.
 func (c *taskResumeCmd) Run(ctx context.Context, a *app) error {
-	return ask(ctx, a, "tasks/resume", nil, map[string]string{"id": c.ID}, func(t task) error {
+	return ask(ctx, a, "tasks/resume", nil, map[string]string{"id": c.ID, "reason": c.Reason}, func(t task) error {
 		_, err := fmt.Fprintf(a.out, "%s is %s\n", t.ID, plain(t.state()))
 		return err
 	})

@@ -19,6 +19,7 @@ type userCmd struct {
 	Show     userShowCmd   `cmd:"" help:"Show a user with all roles."`
 	Disable  userAbleCmd   `cmd:"" help:"Disable a user and end the user's tasks."`
 	Enable   userEnableCmd `cmd:"" help:"Enable a user again."`
+	Role     userWorkCmd   `cmd:"" help:"Change what a user may do in Remit itself."`
 	Assign   userRoleCmd   `cmd:"" help:"Give a user a role at a resource."`
 	Unassign userUnroleCmd `cmd:"" help:"Take a role away."`
 }
@@ -96,27 +97,68 @@ func (c *userShowCmd) Run(ctx context.Context, a *app) error {
 
 type userAbleCmd struct {
 	Email string `required:"" help:"E-mail address or id."`
+	disabling
 }
 
 // Run disables the user.
 func (c *userAbleCmd) Run(ctx context.Context, a *app) error {
-	return ask(ctx, a, "users/disable", nil, map[string]string{"user": c.Email}, func(out struct {
+	return c.run(ctx, a, "users/disable", map[string]string{"user": c.Email}, url.Values{"user": {c.Email}}, c.Email)
+}
+
+// disabling is what every kill switch takes.
+type disabling struct {
+	Reason string `help:"Why, for the ledger."`
+	DryRun bool   `help:"Only say which tasks would end."`
+}
+
+// run throws the switch, or says what it would do.
+func (c *disabling) run(ctx context.Context, a *app, path string, in map[string]string, target url.Values, name string) error {
+	if c.DryRun {
+		return ask(ctx, a, "dryrun", target, nil, func(out struct {
+			WouldEnd []string `json:"would_end"`
+		},
+		) error {
+			fmt.Fprintf(a.out, "%s: %d tasks would end\n", plain(name), len(out.WouldEnd))
+			for _, id := range out.WouldEnd {
+				fmt.Fprintln(a.out, plain(id))
+			}
+			return nil
+		})
+	}
+	in["reason"] = c.Reason
+	return ask(ctx, a, path, nil, in, func(out struct {
 		EndedTasks []string `json:"ended_tasks"`
 	},
 	) error {
-		_, err := fmt.Fprintf(a.out, "disabled %s; %d tasks ended\n", plain(c.Email), len(out.EndedTasks))
+		_, err := fmt.Fprintf(a.out, "disabled %s; %d tasks ended\n", plain(name), len(out.EndedTasks))
 		return err
 	})
 }
 
 type userEnableCmd struct {
-	Email string `required:"" help:"E-mail address or id."`
+	Email  string `required:"" help:"E-mail address or id."`
+	Reason string `help:"Why, for the ledger."`
 }
 
 // Run enables the user.
 func (c *userEnableCmd) Run(ctx context.Context, a *app) error {
-	return ask(ctx, a, "users/enable", nil, map[string]string{"user": c.Email}, func(struct{}) error {
+	return ask(ctx, a, "users/enable", nil, map[string]string{"user": c.Email, "reason": c.Reason}, func(struct{}) error {
 		_, err := fmt.Fprintf(a.out, "enabled %s\n", plain(c.Email))
+		return err
+	})
+}
+
+type userWorkCmd struct {
+	Email       string `required:"" help:"E-mail address or id."`
+	ConsoleRole string `required:"" enum:"user,viewer,revoker,admin" help:"user, viewer, revoker or admin."`
+	Reason      string `help:"Why, for the ledger."`
+}
+
+// Run changes the console role.
+func (c *userWorkCmd) Run(ctx context.Context, a *app) error {
+	in := map[string]string{"user": c.Email, "console_role": c.ConsoleRole, "reason": c.Reason}
+	return ask(ctx, a, "users/role", nil, in, func(u user) error {
+		_, err := fmt.Fprintf(a.out, "%s is %s\n", plain(u.Email), plain(u.ConsoleRole))
 		return err
 	})
 }
