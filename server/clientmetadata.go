@@ -65,10 +65,17 @@ func (m members) metadata() (store.ClientMetadata, error) {
 		name string
 		into any
 	}{
-		{"client_name", &c.ClientName}, {"client_uri", &c.ClientURI}, {"redirect_uris", &c.RedirectURIs},
-		{"grant_types", &c.GrantTypes}, {"response_types", &c.ResponseTypes}, {"scope", &c.Scope},
-		{"token_endpoint_auth_method", &c.TokenEndpointAuthMethod}, {"jwks", &c.JWKS}, {"jwks_uri", &c.JWKSURI},
-		{"application_type", &c.ApplicationType}, {"dpop_bound_access_tokens", &c.DPoPBoundAccessTokens},
+		{"client_name", &c.ClientName},
+		{"client_uri", &c.ClientURI},
+		{"redirect_uris", &c.RedirectURIs},
+		{"grant_types", &c.GrantTypes},
+		{"response_types", &c.ResponseTypes},
+		{"scope", &c.Scope},
+		{"token_endpoint_auth_method", &c.TokenEndpointAuthMethod},
+		{"jwks", &c.JWKS},
+		{"jwks_uri", &c.JWKSURI},
+		{"application_type", &c.ApplicationType},
+		{"dpop_bound_access_tokens", &c.DPoPBoundAccessTokens},
 	} {
 		errs = append(errs, m.read(member.name, member.into))
 	}

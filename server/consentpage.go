@@ -34,7 +34,9 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor,
 	view := web.Consent{
 		Page: page, Action: s.base + "/consent",
 		Hidden: []web.Field{
-			{Name: "request", Value: secret}, {Name: "client_id", Value: client.ID}, {Name: "offer", Value: digest},
+			{Name: "request", Value: secret},
+			{Name: "client_id", Value: client.ID},
+			{Name: "offer", Value: digest},
 			{Name: "shown", Value: s.formToken(v, "consent", secret, digest)},
 		},
 		Client:    clientCard(client, ask),

@@ -1,6 +1,10 @@
 package server
 
-import "context"
+import (
+	"context"
+
+	"github.com/remit-auth/remit/store"
+)
 
 // AdminRoutes lists method and path of the admin API, for the matrix over them.
 func (s *Server) AdminRoutes() [][2]string { return methodsAndPaths(s.adminRoutes()) }
@@ -17,3 +21,12 @@ func methodsAndPaths(routes []route) (all [][2]string) {
 
 // ForgetClients is what Run does every minute.
 func (s *Server) ForgetClients(ctx context.Context) error { return s.forgetClients(ctx) }
+
+// ReadDocument and ReadRegistration judge what a client says of itself.
+func (s *Server) ReadDocument(id string, body []byte) (store.ClientMetadata, error) {
+	return s.readDocument(id, body)
+}
+
+func (s *Server) ReadRegistration(ctx context.Context, body []byte) (store.ClientMetadata, error) {
+	return s.readRegistration(ctx, body)
+}

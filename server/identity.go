@@ -32,14 +32,6 @@ func clientHost(c store.Client) string {
 	return c.Metadata.ClientName
 }
 
-// claimedName is the name that a client gave itself; empty when an admin named it.
-func claimedName(c store.Client) string {
-	if c.Origin == store.ByAdmins {
-		return ""
-	}
-	return c.Metadata.ClientName
-}
-
 // clientCard says who asks, and how far that is certain.
 func clientCard(c store.Client, ask consent.Ask) web.ClientCard {
 	card := web.ClientCard{

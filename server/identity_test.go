@@ -47,31 +47,38 @@ func TestIdentityGrades(t *testing.T) { // ux C1 to C3
 	}{
 		"pre-registered": {
 			func(*testing.T) string { return v.w.client }, callback, "Demo Agent",
-			[]string{"Registered by your admin", "A program on this computer"}, []string{"tile grey"},
+			[]string{"Registered by your admin", "A program on this computer"},
+			[]string{"tile grey"},
 		},
 		"domain-verified": {
 			published("agent.example.com", "https://agent.example.com/cb"), "https://agent.example.com/cb", at("agent.example.com"),
-			[]string{"Domain verified", "Example Agent", "https://agent.example.com"}, []string{"Not verified", "is not"},
+			[]string{"Domain verified", "Example Agent", "https://agent.example.com"},
+			[]string{"Not verified", "is not"},
 		},
 		"domain-verified-same-site": {
 			published("agent.example.com", "https://login.example.com/cb"), "https://login.example.com/cb", at("agent.example.com"),
-			[]string{"Domain verified"}, nil,
+			[]string{"Domain verified"},
+			nil,
 		},
 		"answer-goes-elsewhere": {
 			published("agent.example.com", "https://agent.example.net/cb"), "https://agent.example.net/cb", at("agent.example.com"),
-			[]string{"Domain checked, this program is not", "goes to another one"}, []string{"Domain verified"},
+			[]string{"Domain checked, this program is not", "goes to another one"},
+			[]string{"Domain verified"},
 		},
 		"loopback": {
 			published("agent.example.com", "http://localhost/cb"), "http://localhost:3118/cb", at("agent.example.com"),
-			[]string{"Domain checked, this program is not", "A program on this computer", "http://localhost:3118"}, []string{"Domain verified"},
+			[]string{"Domain checked, this program is not", "A program on this computer", "http://localhost:3118"},
+			[]string{"Domain verified"},
 		},
 		"private-use-scheme": {
 			published("agent.example.com", "com.example.agent:/cb"), "com.example.agent:/cb", at("agent.example.com"),
-			[]string{"Domain checked, this program is not", "An app on this device", "com.example.agent:"}, []string{"Domain verified"},
+			[]string{"Domain checked, this program is not", "An app on this device", "com.example.agent:"},
+			[]string{"Domain verified"},
 		},
 		"mixed-scripts-in-punycode": {
 			published("xn--ggle-0nda.example.com", "https://xn--ggle-0nda.example.com/cb"), "https://xn--ggle-0nda.example.com/cb", at("xn--ggle-0nda.example.com"),
-			[]string{"Domain verified"}, []string{"gооgle"},
+			[]string{"Domain verified"},
+			[]string{"gооgle"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
