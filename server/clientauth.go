@@ -39,7 +39,7 @@ func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (store.Clie
 	if err != nil {
 		return store.Client{}, err
 	}
-	if client.Disabled || cred.method != authMethod(client) {
+	if client.Disabled || !sameMethod(cred.method, authMethod(client)) {
 		return store.Client{}, errClient
 	}
 	switch cred.method {
@@ -71,6 +71,14 @@ func authMethod(c store.Client) string {
 		return oauth.AuthClientSecretBasic
 	}
 	return oauth.AuthNone
+}
+
+// sameMethod reports whether the method in use is the registered one. A secret may come in the header
+// or in the form, whatever was registered: it proves the same, and clients that were given a secret
+// choose by our metadata (the MCP Go SDK: the form).
+func sameMethod(used, registered string) bool {
+	secret := func(m string) bool { return m == oauth.AuthClientSecretBasic || m == oauth.AuthClientSecretPost }
+	return used == registered || secret(used) && secret(registered)
 }
 
 // useAssertion verifies a client assertion and spends its jti, last of all (RFC 7523 §3 item 7).

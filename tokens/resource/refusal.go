@@ -123,8 +123,11 @@ func (f *refusal) write(c *call) {
 	h := c.w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Access-Control-Expose-Headers", "DPoP-Nonce, WWW-Authenticate")
-	if answer.challenge {
+	switch {
+	case answer.challenge && status == answer.status:
 		c.g.challenge(h, answer.bearer, answer.dpop, f.scope(c), f.text)
+	case answer.challenge: // the token is good, though not for this tool
+		c.g.challenge(h, "", "", "", f.text)
 	}
 	if status == http.StatusUnauthorized {
 		h.Set("DPoP-Nonce", c.g.replay.issue(c.now))
