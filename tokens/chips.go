@@ -34,10 +34,10 @@ func (c Constraint) text(name string) (lines []string) {
 		say("Only %s: %s", name, strings.Join(values, ", "))
 	}
 	if c.Minimum != nil {
-		say("At least %s %s", c.Minimum, name)
+		say("At least %s for %s", c.Minimum, name)
 	}
 	if c.Maximum != nil {
-		say("At most %s %s", c.Maximum, name)
+		say("At most %s for %s", c.Maximum, name)
 	}
 	if c.MaxLength != nil {
 		say("At most %d characters of %s", *c.MaxLength, name)

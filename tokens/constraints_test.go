@@ -192,7 +192,7 @@ func TestText(t *testing.T) {
 		"project":{"const":"WEB"},"limit":[{"maximum":50},{"maximum":50,"minimum":1}],"text":{"maxLength":200,"pattern":"[A-Z].*"},
 		"ids":{"maxItems":5},"state":{"enum":["open","won't fix",1,null]},"x y":{"const":"a, b"},"e":{"const":""}}`)))
 	want := []string{
-		`At least 1 limit`, `At most 200 characters of text`, `At most 5 items of ids`, `At most 50 limit`,
+		`At least 1 for limit`, `At most 200 characters of text`, `At most 5 items of ids`, `At most 50 for limit`,
 		`Only "x y": "a, b"`, `Only e: ""`, `Only project: WEB`, `Only state: open, "won't fix", 1, null`, `Only text like [A-Z].*`,
 	}
 	if d := cmp.Diff(want, c.Text()); d != "" {
