@@ -3,7 +3,7 @@
 GO       ?= go
 FUZZTIME ?= 5m
 
-.PHONY: run test check bench screenshots generate fuzz race build lint
+.PHONY: run test check clients bench screenshots generate fuzz race build lint
 
 run: build ## the demo: server, MCP server, agent and thief on this machine
 	bin/remit demo
@@ -14,6 +14,9 @@ test: ## everything; installs what is missing
 
 check: ## all that Go and SQLite alone can prove
 	.ci/check
+
+clients: ## the released MCP conformance suite and curl against the binary
+	.ci/clients
 
 bench: ## CPU per operation, each beside its ceiling
 	$(GO) test -run '^$$' -bench . -benchmem ./...
