@@ -173,6 +173,7 @@ type TaskRow struct {
 	Purpose   string
 	State     string
 	StateTone string
+	Unbound   bool // its tokens are bound to no key
 	Started   string
 	Ends      string
 	Calls     int

@@ -208,7 +208,7 @@ func (c *call) deny(code Code) *refusal {
 		if !c.bearer.bound(c.live, c.rules) {
 			return unbound() // rather than send the user to a page that cannot offer the tool
 		}
-		return f.with(available, "Ask for consent to the scope tool:"+c.msg.tool+"; it extends this task.")
+		return f.with(available, "Ask for consent to the scope tool:"+c.msg.tool+".")
 	case NoRole:
 		return f.with(unavailable, "The user's role does not include this tool; a new consent cannot change that.")
 	}
