@@ -114,7 +114,7 @@ func (b *taskBook) row(t store.Task) web.TaskRow {
 		ID: t.ID, Client: clientHost(client), Purpose: t.Purpose, State: stateText(t), StateTone: stateTone(t),
 		Started: clock(t.CreatedAt), Ends: clock(t.EndsAt), Calls: calls.All, Blocked: calls.Blocked,
 		CallsURL: b.s.base + "/agents/" + t.ID, Unbound: t.JKT == "" && t.State != store.TaskPending,
-		CanEnd:   !t.State.Terminal(), CanSuspend: t.State == store.TaskActive,
+		CanEnd: !t.State.Terminal(), CanSuspend: t.State == store.TaskActive,
 		CanResume: t.State == store.TaskSuspended && t.SuspendedBy == store.ByUser,
 	}
 	if name := client.Metadata.ClientName; name != row.Client {
