@@ -137,7 +137,10 @@ func checkTools(details tokens.Details, resource store.Resource) error {
 	if details.Task != nil && details.Task.Task != "" {
 		return oauth.Refuse(oauth.InvalidAuthorizationDetails, "extending a running task is not offered; ask for a new one")
 	}
-	for _, t := range details.Tools {
+	for n, t := range details.Tools {
+		if slices.ContainsFunc(details.Tools[:n], func(u tokens.ToolDetail) bool { return u.Tool == t.Tool }) {
+			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "a tool is listed twice: "+plain(t.Tool)) // once with its location, once without
+		}
 		i := slices.IndexFunc(resource.Tools, func(listed store.Tool) bool { return listed.Name == t.Tool })
 		if i < 0 {
 			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "the resource has no such tool: "+plain(t.Tool))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
 
@@ -105,6 +106,13 @@ func (s *Server) bearerOfTask(w http.ResponseWriter, r *http.Request, path strin
 	}
 	if claims.JKT == "" || claims.JKT != jkt {
 		return tokens.Claims{}, oauth.Refuse(oauth.InvalidToken, "the access token is bound to another key, or to none")
+	}
+	// A token of a task that has ended may still ask how it ended; a revoked one may nothing.
+	switch state, err := s.store.AccessByJTI(r.Context(), claims.ID); {
+	case errors.Is(err, store.ErrTokenNotFound), err == nil && state.Token.Revoked:
+		return tokens.Claims{}, &oauth.Error{Code: oauth.InvalidToken, Description: "the access token is not valid or has expired", Cause: err}
+	case err != nil:
+		return tokens.Claims{}, err
 	}
 	return claims, nil
 }

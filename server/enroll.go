@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
@@ -42,6 +41,13 @@ func (s *Server) enroll(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, oauth.MaxBody, &in); err != nil {
 		return err
 	}
+	// First of all, for to read a policy is work that is not done for strangers.
+	if err := s.store.EnrolmentOpen(r.Context(), store.HashOf(in.Code)); err != nil {
+		if errors.Is(err, store.ErrEnrolment) {
+			return errEnrolment
+		}
+		return err
+	}
 	key, err := guardKey(in.Key)
 	if err != nil {
 		return err
@@ -49,9 +55,6 @@ func (s *Server) enroll(w http.ResponseWriter, r *http.Request) error {
 	m, err := parseManifest(in.Policy, in.Tools)
 	if err != nil {
 		return err
-	}
-	if !strings.HasPrefix(in.Code, "enrol_") {
-		return errEnrolment
 	}
 	id := tokens.NewID(guardPrefix)
 	rec := store.NewRecord("guard.enrolled", map[string]any{"guard": id, "key": json.RawMessage(key)})

@@ -37,8 +37,21 @@ func (p proxies) trust(a netip.Addr) bool {
 }
 
 // clientAddress is the peer's address, or the nearest address in X-Forwarded-For that no trusted
-// proxy wrote. It serves rate limits alone: no right follows from it.
+// proxy wrote; of IPv6 its /64, for that is what one customer's line has. It serves rate limits
+// alone: no right follows from it.
 func (s *Server) clientAddress(r *http.Request) string {
+	addr, err := netip.ParseAddr(s.peer(r))
+	if err != nil {
+		return s.peer(r)
+	}
+	if addr = addr.Unmap().WithZone(""); addr.Is4() {
+		return addr.String()
+	}
+	return netip.PrefixFrom(addr, 64).Masked().String()
+}
+
+// peer is the whole address.
+func (s *Server) peer(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

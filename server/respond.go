@@ -92,7 +92,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 
 // note logs a refusal, loudly when it is the server's own fault, and counts it.
 func (s *Server) note(r *http.Request, e *oauth.Error) {
-	s.refusals.count(r.URL.Path, string(e.Code))
+	s.refusals.count(routeOf(r), string(e.Code))
 	if e.Code == oauth.ServerError {
 		s.log.Error("request failed", "path", r.URL.Path, "err", e.Error())
 		return

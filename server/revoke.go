@@ -85,10 +85,14 @@ func (s *Server) revokeAccess(r *http.Request, client store.Client, token string
 
 // foreignRevocation leaves another client's token alone, and a finding in the ledger (RFC 7009 §2.1).
 func (s *Server) foreignRevocation(r *http.Request, client store.Client, t store.Task) error {
+	refusal := oauth.Refuse(oauth.UnauthorizedClient, "the token was not issued to this client")
+	if !s.worthRecording(r.Context(), t.ID) {
+		return refusal
+	}
 	rec := store.NewRecord("finding.revocation_by_another_client", map[string]string{"presented_by": client.ID})
 	rec.Task, rec.User, rec.Client, rec.Agent = t.ID, t.UserID, t.ClientID, t.JKT
 	if err := s.store.Append(r.Context(), rec); err != nil {
 		return err
 	}
-	return oauth.Refuse(oauth.UnauthorizedClient, "the token was not issued to this client")
+	return refusal
 }

@@ -142,6 +142,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.provider = provider.New(provider.Config{
 		Issuer: s.issuer, Store: s.store, Now: s.now, AccessLife: c.AccessLife,
 		Signer: s.ring.Signer, BearerAllowed: s.bearerAllowed,
+		Findings: s.worthRecording,
 	})
 	return s, nil
 }

@@ -49,20 +49,25 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := s.startSession(w, r, user); err != nil {
 		return err
 	}
+	s.rememberBrowser(w, email)
 	http.Redirect(w, r, returnTo, http.StatusSeeOther) // 303, never 307: the password must not travel on
 	return nil
 }
 
-// signInAllowed slows down guessing: per account and per address, refilling, so that nobody can be
-// locked out for ever.
+// signInAllowed slows down guessing: per address, and per account or browser known to it, refilling,
+// so that nobody can be locked out for ever. What an address may no longer try counts against no account.
 func (s *Server) signInAllowed(r *http.Request, email string) (time.Duration, error) {
+	who := "signin:account:" + strings.ToLower(email)
+	if mark := s.knownBrowser(r, email); mark != "" {
+		who = "signin:known:" + mark
+	}
 	for _, bucket := range []struct {
 		key   string
 		rate  float64 // per second
 		burst int
 	}{
-		{"signin:account:" + strings.ToLower(email), 1.0 / 6, 10},
 		{"signin:address:" + s.clientAddress(r), 1, 60},
+		{who, 1.0 / 6, 10},
 	} {
 		ok, wait, err := s.ephemeral.Take(r.Context(), bucket.key, bucket.rate, bucket.burst)
 		if err != nil {

@@ -125,10 +125,17 @@ func (s *Server) completeTask(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, statusOf(t, nil))
 }
 
+// movesOf bounds how often an agent pauses and goes on: each time is a record and an event for ever.
+// Ending is never limited.
+func movesOf(task string) limit { return limit{"moves:" + task, 1.0 / 15, 20} }
+
 // suspendTask serves POST /tasks/{id}/suspend: the agent pauses its own task.
 func (s *Server) suspendTask(w http.ResponseWriter, r *http.Request) error {
 	t, _, err := s.agentTask(w, r, "/suspend")
 	if err != nil {
+		return err
+	}
+	if err := s.limit(r.Context(), movesOf(t.ID)); err != nil {
 		return err
 	}
 	t, err = s.store.SuspendTask(r.Context(), t.ID, store.ByAgent, "paused by the agent")
@@ -139,6 +146,9 @@ func (s *Server) suspendTask(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) resumeTask(w http.ResponseWriter, r *http.Request) error {
 	t, _, err := s.agentTask(w, r, "/resume")
 	if err != nil {
+		return err
+	}
+	if err := s.limit(r.Context(), movesOf(t.ID)); err != nil {
 		return err
 	}
 	t, err = s.store.ResumeTask(r.Context(), t.ID, store.ByAgent)

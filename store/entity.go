@@ -194,8 +194,11 @@ type Resources interface {
 	Resources(ctx context.Context) ([]Resource, error)
 	// NewEnrolment replaces the outstanding enrolment code of the resource.
 	NewEnrolment(ctx context.Context, uri string, code Hash, expires time.Time, recs ...Record) error
+	// EnrolmentOpen returns nil while a resource waits for this code, ErrEnrolment otherwise.
+	EnrolmentOpen(ctx context.Context, code Hash) error
 	// EnrolGuard spends the enrolment code and stores the Guard's key, in one step. An unknown,
 	// used or expired code is ErrEnrolment. A former Guard of the resource is replaced.
+	// The records are about the resource.
 	EnrolGuard(ctx context.Context, code Hash, guardID string, key json.RawMessage, recs ...Record) (Resource, error)
 	// PublishManifest stores what the Guard offers and enforces: its policy, and per tool the live
 	// definition (Live and LiveHash, or else Definition and Hash). New and changed tools keep their

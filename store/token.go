@@ -89,6 +89,6 @@ type Tokens interface {
 	// for a leg that has ended (EndLeg) is Revoked.
 	AccessByJTI(ctx context.Context, jti string) (AccessState, error)
 	// RevokeAccess kills one access token and tells its resource. Unknown: ErrTokenNotFound;
-	// repeating it is fine.
+	// repeating it is fine, and leaves no records again.
 	RevokeAccess(ctx context.Context, jti string, recs ...Record) error
 }

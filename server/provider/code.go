@@ -214,8 +214,11 @@ func (p *Provider) codeReused(ctx context.Context, st store.CodeState) error {
 }
 
 // finding records that a credential came from a wrong client or key; nothing else changes. The
-// refusal is returned once the record is durable.
+// refusal is returned once the record is durable, or when there are enough of them already.
 func (p *Provider) finding(ctx context.Context, c store.Client, t store.Task, jkt, what string, refusal error) error {
+	if p.findings != nil && !p.findings(ctx, t.ID) {
+		return refusal
+	}
 	rec := store.NewRecord("finding."+what, map[string]string{"presented_by": c.ID, "presented_key": jkt})
 	rec.Task, rec.User, rec.Client, rec.Agent = t.ID, t.UserID, t.ClientID, t.JKT
 	if err := p.store.Append(ctx, rec); err != nil {

@@ -29,6 +29,9 @@ type Config struct {
 	// BearerAllowed tells whether a token of this grant may go to this client without a key, by the
 	// policies of client and resource as they are now. nil: never.
 	BearerAllowed func(ctx context.Context, c store.Client, g store.Grant) (bool, error)
+	// Findings tells whether one more finding about this task is worth a record: whoever holds one
+	// stolen credential can present it for ever. nil: always.
+	Findings func(ctx context.Context, task string) bool
 }
 
 // Provider issues tokens for one issuer.
@@ -39,6 +42,7 @@ type Provider struct {
 	accessLife time.Duration
 	signer     func() tokens.SigningKey
 	bearer     func(context.Context, store.Client, store.Grant) (bool, error)
+	findings   func(ctx context.Context, task string) bool
 }
 
 // Lives of what is issued (DESIGN §4); a refresh token lives as long as its task.
@@ -53,7 +57,7 @@ const (
 
 // New returns a provider.
 func New(c Config) *Provider {
-	p := &Provider{issuer: c.Issuer, store: c.Store, now: c.Now, accessLife: c.AccessLife, signer: c.Signer, bearer: c.BearerAllowed}
+	p := &Provider{issuer: c.Issuer, store: c.Store, now: c.Now, accessLife: c.AccessLife, signer: c.Signer, bearer: c.BearerAllowed, findings: c.Findings}
 	if p.accessLife <= 0 || p.accessLife > maxAccessLife {
 		p.accessLife = maxAccessLife
 	}

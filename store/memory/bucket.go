@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"hash/maphash"
 	"time"
@@ -29,10 +30,11 @@ func (e *Ephemeral) Take(ctx context.Context, key string, rate float64, burst in
 	if rate < 1e-6 || burst < 1 {
 		return false, 0, errors.New("memory: a rate limit needs a rate and a burst")
 	}
+	d := digest(sha256.Sum256([]byte(key)))
 	e.limits.Lock()
 	defer e.limits.Unlock()
 	now := e.elapsed()
-	b, known := e.buckets[key]
+	b, known := e.buckets[d]
 	if !known && len(e.buckets) >= e.maxBuckets {
 		e.dropFull(now)
 	}
@@ -43,7 +45,7 @@ func (e *Ephemeral) Take(ctx context.Context, key string, rate float64, burst in
 		return wait == 0, wait, nil
 	}
 	b, wait := b.take(now, rate, burst)
-	e.buckets[key] = b
+	e.buckets[d] = b
 	return wait == 0, wait, nil
 }
 

@@ -48,9 +48,9 @@ type Ephemeral struct {
 
 	limits     sync.Mutex
 	maxBuckets int
-	buckets    map[string]bucket
-	shared     []bucket      // for keys that found no room
-	dropped    time.Duration // when full buckets were last looked for
+	buckets    map[digest]bucket // keys are the callers' words, of any length
+	shared     []bucket          // for keys that found no room
+	dropped    time.Duration     // when full buckets were last looked for
 }
 
 // digest is what is kept of a key.
@@ -64,7 +64,7 @@ func New(opts Options) *Ephemeral {
 	e := &Ephemeral{
 		now: opts.Now, epoch: rand.Text(), seed: maphash.MakeSeed(),
 		maxKeys: opts.MaxKeys, seen: make(map[digest]struct{}), expiry: make(map[int64][]digest),
-		maxBuckets: opts.MaxBuckets, buckets: make(map[string]bucket), shared: make([]bucket, sharedBuckets),
+		maxBuckets: opts.MaxBuckets, buckets: make(map[digest]bucket), shared: make([]bucket, sharedBuckets),
 	}
 	if e.now == nil {
 		e.now = time.Now

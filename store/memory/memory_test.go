@@ -3,12 +3,35 @@ package memory
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/store/storetest"
 )
+
+// A caller's words may be a key: 60 KiB of e-mail address, and another one each time.
+func TestLimitsKeepNoKeys(t *testing.T) {
+	e := New(Options{})
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range 2000 {
+		if _, _, err := e.Take(t.Context(), fmt.Sprint(i)+strings.Repeat("x", 20_000), 1, 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := heap(); after > before+4<<20 {
+		t.Errorf("2,000 long keys are kept in %d KiB", (after-before)>>10)
+	}
+	runtime.KeepAlive(e)
+}
 
 func TestEphemeral(t *testing.T) {
 	storetest.RunEphemeral(t, func(t *testing.T, now store.Clock) (store.Ephemeral, func(time.Duration)) {

@@ -13,6 +13,23 @@ const (
 	setGuardSQL       = `UPDATE guards SET id = ?, key = ?, next_execution = 1, ack_seq = 0, ack_at = 0 WHERE resource = ?`
 )
 
+// EnrolmentOpen tells whether the code could be spent now.
+func (s *Store) EnrolmentOpen(ctx context.Context, code store.Hash) error {
+	return s.snapshot(ctx, func(c *conn) error {
+		_, err := s.enrolling(c, code)
+		return err
+	})
+}
+
+// enrolling is the resource that waits for this code.
+func (s *Store) enrolling(c *conn, code store.Hash) (store.Resource, error) {
+	r, err := c.resource(resourceByEnrolSQL, code[:])
+	if errors.Is(err, store.ErrResourceNotFound) || err == nil && (r.Disabled || !s.clock().Before(r.EnrolExpires)) {
+		return r, store.ErrEnrolment
+	}
+	return r, err
+}
+
 // EnrolGuard spends the enrolment code and stores the Guard's key. The new Guard numbers its
 // executions from 1 and has acknowledged nothing.
 func (s *Store) EnrolGuard(ctx context.Context, code store.Hash, guardID string, key json.RawMessage, recs ...store.Record) (r store.Resource, err error) {
@@ -20,11 +37,7 @@ func (s *Store) EnrolGuard(ctx context.Context, code store.Hash, guardID string,
 		return r, errors.New("sqlite: a Guard needs an ID")
 	}
 	err = s.write(ctx, func(tx *tx) (err error) {
-		r, err = tx.resource(resourceByEnrolSQL, code[:])
-		if errors.Is(err, store.ErrResourceNotFound) || err == nil && (r.Disabled || !tx.now.Before(r.EnrolExpires)) {
-			return store.ErrEnrolment
-		}
-		if err != nil {
+		if r, err = s.enrolling(tx.conn, code); err != nil {
 			return err
 		}
 		if _, err := tx.exec(spendEnrolmentSQL, r.URI); err != nil {
@@ -36,7 +49,13 @@ func (s *Store) EnrolGuard(ctx context.Context, code store.Hash, guardID string,
 		if r, err = tx.resource(resourceByURISQL, r.URI); err != nil {
 			return err
 		}
-		return tx.record(recs...)
+		for _, rec := range recs {
+			rec.Resource = r.URI
+			if err := tx.record(rec); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return store.Resource{}, err

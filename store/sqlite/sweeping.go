@@ -27,24 +27,32 @@ const (
 func (s *Store) SweepTasks(ctx context.Context) (moved int, err error) {
 	for _, step := range []func(*tx) (int, error){
 		(*tx).expireUnused, (*tx).expireOverdue, (*tx).suspendIdle,
-		func(tx *tx) (int, error) { return 0, tx.forget(forgetRequestsSQL) },
-		func(tx *tx) (int, error) { return 0, tx.forget(forgetSessionsSQL) },
 	} {
-		for {
-			var n int
-			err := s.write(ctx, func(tx *tx) (err error) {
-				n, err = step(tx)
-				return err
-			})
-			if err != nil {
-				return moved, err
-			}
-			if moved += n; n < sweepBatch {
-				break
-			}
+		n, err := s.sweep(ctx, step)
+		if moved += n; err != nil {
+			return moved, err
+		}
+	}
+	for _, query := range []string{forgetRequestsSQL, forgetSessionsSQL} {
+		if _, err := s.sweep(ctx, func(tx *tx) (int, error) { return tx.forget(query) }); err != nil {
+			return moved, err
 		}
 	}
 	return moved, nil
+}
+
+// sweep repeats a step, a batch at a time, until it finds less than a batch to do.
+func (s *Store) sweep(ctx context.Context, step func(*tx) (int, error)) (done int, err error) {
+	for {
+		var n int
+		err := s.write(ctx, func(tx *tx) (err error) {
+			n, err = step(tx)
+			return err
+		})
+		if done += n; err != nil || n < sweepBatch {
+			return done, err
+		}
+	}
 }
 
 // due is a task that the clock moves, and since when.
@@ -95,7 +103,7 @@ func (tx *tx) suspendIdle() (moved int, err error) {
 	return moved, err
 }
 
-func (tx *tx) forget(query string) error {
-	_, err := tx.exec(query, micros(tx.now.Add(-keepDecided)), sweepBatch)
-	return err
+func (tx *tx) forget(query string) (int, error) {
+	n, err := tx.exec(query, micros(tx.now.Add(-keepDecided)), sweepBatch)
+	return int(n), err
 }

@@ -66,13 +66,14 @@ func (s *Store) RevokeAccess(ctx context.Context, jti string, recs ...store.Reco
 		if !found {
 			return store.ErrTokenNotFound
 		}
-		if !revoked {
-			if _, err := tx.exec(revokeAccessSQL, jti); err != nil {
-				return err
-			}
-			if err := tx.tell(e); err != nil {
-				return err
-			}
+		if revoked {
+			return nil
+		}
+		if _, err := tx.exec(revokeAccessSQL, jti); err != nil {
+			return err
+		}
+		if err := tx.tell(e); err != nil {
+			return err
 		}
 		return tx.record(recs...)
 	})

@@ -88,6 +88,18 @@ var requests = map[string]func(*world){
 			return err
 		})
 	},
+	"all that are long past their life are forgotten at once": func(w *world) { // faster than strangers push
+		var last store.Request
+		for range 250 {
+			last = w.push()
+		}
+		w.clock.Advance(last.ExpiresAt.Sub(w.clock.Now()) + time.Hour + time.Second)
+		_, err := w.s.SweepTasks(w.ctx)
+		w.must(err)
+		w.clock.Advance(-2 * time.Hour) // were it still there, it would be found
+		_, err = w.s.RequestByID(w.ctx, last.ID, w.client.ID)
+		w.want(err, store.ErrRequestNotFound)
+	},
 	"long past its life it is forgotten": func(w *world) {
 		r := w.shown()
 		w.clock.Advance(24 * time.Hour)

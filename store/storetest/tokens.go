@@ -52,7 +52,7 @@ var tokens = map[string]func(*world){
 		w.must(err)
 		w.same("revoked", st.Token.Revoked, true)
 		w.same("alive", []bool{w.live(l.Access.JTI), w.live(other.Access.JTI)}, []bool{false, true})
-		w.must(w.s.RevokeAccess(w.ctx, l.Access.JTI))
+		w.must(w.s.RevokeAccess(w.ctx, l.Access.JTI, record("token.revoked")))
 		w.same("events", w.events(tickets), []store.Event{{
 			Resource: tickets, Seq: 1, Kind: store.EventTokenRevoked, TaskID: l.ID, JTI: l.Access.JTI, At: w.clock.Now(),
 		}})
