@@ -35,6 +35,8 @@ type file struct {
 	Baseline []string             `yaml:"baseline"`
 	Scopes   map[string]fileScope `yaml:"scopes"`
 	Roles    map[string]fileRole  `yaml:"roles"`
+
+	at map[string]Position
 }
 
 type fileScope struct {
@@ -67,6 +69,8 @@ func Parse(src []byte, checkLimits func(json.RawMessage) error) (*Policy, error)
 	p := &Policy{
 		version: "sha-256:" + base64.RawURLEncoding.EncodeToString(sum[:]),
 		bearer:  f.Bearer,
+		at:      f.at,
+		include: map[string][]string{},
 		scopes:  map[string]scope{},
 		rules:   map[string][]Rule{},
 		closure: map[string]map[string]bool{},
@@ -110,6 +114,7 @@ func decode(src []byte) (file, error) {
 	if len(f.Roles) == 0 {
 		return file{}, errors.New("no roles are defined")
 	}
+	f.at = positions(&root)
 	return f, nil
 }
 
@@ -148,7 +153,7 @@ func (p *Policy) addRoles(f file) error {
 		if err := include(f, name, reach, nil); err != nil {
 			return err
 		}
-		p.closure[name] = reach
+		p.closure[name], p.include[name] = reach, f.Roles[name].Include
 	}
 	return nil
 }

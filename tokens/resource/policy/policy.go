@@ -6,6 +6,12 @@
 //	parse.go   the YAML file, read strictly
 //	decide.go  scope → role → tool → limits, with the user's own roles intersected
 //	cover.go   the least set of scopes that reaches given tools
+//	lint.go rules.go words.go within.go
+//	           what is wrong with a policy, where, and what to write instead
+//	explain.go why a call is allowed or refused, check by check
+//	draft.go   a first policy from what a server says of its tools
+//	tighten.go what of a policy nobody used
+//	schema.go  the file's JSON Schema, for editors
 package policy
 
 import (
@@ -25,6 +31,8 @@ type Policy struct {
 	listed   []Scope                    // the scopes, sorted by name
 	rules    map[string][]Rule          // by tool: what each role that names it permits, by role name
 	closure  map[string]map[string]bool // by role: the role and all that it includes
+	include  map[string][]string        // by role: what it includes, as written
+	at       map[string]Position        // where the file says what
 }
 
 // scope is a Scope with the roles it reaches, includes followed.

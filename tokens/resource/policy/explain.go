@@ -1,0 +1,180 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// CheckLimits is the check that follows Decide: whoever parses the limits judges the arguments.
+const CheckLimits = "argument_limit"
+
+// Step is one check of a call, in the order in which a Guard makes them. The first that is not OK
+// is why the call is refused; none follows it.
+type Step struct {
+	Check  string   `json:"check"`
+	OK     bool     `json:"ok"`
+	Detail string   `json:"detail"`
+	Notes  []Remark `json:"notes,omitempty"` // one for each role that was tried
+	Mend   string   `json:"mend,omitempty"`  // what would let it pass
+}
+
+// Remark is a step's word about one role, and where the file names the tool in it.
+type Remark struct {
+	Role string `json:"role"`
+	OK   bool   `json:"ok"`
+	Text string `json:"text"`
+	Position
+}
+
+// Explain says why a call of the tool with these scopes, for a user with these roles, is allowed or
+// refused by the policy. judge says whether the arguments keep to a rule's limits; nil leaves them
+// unjudged. What the policy does not know (token, task, consent, definition) is not spoken of.
+func (p *Policy) Explain(scopes, userRoles []string, tool string, judge func(limits json.RawMessage) error) []Step {
+	e := explainer{p, scopes, userRoles, tool}
+	steps := []Step{e.tool()}
+	for _, next := range []func() Step{e.scope, e.role, func() Step { return e.limits(judge) }} {
+		if !steps[len(steps)-1].OK {
+			break
+		}
+		steps = append(steps, next())
+	}
+	return steps
+}
+
+type explainer struct {
+	*Policy
+	scopes, held []string
+	name         string
+}
+
+func (e explainer) tool() Step {
+	s := Step{Check: CheckTool, OK: len(e.rules[e.name]) > 0}
+	if !s.OK {
+		s.Detail = fmt.Sprintf("no role of the policy names %s", e.name)
+		s.Mend = "name it in a role, or correct the tool's name"
+		return s
+	}
+	for _, r := range e.rules[e.name] {
+		s.Notes = append(s.Notes, e.remark(r, true, terms(r)))
+	}
+	s.Detail = fmt.Sprintf("%s names %s", e.roleNames(e.rules[e.name]), e.name)
+	return s
+}
+
+func (e explainer) scope() Step {
+	s := Step{Check: CheckScope}
+	var reached []Rule
+	for _, r := range e.rules[e.name] {
+		by := slices.DeleteFunc(slices.Clone(e.scopes), func(scope string) bool { return !e.reaches([]string{scope}, r.Role, e.name) })
+		if len(by) > 0 {
+			reached = append(reached, r)
+			s.Notes = append(s.Notes, e.remark(r, true, "reached by scope "+strings.Join(by, ", ")))
+		} else {
+			s.Notes = append(s.Notes, e.remark(r, false, "no scope of the call reaches it"))
+		}
+	}
+	if s.OK = len(reached) > 0; s.OK {
+		s.Detail = "the scopes reach " + e.roleNames(reached)
+		return s
+	}
+	s.Detail = "none of the scopes reaches a role that names the tool"
+	if unknown := slices.DeleteFunc(slices.Clone(e.scopes), e.ScopeKnown); len(unknown) > 0 {
+		s.Detail += "; the policy does not know " + strings.Join(unknown, ", ")
+	}
+	s.Mend = "ask for " + strings.Join(e.ScopesFor([]string{e.name}), " ")
+	return s
+}
+
+func (e explainer) role() Step {
+	s := Step{Check: CheckRole}
+	d := e.Decide(e.scopes, e.held, e.name)
+	var would []string
+	for _, r := range e.rules[e.name] {
+		if !e.reaches(e.scopes, r.Role, e.name) {
+			continue
+		}
+		i := slices.IndexFunc(e.held, func(h string) bool { return e.closure[h][r.Role] })
+		if i < 0 {
+			would = append(would, r.Role)
+			s.Notes = append(s.Notes, e.remark(r, false, "the user does not hold it"))
+			continue
+		}
+		s.Notes = append(s.Notes, e.remark(r, true, "held: "+strings.Join(e.path(e.held[i], r.Role), " → ")))
+	}
+	if s.OK = d.Allowed; s.OK {
+		s.Detail = "the user holds " + e.roleNames(d.Rules)
+		return s
+	}
+	s.Detail = "the user holds none of the roles that the scopes reach"
+	if unknown := slices.DeleteFunc(slices.Clone(e.held), func(r string) bool { return e.closure[r] != nil }); len(unknown) > 0 {
+		s.Detail += "; the policy does not know " + strings.Join(unknown, ", ")
+	}
+	s.Mend = "give the user " + strings.Join(would, " or ")
+	return s
+}
+
+func (e explainer) limits(judge func(json.RawMessage) error) Step {
+	s := Step{Check: CheckLimits}
+	for _, r := range e.Decide(e.scopes, e.held, e.name).Rules {
+		text, ok := terms(r), true
+		if judge != nil {
+			if err := judge(r.Limits); err != nil {
+				text, ok = err.Error(), false
+			}
+		}
+		s.OK = s.OK || ok
+		s.Notes = append(s.Notes, e.remark(r, ok, text))
+	}
+	switch {
+	case judge == nil:
+		s.Detail = "no arguments were given to judge: any one of these rules may permit the call"
+	case s.OK:
+		s.Detail = "the arguments keep to the limits"
+	default:
+		s.Detail = "the arguments keep to no rule's limits"
+		s.Mend = "call it within the limits, or widen them in the policy"
+	}
+	return s
+}
+
+func (e explainer) remark(r Rule, ok bool, text string) Remark {
+	return Remark{r.Role, ok, text, e.at[atRule(r.Role, e.name)]}
+}
+
+func (e explainer) roleNames(some []Rule) string {
+	names := make([]string, len(some))
+	for i, r := range some {
+		names[i] = r.Role
+	}
+	if len(names) == 1 {
+		return "role " + names[0]
+	}
+	return "roles " + strings.Join(names, ", ")
+}
+
+// path is how a role includes another, both ends named.
+func (p *Policy) path(from, to string) []string {
+	if from == to {
+		return []string{to}
+	}
+	for _, inner := range p.include[from] {
+		if p.closure[inner][to] {
+			return append([]string{from}, p.path(inner, to)...)
+		}
+	}
+	return nil
+}
+
+// terms says what a rule asks of a call.
+func terms(r Rule) string {
+	text := "any arguments"
+	if string(r.Limits) != "{}" {
+		text = "limits " + string(r.Limits)
+	}
+	if r.MaxCalls > 0 {
+		text += fmt.Sprintf(", at most %d calls of a task", r.MaxCalls)
+	}
+	return text
+}

@@ -1,0 +1,85 @@
+package policy
+
+import "fmt"
+
+// Call is a call that a Guard decided on, as the ledger tells it.
+type Call struct {
+	Task, Tool    string
+	Scopes, Roles []string // of the token
+	Allowed       bool
+	Reason        string // when refused: the check that failed
+}
+
+// Turn is a call that another policy would decide otherwise.
+type Turn struct {
+	Call   int    `json:"call"`  // its index among those replayed
+	Would  string `json:"would"` // Refuse, Allow or Doubt
+	Reason string `json:"reason"`
+	Detail string `json:"detail"`
+}
+
+// What another policy would do.
+const (
+	Refuse = "refuse"
+	Allow  = "allow" // as far as the policy goes: consent and arguments are judged after it
+	Doubt  = "doubt" // it depends on arguments, which the ledger does not hold
+)
+
+// Replay judges calls against a changed policy and returns those that would turn, in their order.
+// now is the policy in force, for the limits; it may be nil.
+func Replay(now, changed *Policy, calls []Call) []Turn {
+	var turns []Turn
+	spent := map[[2]string]int{} // calls by task and tool
+	for i, c := range calls {
+		d := changed.Decide(c.Scopes, c.Roles, c.Tool)
+		turn := func(would, reason, detail string) { turns = append(turns, Turn{i, would, reason, detail}) }
+		switch {
+		case !c.Allowed && d.Allowed && (c.Reason == CheckTool || c.Reason == CheckScope || c.Reason == CheckRole):
+			turn(Allow, c.Reason, "the policy would no longer refuse it: role "+d.Rules[0].Role+" permits it")
+		case !c.Allowed:
+		case !d.Allowed:
+			turn(Refuse, d.Check, "")
+		default:
+			key := [2]string{c.Task, c.Tool}
+			if budget := budgetOf(d.Rules); budget > 0 && spent[key] >= budget {
+				turn(Refuse, "tool_budget", fmt.Sprintf("the task would have had %d calls of it", budget))
+				continue
+			}
+			spent[key]++
+			if narrower(now, c, d.Rules) {
+				turn(Doubt, CheckLimits, "the limits are narrower, and arguments are not in the ledger")
+			}
+		}
+	}
+	return turns
+}
+
+// budgetOf is the most calls that any of the rules gives; 0: no budget.
+func budgetOf(rules []Rule) (most int) {
+	for _, r := range rules {
+		if r.MaxCalls == 0 {
+			return 0
+		}
+		most = max(most, r.MaxCalls)
+	}
+	return most
+}
+
+// narrower reports whether some rule that may have permitted the call has none as wide any more.
+func narrower(now *Policy, c Call, after []Rule) bool {
+	if now == nil {
+		return false
+	}
+	for _, before := range now.Decide(c.Scopes, c.Roles, c.Tool).Rules {
+		before.MaxCalls = 0
+		kept := false
+		for _, r := range after {
+			r.MaxCalls = 0
+			kept = kept || within(before, r)
+		}
+		if !kept {
+			return true
+		}
+	}
+	return false
+}
