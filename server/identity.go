@@ -107,18 +107,14 @@ func shownDigest(o consent.Offer, c store.Client) string {
 	return tokens.HashBytes([]byte(o.Digest() + "\n" + metadataDigest(c)))
 }
 
-// maxHistory is how many past tasks are counted.
-const maxHistory = 100
-
 // clientHistory says how the user has met this client before, and what it has changed of itself since.
 func (s *Server) clientHistory(ctx context.Context, v *visitor, c store.Client) (history, changes string, err error) {
-	past, err := s.store.TaskList(ctx, store.TaskFilter{UserID: v.User.ID, ClientID: c.ID, Limit: maxHistory})
-	if err != nil || len(past) == 0 {
+	times, last, err := s.store.TaskHistory(ctx, v.User.ID, c.ID)
+	if err != nil || times == 0 {
 		return textFirstTime, "", err
 	}
-	last := past[0].CreatedAt
-	history = fmt.Sprintf(textTimesBefore, len(past), last.UTC().Format("2 Jan 2006"))
-	if len(past) == 1 {
+	history = fmt.Sprintf(textTimesBefore, times, last.UTC().Format("2 Jan 2006"))
+	if times == 1 {
 		history = fmt.Sprintf(textOnceBefore, last.UTC().Format("2 Jan 2006"))
 	}
 	if c.Origin != store.ByDocument {

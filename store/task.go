@@ -140,6 +140,9 @@ type Tasks interface {
 	// GrantByHash returns a grant of the resource with this hash of its details, whatever became of
 	// its task; ErrGrantNotFound for the unknown.
 	GrantByHash(ctx context.Context, resource, hash string) (Grant, error)
+	// TaskHistory tells how many tasks the user has lent to the client, and when the last one began
+	// (zero when none).
+	TaskHistory(ctx context.Context, userID, clientID string) (n int, last time.Time, err error)
 	// TaskList returns tasks, newest first.
 	TaskList(ctx context.Context, f TaskFilter) ([]Task, error)
 	// EndTask ends the task and all under it, and tells every resource of theirs, in one step.

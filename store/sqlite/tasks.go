@@ -168,6 +168,17 @@ func (s *Store) TaskList(ctx context.Context, f store.TaskFilter) (tasks []store
 	return tasks, err
 }
 
+const taskHistorySQL = `SELECT count(*), coalesce(max(created_at), 0) FROM tasks WHERE user_id = ? AND client_id = ?`
+
+// TaskHistory tells how many tasks the user has lent to the client, and when the last one began.
+func (s *Store) TaskHistory(ctx context.Context, userID, clientID string) (n int, last time.Time, err error) {
+	err = s.snapshot(ctx, func(c *conn) error {
+		_, err := c.one(taskHistorySQL, []any{userID, clientID}, &n, at(&last))
+		return err
+	})
+	return n, last, err
+}
+
 // taskRows reads the tasks that a query on taskColumns finds, with their roles.
 func (c *conn) taskRows(now time.Time, query string, args ...any) (tasks []store.Task, err error) {
 	err = c.each(query, args, func(scan func(...any) error) error {

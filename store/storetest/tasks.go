@@ -11,6 +11,21 @@ var tasks = map[string]func(*world){
 		_, _, err := w.s.TaskByID(w.ctx, "tsk_nobody")
 		w.want(err, store.ErrTaskNotFound)
 	},
+	"history": func(w *world) {
+		n, last, err := w.s.TaskHistory(w.ctx, w.user.ID, w.client.ID)
+		w.must(err)
+		w.same("none", []any{n, last.IsZero()}, []any{0, true})
+		w.lend()
+		w.clock.Advance(time.Minute)
+		second := w.lend().ID
+		w.end(second)
+		n, last, err = w.s.TaskHistory(w.ctx, w.user.ID, w.client.ID)
+		w.must(err)
+		w.same("two, one of them over", []any{n, last}, []any{2, w.task(second).CreatedAt})
+		n, _, err = w.s.TaskHistory(w.ctx, w.user.ID, "cli_other")
+		w.must(err)
+		w.same("another client's", n, 0)
+	},
 	"lists, newest first": func(w *world) {
 		w.must(w.s.AddUser(w.ctx, store.User{ID: "usr_2", Email: "2"}))
 		pending, active, over := w.approve().Task.ID, w.lend(atBoth(w)).ID, w.lend().ID

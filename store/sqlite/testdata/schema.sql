@@ -277,6 +277,8 @@ CREATE INDEX tasks_client_live ON tasks (client_id) WHERE ended_at = 0;
 
 CREATE INDEX tasks_deadline ON tasks (ends_at) WHERE ended_at = 0;
 
+CREATE INDEX tasks_history ON tasks (user_id, client_id, created_at);
+
 CREATE INDEX tasks_idle ON tasks (seen_at) WHERE state = 'active';
 
 CREATE INDEX tasks_live ON tasks (ended_at) WHERE ended_at = 0;

@@ -1,0 +1,3 @@
+-- +goose Up
+
+CREATE INDEX tasks_history ON tasks (user_id, client_id, created_at);
