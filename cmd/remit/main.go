@@ -6,7 +6,7 @@
 //	serve.go    the server with its listeners: public, ops, admin socket
 //	ops.go      health, readiness and metrics
 //	admin.go    how every other command reaches the server
-//	user.go client.go resource.go task.go key.go audit.go migrate.go config_cmd.go demo.go
+//	user.go client.go resource.go task.go key.go audit.go policy.go doctor.go migrate.go config_cmd.go demo.go
 //	            one file per subcommand
 package main
 
@@ -38,6 +38,8 @@ type commands struct {
 	Task     taskCmd     `cmd:"" help:"Delegated tasks."`
 	Key      keyCmd      `cmd:"" help:"Signing keys."`
 	Audit    auditCmd    `cmd:"" help:"The ledger."`
+	Policy   policyCmd   `cmd:"" help:"Policy files: scope, role, tool, limits."`
+	Doctor   doctorCmd   `cmd:"" help:"Find the broken link between an MCP server and its authorization server."`
 	Config   configCmd   `cmd:"" help:"Settings."`
 
 	DemoThief demoThiefCmd `cmd:"" hidden:""`
@@ -65,7 +67,7 @@ func main() {
 }
 
 // run executes one command line and returns the exit status: 0, 1 for a failure, 2 for a wrong
-// command line.
+// command line or, of commands that judge a file, for one that cannot be judged.
 func run(ctx context.Context, args []string, a app) int {
 	var c commands
 	parser, err := kong.New(&c,
@@ -89,6 +91,9 @@ func run(ctx context.Context, args []string, a app) int {
 	if err := parsed.Run(&a); err != nil {
 		if !errors.Is(err, errSilent) {
 			fmt.Fprintf(a.err, "remit: %s\n", lines(err.Error()))
+		}
+		if e, ok := errors.AsType[statusError](err); ok {
+			return e.status
 		}
 		return 1
 	}

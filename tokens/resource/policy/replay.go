@@ -4,15 +4,17 @@ import "fmt"
 
 // Call is a call that a Guard decided on, as the ledger tells it.
 type Call struct {
-	Task, Tool    string
-	Scopes, Roles []string // of the token
-	Allowed       bool
-	Reason        string // when refused: the check that failed
+	Task    string   `json:"task"`
+	Tool    string   `json:"tool"`
+	Scopes  []string `json:"scopes"` // of the token
+	Roles   []string `json:"roles"`  // of the token
+	Allowed bool     `json:"allowed"`
+	Reason  string   `json:"reason,omitempty"` // when refused: the check that failed
 }
 
 // Turn is a call that another policy would decide otherwise.
 type Turn struct {
-	Call   int    `json:"call"`  // its index among those replayed
+	Call   int    `json:"-"`     // its index among those replayed
 	Would  string `json:"would"` // Refuse, Allow or Doubt
 	Reason string `json:"reason"`
 	Detail string `json:"detail"`
