@@ -40,6 +40,7 @@ type commands struct {
 	Audit    auditCmd    `cmd:"" help:"The ledger."`
 	Policy   policyCmd   `cmd:"" help:"Policy files: scope, role, tool, limits."`
 	Doctor   doctorCmd   `cmd:"" help:"Find the broken link between an MCP server and its authorization server."`
+	Gateway  gatewayCmd  `cmd:"" help:"Run a Guard before MCP servers in any language."`
 	Config   configCmd   `cmd:"" help:"Settings."`
 
 	DemoThief demoThiefCmd `cmd:"" hidden:""`

@@ -132,10 +132,10 @@ func (c *child) set(who *introduced, err error) {
 }
 
 // running returns the child, if it runs. When not, why, and a channel that closes when that changes.
-func (c *child) running() (who *introduced, why error, next <-chan struct{}) {
+func (c *child) running() (who *introduced, next <-chan struct{}, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.current, c.failed, c.changed
+	return c.current, c.changed, c.failed
 }
 
 // call implements backend. It waits for a child that is being started.
@@ -144,14 +144,14 @@ func (c *child) call(ctx context.Context, method string, params any) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	who, why, next := c.running()
+	who, next, why := c.running()
 	for who == nil {
 		select {
 		case <-next:
 		case <-ctx.Done():
 			return nil, errors.Join(ctx.Err(), why)
 		}
-		who, why, next = c.running()
+		who, next, why = c.running()
 	}
 	w, err := who.ask(ctx, method, raw)
 	if err != nil {
@@ -169,7 +169,7 @@ func (c *child) exchange(ctx context.Context, in *message, out *answer) error {
 		out.accepted()
 		return nil
 	}
-	who, why, _ := c.running()
+	who, _, why := c.running()
 	if who == nil {
 		return unavailable(errors.Join(errGone, why))
 	}

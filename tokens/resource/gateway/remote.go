@@ -16,8 +16,11 @@ import (
 	"time"
 )
 
-// errandTime is how long what the gateway does for itself may take.
-const errandTime = 5 * time.Second
+// How long what the gateway does for itself may take, and the end of a session: a courtesy.
+const (
+	errandTime = 5 * time.Second
+	endTime    = time.Second
+)
 
 // remote is a server on streamable HTTP.
 type remote struct {
@@ -201,7 +204,7 @@ func (r *remote) refuse(ctx context.Context, asked wire, sent http.Header) error
 
 // endSession tells the server that a session is over. Some servers do not want to know.
 func (r *remote) endSession(id string) {
-	ctx, cancel := context.WithTimeout(context.Background(), errandTime)
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
 	h := baseHeader()
 	h.Set(sessionHeader, id)

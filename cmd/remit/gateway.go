@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/remit-auth/remit/tokens/resource/gateway"
+)
+
+type gatewayCmd struct {
+	File     string     `arg:"" help:"YAML with listen, tls or dev, issuer, and the upstreams (docs/gateway.md)." placeholder:"gateway.yaml"`
+	LogLevel slog.Level `help:"debug, info, warn or error." default:"info"`
+	LogJSON  bool       `name:"log-json" help:"Log in JSON."`
+}
+
+// Run serves the upstreams until the context ends.
+func (c *gatewayCmd) Run(ctx context.Context, a *app) (err error) {
+	file, err := readGatewayFile(c.File)
+	if err != nil {
+		return err
+	}
+	log := (&serveCmd{LogLevel: c.LogLevel, LogJSON: c.LogJSON}).logger(a)
+	config, err := file.config(a.environ, log)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	listen, err := file.open()
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	g, err := gateway.New(ctx, config)
+	if err != nil {
+		return errors.Join(err, listen.Close())
+	}
+	defer func() { err = errors.Join(err, g.Close()) }()
+	d := newDrainer(&http.Server{
+		Handler: g, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, // no WriteTimeout: streams bound each write
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}, listen)
+	failed := make(chan error, 1)
+	go func() { failed <- d.serve() }()
+	if err := c.announce(a, listen, file); err != nil {
+		return errors.Join(err, listen.Close())
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	// Calls under way may finish; what streams without end is cut.
+	ending, cancel := context.WithTimeout(context.Background(), gatewayDrain)
+	defer cancel()
+	if err := d.drain(ending); err != nil {
+		log.Warn("requests were cut off", "err", err)
+	}
+	return nil
+}
+
+// gatewayDrain is how long calls under way may last when the gateway is told to end.
+const gatewayDrain = 10 * time.Second
+
+func (c *gatewayCmd) announce(a *app, listen net.Listener, file *gatewayFile) error {
+	var resources []string
+	for _, u := range file.Upstreams {
+		resources = append(resources, u.Resource)
+	}
+	if a.json {
+		return writeJSON(a.out, map[string]any{"listen": listen.Addr().String(), "resources": resources})
+	}
+	for _, r := range resources {
+		if _, err := fmt.Fprintf(a.out, "remit gateway serves %s on %s\n", plain(r), listen.Addr()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open listens, with TLS where the file says so.
+func (f *gatewayFile) open() (net.Listener, error) {
+	var config *tls.Config
+	if f.TLS.Cert != "" {
+		certificate, err := tls.LoadX509KeyPair(f.beside(f.TLS.Cert), f.beside(f.TLS.Key))
+		if err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+		config = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	}
+	listen, err := net.Listen("tcp", f.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if config != nil {
+		listen = tls.NewListener(listen, config)
+	}
+	return listen, nil
+}
