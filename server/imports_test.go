@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"store/...":                    {"store", "migrations"},
 	"migrations":                   {},
 	"web":                          {},
+	"web/webtest":                  {},
 	"tokens":                       {},
 	"tokens/agent":                 {"tokens"},
 	"tokens/resource":              {"tokens", "tokens/resource/policy"},

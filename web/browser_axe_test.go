@@ -1,0 +1,24 @@
+//go:build browser
+
+package web
+
+import (
+	"testing"
+
+	"github.com/remit-auth/remit/web/webtest"
+)
+
+// TestBrowserAxe lets axe-core judge every sample page, as it is looked at.
+func TestBrowserAxe(t *testing.T) {
+	pages := samples(asIs)
+	url, b := serve(t, pages), webtest.Start(t, nil)
+	for _, look := range webtest.Looks {
+		t.Run(look.String(), func(t *testing.T) {
+			tab := b.Person(t, look)
+			for name := range pages {
+				tab.Open(url + "/" + name)
+				tab.Accessible()
+			}
+		})
+	}
+}
