@@ -72,8 +72,9 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool    sarifTool     `json:"tool"`
-		Results []sarifResult `json:"results"`
+		ColumnKind string        `json:"columnKind"`
+		Tool       sarifTool     `json:"tool"`
+		Results    []sarifResult `json:"results"`
 	}
 	sarifTool struct {
 		Driver sarifDriver `json:"driver"`
@@ -125,7 +126,7 @@ func sarif(file string, found []policy.Finding) sarifLog {
 		index[c.Name] = i
 		driver.Rules = append(driver.Rules, sarifRule{c.Name, sarifText{c.Text}, sarifLevel{c.Severity}})
 	}
-	run := sarifRun{Tool: sarifTool{driver}, Results: []sarifResult{}}
+	run := sarifRun{ColumnKind: "unicodeCodePoints", Tool: sarifTool{driver}, Results: []sarifResult{}}
 	for _, f := range found {
 		run.Results = append(run.Results, sarifResult{
 			RuleID: f.Code, RuleIndex: index[f.Code], Level: f.Severity, Message: sarifText{f.Message + "; mend: " + f.Mend},

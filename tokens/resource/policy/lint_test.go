@@ -217,6 +217,33 @@ func TestDraftIsClean(t *testing.T) {
 	}
 }
 
+// TestLintIsBounded: whoever writes the file chooses neither how long Lint works nor how much it says.
+func TestLintIsBounded(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("version: 1\nscopes: {s: {roles: [r000]}}\nroles:\n")
+	rules := 0
+	for i := range maxRoles {
+		fmt.Fprintf(&b, "  r%03d: {", i)
+		if i+1 < maxRoles {
+			fmt.Fprintf(&b, "include: [r%03d], ", i+1)
+		}
+		b.WriteString("tools: {")
+		for tool := range 15 {
+			fmt.Fprintf(&b, "t%d: {}, ", tool)
+			rules++
+		}
+		b.WriteString("}}\n")
+	}
+	p := parse(t, b.String())
+	if found := Lint(p, desk); len(found) > 2*rules {
+		t.Errorf("%d findings in %d rules", len(found), rules)
+	}
+	b.WriteString("  one_more: {}\n")
+	if _, err := Parse([]byte(b.String()), nil); err == nil {
+		t.Errorf("%d roles are taken", maxRoles+1)
+	}
+}
+
 func FuzzLint(f *testing.F) {
 	f.Add([]byte(tickets))
 	f.Add([]byte("version: 1\nbaseline: ['tool:delete_ticket']\nroles: {r: {tools: {delete_ticket: {limits: {id: [{const: 1}]}}}}}"))

@@ -19,6 +19,13 @@ import (
 // MaxSize is the largest policy file that Parse reads.
 const MaxSize = 256 << 10
 
+// What a file may hold of each: every role is held against every other and against every scope, and
+// who sends a policy must not choose how long that takes.
+const (
+	maxRoles  = 256
+	maxScopes = 1024
+)
+
 // maxDepth is how deep the file's mappings and lists may nest.
 const maxDepth = 32
 
@@ -145,6 +152,9 @@ func checkNode(n *yaml.Node, depth int) error {
 }
 
 func (p *Policy) addRoles(f file) error {
+	if len(f.Roles) > maxRoles || len(f.Scopes) > maxScopes {
+		return fmt.Errorf("%d roles and %d scopes, the most are %d and %d", len(f.Roles), len(f.Scopes), maxRoles, maxScopes)
+	}
 	for _, name := range sortedKeys(f.Roles) {
 		if !roleName.MatchString(name) {
 			return fmt.Errorf("role %q: a role's name is 1 to 64 of A-Z a-z 0-9 _ . -", name)

@@ -26,7 +26,7 @@ var lintRules = []lintRule{
 	{Code{"dead-limit", Warning, "A role's limit never applies, because a role that it includes allows as much."}, deadLimit},
 	{Code{"missing-tool", Warning, "The policy names a tool that the server does not offer."}, missingTool},
 	{Code{"unreachable-tool", Warning, "No role names a tool that the server offers."}, unreachableTool},
-	{Code{"mislabelled-tool", Warning, "A tool says that it only reads, and its name says that it destroys."}, mislabelledTool},
+	{Code{"mislabelled-tool", Warning, "A tool's hints say that it does not destroy, and its name says that it does."}, mislabelledTool},
 	{Code{"empty-role", Warning, "A role permits nothing, itself or by what it includes."}, emptyRole},
 	{Code{"empty-scope", Warning, "A scope reaches no tool."}, emptyScope},
 	{Code{"unreached-role", Note, "No scope reaches a role: its tools are had by tool:<name> alone."}, unreachedRole},
@@ -99,7 +99,9 @@ func bearerWrites(l *linter) {
 func broadRole(l *linter) {
 	all := l.tools()
 	kinds := 0
-	for _, is := range []func(ToolFacts) bool{reads, adds, destroys} {
+	gentle := func(f ToolFacts) bool { return adds(f) && !saysDestroys(f.Name) }
+	rest := func(f ToolFacts) bool { return !harmless(f) && !gentle(f) }
+	for _, is := range []func(ToolFacts) bool{harmless, gentle, rest} {
 		if len(l.which(all, is)) > 0 {
 			kinds++
 		}
@@ -143,34 +145,37 @@ func unlimitedDestructive(l *linter) {
 	}
 }
 
-// overlaps calls f with each tool that a role and one that it includes both name.
-func (l *linter) overlaps(f func(tool string, outer, inner Rule)) {
+// overlaps calls f with each tool that a role and one that it includes both name, until f has found
+// something of the role's rule.
+func (l *linter) overlaps(f func(tool string, outer, inner Rule) bool) {
 	for _, t := range l.Tools() {
 		for _, outer := range l.rules[t] {
-			for _, inner := range l.rules[t] {
-				if outer.Role != inner.Role && l.closure[outer.Role][inner.Role] {
-					f(t, outer, inner)
-				}
-			}
+			slices.ContainsFunc(l.rules[t], func(inner Rule) bool {
+				return outer.Role != inner.Role && l.closure[outer.Role][inner.Role] && f(t, outer, inner)
+			})
 		}
 	}
 }
 
 func undoneLimit(l *linter) {
-	l.overlaps(func(tool string, outer, inner Rule) {
-		if within(inner, outer) && !within(outer, inner) {
+	l.overlaps(func(tool string, outer, inner Rule) bool {
+		undone := within(inner, outer) && !within(outer, inner)
+		if undone {
 			l.add(atRule(outer.Role, tool), fmt.Sprintf("role %q undoes the limit that the included role %q sets on %s", outer.Role, inner.Role, tool),
 				fmt.Sprintf("leave %s out of %q, or repeat the limit: of several rules any one may permit a call", tool, outer.Role))
 		}
+		return undone
 	})
 }
 
 func deadLimit(l *linter) {
-	l.overlaps(func(tool string, outer, inner Rule) {
-		if within(outer, inner) {
+	l.overlaps(func(tool string, outer, inner Rule) bool {
+		dead := within(outer, inner)
+		if dead {
 			l.add(atRule(outer.Role, tool), fmt.Sprintf("the rule of role %q for %s never matters: the included role %q permits as much", outer.Role, tool, inner.Role),
 				fmt.Sprintf("narrow %s in %q, or do not include %q: a rule never takes away what another gives", tool, inner.Role, inner.Role))
 		}
+		return dead
 	})
 }
 
@@ -201,9 +206,9 @@ func mislabelledTool(l *linter) {
 	if !l.known {
 		return
 	}
-	for _, t := range l.which(l.Tools(), reads) {
-		if saysDestroys(t) {
-			l.add(atRule(l.rules[t][0].Role, t), fmt.Sprintf("%s says readOnlyHint, and its name says that it destroys", t),
+	for _, t := range l.Tools() {
+		if f, offered := l.facts[t]; offered && !destroys(f) && saysDestroys(t) {
+			l.add(atRule(l.rules[t][0].Role, t), fmt.Sprintf("the hints of %s say that it does not destroy, and its name says that it does", t),
 				"look at what it does before you trust its hints; correct the server's annotations")
 		}
 	}

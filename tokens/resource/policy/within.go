@@ -13,6 +13,9 @@ func within(a, b Rule) bool {
 	if b.MaxCalls > 0 && (a.MaxCalls == 0 || a.MaxCalls > b.MaxCalls) {
 		return false
 	}
+	if bytes.Equal(a.Limits, b.Limits) || string(b.Limits) == "{}" {
+		return true
+	}
 	narrow, wide := limitsOf(a), limitsOf(b)
 	for argument, all := range wide {
 		for keyword, bound := range all {
