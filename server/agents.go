@@ -171,7 +171,7 @@ func (s *Server) endTasks(w http.ResponseWriter, r *http.Request, v *visitor, wh
 		return err
 	}
 	if page != nil {
-		s.awaitGuards(r.Context(), page, ended)
+		s.awaitGuards(r.Context(), page.changed, ended)
 	}
 	http.Redirect(w, r, s.base+"/agents?"+url.Values{"ended": {which}}.Encode(), http.StatusSeeOther)
 	return nil
@@ -211,7 +211,7 @@ func (s *Server) endAll(ctx context.Context, v *visitor) (ended []string, err er
 const guardPatience = time.Second
 
 // awaitGuards returns when every Guard that listens here has the ends in force, and soon anyway.
-func (s *Server) awaitGuards(ctx context.Context, page *livePage, tasks []string) {
+func (s *Server) awaitGuards(ctx context.Context, changed <-chan struct{}, tasks []string) {
 	patience := time.NewTimer(guardPatience)
 	defer patience.Stop()
 	for {
@@ -222,7 +222,7 @@ func (s *Server) awaitGuards(ctx context.Context, page *livePage, tasks []string
 			return
 		}
 		select {
-		case <-page.changed:
+		case <-changed:
 		case <-patience.C:
 			return
 		case <-s.closing:

@@ -9,6 +9,7 @@ import (
 	"github.com/a-h/templ"
 
 	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/web"
 )
 
@@ -57,6 +58,9 @@ func (s *Server) frame(v *visitor) web.Page {
 	p := web.Page{Operator: s.operator, Dev: s.insecure, Base: s.base}
 	if v != nil {
 		p.Email, p.SignOut, p.CSRF = v.User.Email, s.base+"/signout", s.formToken(v, "page")
+		if reaches(v.User.ConsoleRole, store.RoleViewer) {
+			p.Other = web.Link{Text: textConsole, Href: s.base + "/admin"}
+		}
 	}
 	return p
 }

@@ -17,7 +17,7 @@ type route struct {
 
 // publicRoutes are all that the public listener answers, relative to the issuer's path.
 func (s *Server) publicRoutes() []route {
-	return []route{
+	return append([]route{
 		{"GET", "/jwks", s.protocol(s.jwks)},                         // RFC 7517
 		{"GET", "/authorize", s.page(s.authorize)},                   // OAuth 2.1 §4.1.1
 		{"POST", "/authorize", s.page(s.authorize)},                  // OAuth 2.1 §3.1
@@ -44,7 +44,7 @@ func (s *Server) publicRoutes() []route {
 		{"POST", "/agents", s.page(s.moveAgents)},                    // end, suspend, resume
 		{"GET", "/agents/live", s.page(s.agentsLive)},                // that something has moved
 		{"GET", "/agents/{id}", s.page(s.taskCalls)},                 // all calls of one task
-	}
+	}, s.consolePages()...) // viewers, revokers, admins: console.go
 }
 
 // routes builds the public handler: metadata at every well-known form, then the map.

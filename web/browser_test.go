@@ -123,10 +123,13 @@ func TestScreenshots(t *testing.T) {
 		folder = t.TempDir() // made to see that they can be, and thrown away
 	}
 	url, b := serve(t, samples(asIs)), browse(t)
-	for _, name := range []string{"signin", "consent", "message", "agents", "calls"} {
+	for _, name := range []string{"signin", "consent", "message", "agents", "calls", "console", "console-task", "console-review", "console-resource"} {
 		wide := int64(800)
-		if name == "agents" || name == "calls" {
+		switch {
+		case name == "agents" || name == "calls":
 			wide = 1100
+		case strings.HasPrefix(name, "console"):
+			wide = 1280
 		}
 		for variant, v := range map[string]struct {
 			theme string

@@ -12,6 +12,7 @@
 //	consent.templ  ConsentPage   RFC 6749 §3.1, RFC 9396 §11
 //	message.templ  MessagePage
 //	agents.templ   AgentsPage, CallsPage
+//	console.templ  the pages of viewers, revokers and admins; console_parts.templ what they are made of
 //	layout.templ   the frame around all of them, icons.templ the marks
 //	words.go       every text that the pages say on their own
 //	plain.go       what is done to a stranger's text before it is shown

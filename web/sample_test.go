@@ -8,16 +8,24 @@ import "github.com/a-h/templ"
 func samples(mutate func(string) string) map[string]templ.Component {
 	m := mutate
 	return map[string]templ.Component{
-		"signin":         SignInPage(sampleSignIn(m, "")),
-		"signin-refused": SignInPage(sampleSignIn(m, m("The e-mail or the password is not right. Check both and try again."))),
-		"consent":        ConsentPage(sampleConsent(m)),
-		"consent-narrow": ConsentPage(sampleNarrowConsent(m)),
-		"consent-none":   ConsentPage(sampleEmptyConsent(m)),
-		"message":        MessagePage(sampleMessage(m)),
-		"agents":         AgentsPage(sampleAgents(m)),
-		"agents-empty":   AgentsPage(Agents{Page: samplePage(m), Live: Live{Source: "/agents/live"}}),
-		"calls":          CallsPage(sampleCalls(m)),
-		"calls-none":     CallsPage(Calls{Page: samplePage(m), Action: "/agents", Task: sampleAgents(m).Running[1]}),
+		"signin":           SignInPage(sampleSignIn(m, "")),
+		"signin-refused":   SignInPage(sampleSignIn(m, m("The e-mail or the password is not right. Check both and try again."))),
+		"consent":          ConsentPage(sampleConsent(m)),
+		"consent-narrow":   ConsentPage(sampleNarrowConsent(m)),
+		"consent-none":     ConsentPage(sampleEmptyConsent(m)),
+		"message":          MessagePage(sampleMessage(m)),
+		"agents":           AgentsPage(sampleAgents(m)),
+		"agents-empty":     AgentsPage(Agents{Page: samplePage(m), Live: Live{Source: "/agents/live"}}),
+		"calls":            CallsPage(sampleCalls(m)),
+		"console":          ConsoleTasksPage(sampleConsoleTasks(m)),
+		"console-none":     ConsoleTasksPage(sampleNoConsoleTasks(m)),
+		"console-task":     ConsoleItemPage(sampleConsoleTask(m)),
+		"console-review":   ConsoleItemPage(sampleConsoleReview(m)),
+		"console-findings": ConsoleFindingsPage(ConsoleFindings{Desk: sampleDesk(m, 1), Findings: sampleFindings(m), Newest: "/admin/findings", Older: "/admin/findings?before=7"}),
+		"console-quiet":    ConsoleFindingsPage(ConsoleFindings{Desk: sampleDesk(m, 1)}),
+		"console-users":    ConsoleListPage(sampleConsoleUsers(m)),
+		"console-resource": ConsoleItemPage(sampleConsoleResource(m)),
+		"calls-none":       CallsPage(Calls{Page: samplePage(m), Action: "/agents", Task: sampleAgents(m).Running[1]}),
 	}
 }
 
@@ -113,6 +121,7 @@ func sampleNarrowConsent(m func(string) string) Consent {
 func sampleEmptyConsent(m func(string) string) Consent {
 	c := sampleConsent(m)
 	c.Groups, c.Durations, c.CanRemember, c.History, c.Details = nil, nil, false, "", ""
+	c.Dev = true
 	return c
 }
 

@@ -41,6 +41,7 @@ type Page struct {
 	Dev      bool   // says loudly that this is a development server
 	SignOut  string // where "Not you?" posts to; empty: not offered
 	Base     string // path of the issuer, under which Static is mounted; empty: the root
+	Other    Link   // the other place of whoever has two: console and own agents
 }
 
 // SignIn is all that the sign-in page shows.

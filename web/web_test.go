@@ -85,7 +85,7 @@ func tree(t *testing.T, page string) []string {
 			line := strings.Repeat(" ", depth) + n.Data
 			for _, a := range n.Attr {
 				line += " " + a.Key
-				if slices.Contains([]string{"id", "class", "for", "type", "name", "href", "action", "method", "src", "role"}, a.Key) {
+				if slices.Contains([]string{"id", "class", "for", "type", "name", "href", "action", "formaction", "method", "src", "role"}, a.Key) {
 					line += "=" + a.Val
 				}
 			}
@@ -124,6 +124,9 @@ func TestPolicyHolds(t *testing.T) {
 			if p.lang != "en" {
 				t.Errorf("lang = %q, want en", p.lang)
 			}
+			if p.gets && !strings.HasPrefix(name, "console") {
+				t.Error("a form with method get")
+			}
 			if p.csrf != p.posts {
 				t.Errorf("%d of %d forms carry the CSRF value", p.csrf, p.posts)
 			}
@@ -138,6 +141,7 @@ type pageFacts struct {
 	refs, inputs    []string        // ids that attributes point to, ids of unwrapped inputs
 	lang            string
 	h1, posts, csrf int
+	gets            bool
 }
 
 func (p *pageFacts) collect(n *html.Node, inLabel bool) {
@@ -157,7 +161,7 @@ func (p *pageFacts) element(n *html.Node, inLabel bool) {
 		switch {
 		case a.Key == "style" || strings.HasPrefix(a.Key, "on"):
 			p.problem("inline " + a.Key + " on " + n.Data)
-		case a.Key == "href" || a.Key == "src" || a.Key == "action":
+		case a.Key == "href" || a.Key == "src" || a.Key == "action" || a.Key == "formaction":
 			if !strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") {
 				p.problem(n.Data + " points to " + a.Val)
 			}
@@ -182,10 +186,16 @@ func (p *pageFacts) element(n *html.Node, inLabel bool) {
 	case "h1":
 		p.h1++
 	case "form":
-		p.posts++
-		if attr["method"] != "post" {
-			p.problem("form without method post")
+		switch attr["method"] {
+		case "post":
+			p.posts++
+		case "get": // a filter, or a page to look at before anything is done
+			p.gets = true
+		default:
+			p.problem("form without method")
 		}
+	case "select":
+		p.inputs = append(p.inputs, attr["id"])
 	case "label":
 		p.labelled[attr["for"]] = true
 	case "input":

@@ -41,6 +41,8 @@ type words struct {
 
 	WhoToAsk string
 	Quote    string
+
+	Console consoleWords
 }
 
 // say is the language spoken.
@@ -144,6 +146,8 @@ var english = words{
 
 	WhoToAsk: "If you ask for help, pass this on",
 	Quote:    "“{0}”",
+
+	Console: consoleEnglish,
 }
 
 // part is a piece of a sentence: text of the catalogue, or the argument with number Arg.

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -34,13 +35,14 @@ func ParseBody(r *http.Request) (Params, *Error) {
 	return parse(string(body), "resource")
 }
 
-// ParseForm reads the form of a page: as strictly as ParseBody, but that ticked boxes may repeat.
-func ParseForm(r *http.Request) (Params, *Error) {
+// ParseForm reads the form of a page: as strictly as ParseBody, but that ticked boxes may repeat, and
+// so may what else is named.
+func ParseForm(r *http.Request, more ...string) (Params, *Error) {
 	body, refused := ReadBody(r, "application/x-www-form-urlencoded")
 	if refused != nil {
 		return Params{}, refused
 	}
-	return parse(string(body), "tool")
+	return parse(string(body), append(more, "tool")...)
 }
 
 // ReadBody reads at most MaxBody bytes of a body with this media type.
@@ -77,8 +79,8 @@ func ParseQuery(raw string) (Params, *Error) {
 	return parse(raw, "resource")
 }
 
-// parse reads form-encoded parameters of which repeatable alone may stand several times.
-func parse(raw, repeatable string) (Params, *Error) {
+// parse reads form-encoded parameters of which the repeatable alone may stand several times.
+func parse(raw string, repeatable ...string) (Params, *Error) {
 	if strings.Count(raw, "&") >= maxParams {
 		return Params{}, Refuse(InvalidRequest, fmt.Sprintf("more than %d parameters", maxParams))
 	}
@@ -91,7 +93,7 @@ func parse(raw, repeatable string) (Params, *Error) {
 			return Params{}, Refuse(InvalidRequest, "a parameter's name is not valid")
 		}
 		// OAuth 2.1 §3.1, §3.2: a parameter stands at most once; one without a value counts as absent.
-		if len(all) > 1 && name != repeatable {
+		if len(all) > 1 && !slices.Contains(repeatable, name) {
 			return Params{}, Refuse(InvalidRequest, "a parameter stands more than once: "+printable(name))
 		}
 		kept := all[:0]

@@ -1,0 +1,257 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/web"
+)
+
+// consoleBook is what the console tells of some tasks: a taskBook with the people.
+type consoleBook struct {
+	*taskBook
+	people map[string]string // e-mails by id
+}
+
+func (s *Server) consoleBook(ctx context.Context, tasks ...store.Task) (*consoleBook, error) {
+	b, err := s.gatherTasks(ctx, tasks)
+	if err != nil {
+		return nil, err
+	}
+	book := &consoleBook{b, map[string]string{}}
+	for _, t := range tasks {
+		if err := book.meet(ctx, t.UserID); err != nil {
+			return nil, err
+		}
+	}
+	return book, nil
+}
+
+// meet reads who this is, once.
+func (b *consoleBook) meet(ctx context.Context, id string) error {
+	if _, known := b.people[id]; known || id == "" {
+		return nil
+	}
+	u, err := b.s.store.UserByID(ctx, id)
+	if errors.Is(err, store.ErrUserNotFound) {
+		b.people[id] = id
+		return nil
+	}
+	b.people[id] = u.Email
+	return err
+}
+
+// who names a client as the console does: never by the name that it gave itself.
+func (b *consoleBook) who(clientID string) string {
+	if name := clientHost(b.clients[clientID]); name != "" {
+		return name
+	}
+	return clientID
+}
+
+func (b *consoleBook) userCell(id string) web.Cell {
+	return web.Cell{Text: b.people[id], Href: b.s.at("/admin/user", web.FieldUser, id)}
+}
+
+func (b *consoleBook) clientCell(id string) web.Cell {
+	c := b.clients[id]
+	cell := web.Cell{Text: b.who(id), Href: b.s.at("/admin/client", web.FieldClient, id)}
+	if c.Origin != store.ByAdmins {
+		cell.Free = c.Metadata.ClientName
+	}
+	if c.Disabled {
+		cell.Chip = web.Chip{Text: textDisabled, Tone: web.ToneBad, Icon: "cross"}
+	}
+	return cell
+}
+
+func (b *consoleBook) resourceCell(uri string) web.Cell {
+	name := b.resources[uri].Name
+	if name == "" {
+		name = uri
+	}
+	return web.Cell{Text: name, Href: b.s.at("/admin/resource", web.FieldResource, uri)}
+}
+
+func (b *consoleBook) resourceNames(t store.Task) string {
+	var names []string
+	for _, leg := range t.Roles {
+		names = append(names, b.resourceCell(leg.Resource).Text)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (b *consoleBook) taskURL(id string) string { return b.s.base + "/admin/tasks/" + id }
+
+// state is the task's state with who or what brought it there.
+func (b *consoleBook) state(t store.Task) web.Chip {
+	chip := web.Chip{Text: textConsoleStates[t.State], Tone: stateTone(t), Icon: "check"}
+	switch {
+	case t.State == store.TaskSuspended:
+		chip.Text, chip.Icon = chip.Text+" by "+textBy[t.SuspendedBy], "pause"
+	case t.State.Terminal():
+		chip.Icon = "stop"
+		if why, known := textWhy[t.Reason]; known {
+			chip.Text += ": " + why
+		}
+	}
+	return chip
+}
+
+// taskHeads are the columns of every list of tasks.
+var taskHeads = []string{"User", "Agent", "Resource", "Task", "State", "Ends", "Last use"}
+
+// table lists the tasks.
+func (b *consoleBook) table(tasks []store.Task, tick bool) web.Table {
+	t := web.Table{Name: textTasks, Heads: taskHeads, Empty: textNoTasks}
+	if tick {
+		t.Tick = web.FieldTask
+	}
+	for _, task := range tasks {
+		t.Rows = append(t.Rows, b.tableRow(task))
+	}
+	return t
+}
+
+func (b *consoleBook) tableRow(t store.Task) web.TableRow {
+	row := web.TableRow{Label: b.who(t.ClientID) + ", " + b.people[t.UserID] + ", " + t.ID}
+	ends, task := clock(t.EndsAt), web.Cell{Free: t.Purpose, Href: b.taskURL(t.ID)}
+	if strings.TrimSpace(t.Purpose) == "" {
+		task = web.Cell{Text: textNoPurpose, Href: b.taskURL(t.ID)}
+	}
+	if t.Parent != "" {
+		task.Note = textUnderOther
+	}
+	if t.State.Terminal() {
+		ends = clock(t.EndedAt)
+	} else {
+		row.ID = t.ID
+		ends = spanText(max(0, t.EndsAt.Sub(b.now)))
+	}
+	agent := b.clientCell(t.ClientID)
+	if t.JKT == "" && t.State != store.TaskPending {
+		agent.Chip = web.Chip{Text: textUnbound, Tone: web.ToneWarn, Icon: "key"}
+	}
+	row.Cells = []web.Cell{
+		b.userCell(t.UserID), agent,
+		{Text: b.resourceNames(t)},
+		task,
+		{Chip: b.state(t)},
+		{Text: ends},
+		{Text: b.ago(t.SeenAt), Note: b.blocked(t)},
+	}
+	return row
+}
+
+func (b *consoleBook) ago(at time.Time) string {
+	if at.IsZero() {
+		return "–"
+	}
+	return spanText(max(0, b.now.Sub(at))) + " ago"
+}
+
+func (b *consoleBook) blocked(t store.Task) string {
+	if n := b.calls[t.ID].Blocked; n > 0 {
+		return fmt.Sprintf("%d of %d calls blocked", n, b.calls[t.ID].All)
+	}
+	return ""
+}
+
+// propagation says for each resource of these tasks how far their ends have got there.
+func (s *Server) propagation(ctx context.Context, ids []string) (*web.Section, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	endings, err := s.store.TaskEndings(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	now, reach, told := s.now(), map[string]reached{}, map[string]int{}
+	var uris []string
+	for _, e := range endings {
+		if told[e.Resource]++; told[e.Resource] == 1 {
+			uris = append(uris, e.Resource)
+		}
+		r := reach[e.Resource]
+		r.add(e, e.Resource, now)
+		reach[e.Resource] = r
+	}
+	slices.Sort(uris)
+	table := &web.Table{Name: textPropagation, Heads: []string{"Resource", "Tasks", "In force"}, Empty: textNoneTold}
+	for _, uri := range uris {
+		table.Rows = append(table.Rows, web.TableRow{Cells: []web.Cell{
+			{Text: uri, Href: s.at("/admin/resource", web.FieldResource, uri)}, {Text: fmt.Sprint(told[uri])}, {Chip: reach[uri].there(now)},
+		}})
+	}
+	return &web.Section{ID: "propagation", Title: textPropagation, Note: textPropagationNote, Table: table}, nil
+}
+
+// there says it of one resource.
+func (r reached) there(now time.Time) web.Chip {
+	chip := web.Chip{Text: fmt.Sprintf(textInForce, tookText(r.dead)), Tone: web.ToneOK, Icon: "check"}
+	switch {
+	case r.resources == 0:
+		chip.Text, chip.Tone, chip.Icon = textNoTokenThere, web.ToneInfo, "info"
+	case len(r.unreached) > 0:
+		chip.Text, chip.Tone, chip.Icon = fmt.Sprintf(textNotReached, max(1, int(r.expires.Sub(now).Seconds()))), web.ToneWarn, "alert"
+	case len(r.outlived) > 0:
+		chip.Text, chip.Tone, chip.Icon = textExpiredThere, web.ToneInfo, "info"
+	}
+	return chip
+}
+
+// acknowledged waits a moment, after act has ended tasks of these resources, until the Guards that
+// listen say that they know.
+func (s *Server) acknowledged(ctx context.Context, tasks []store.Task, act func() error) error {
+	changed, stop := s.watchLegs(tasks)
+	defer stop()
+	if err := act(); err != nil {
+		return err
+	}
+	ids := make([]string, 0, len(tasks))
+	for _, t := range tasks {
+		ids = append(ids, t.ID)
+	}
+	s.awaitGuards(ctx, changed, ids)
+	return nil
+}
+
+// watchLegs is WatchFeed for all resources of the tasks.
+func (s *Server) watchLegs(tasks []store.Task) (changed <-chan struct{}, stop func()) {
+	all, done, watched := make(chan struct{}, 1), make(chan struct{}), map[string]bool{}
+	var stops []func()
+	for _, t := range tasks {
+		for _, leg := range t.Roles {
+			if watched[leg.Resource] {
+				continue
+			}
+			watched[leg.Resource] = true
+			one, stopOne := s.store.WatchFeed(leg.Resource)
+			stops = append(stops, stopOne)
+			go func() {
+				for {
+					select {
+					case <-one:
+						select {
+						case all <- struct{}{}:
+						default:
+						}
+					case <-done:
+						return
+					}
+				}
+			}()
+		}
+	}
+	return all, func() {
+		close(done)
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}

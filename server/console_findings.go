@@ -1,0 +1,239 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/web"
+)
+
+// consoleFindings serves GET /admin/findings: what a person should look at, newest first.
+func (s *Server) consoleFindings(w http.ResponseWriter, r *http.Request, d *desk) error {
+	before := placeInChain(r)
+	recs, err := s.store.Findings(r.Context(), before, recordsShown+1)
+	if err != nil {
+		return err
+	}
+	view := web.ConsoleFindings{Desk: s.desk(d, "/admin/findings",
+		cli("audit", "tail", "--kind", "rule.fired"), cli("audit", "tail", "--kind", kindDisputed))}
+	recs, view.Newest, view.Older = pageOf(recs, before, s.base+"/admin/findings")
+	if view.Findings, err = s.findings(r.Context(), d, recs); err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, web.ConsoleFindingsPage(view))
+}
+
+// placeInChain is ?before=; nonsense is the newest page.
+func placeInChain(r *http.Request) int64 {
+	before, err := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
+	if err != nil || before < 0 {
+		return 0
+	}
+	return before
+}
+
+// pageOf cuts one record more than a page down to the page, with the ways to its neighbours.
+func pageOf(recs []store.Record, before int64, here string) (page []store.Record, newest, older string) {
+	if len(recs) > recordsShown {
+		recs = recs[:recordsShown]
+		older = here + "?before=" + strconv.FormatInt(recs[recordsShown-1].Seq, 10)
+	}
+	if before > 0 {
+		newest = here
+	}
+	return recs, newest, older
+}
+
+// freshFindings are the newest, for the page of tasks.
+func (s *Server) freshFindings(ctx context.Context, d *desk) ([]web.Finding, error) {
+	recs, err := s.store.Findings(ctx, 0, newestFindings)
+	if err != nil {
+		return nil, err
+	}
+	for i, rec := range recs {
+		if s.now().Sub(rec.At) > findingsFresh {
+			recs = recs[:i]
+			break
+		}
+	}
+	return s.findings(ctx, d, recs)
+}
+
+// findings tells the records, each with its task as it is now.
+func (s *Server) findings(ctx context.Context, d *desk, recs []store.Record) ([]web.Finding, error) {
+	tasks, known := []store.Task{}, map[string]store.Task{}
+	for _, rec := range recs {
+		if _, read := known[rec.Task]; read || rec.Task == "" {
+			continue
+		}
+		t, _, err := s.store.TaskByID(ctx, rec.Task)
+		if err != nil && !errors.Is(err, store.ErrTaskNotFound) {
+			return nil, err
+		}
+		if known[rec.Task] = t; err == nil { // a disputed record may name a task that never was
+			tasks = append(tasks, t)
+		}
+	}
+	book, err := s.consoleBook(ctx, tasks...)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]web.Finding, 0, len(recs))
+	for _, rec := range recs {
+		f := web.Finding{At: rec.At.Format(time.RFC3339), Time: clock(rec.At)}
+		f.Title, f.Why, f.Tone = findingText(rec)
+		if t := known[rec.Task]; t.ID != "" {
+			f.Who = book.who(t.ClientID) + " for " + book.people[t.UserID]
+			f.Task = web.Link{Text: textTimeline, Href: book.taskURL(t.ID)}
+			if !t.State.Terminal() && d.may(store.RoleRevoker) {
+				f.Action = web.Link{Text: textEndThis, Href: s.at("/admin/end", web.FieldTask, t.ID)}
+			}
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}
+
+// findingText says what was found, and why it counts.
+func findingText(rec store.Record) (title, why, tone string) {
+	var p struct {
+		Rule    string `json:"rule"`
+		Dispute string `json:"dispute"`
+	}
+	if json.Unmarshal(rec.Payload, &p) != nil {
+		p.Rule, p.Dispute = "", textErasedRecord
+	}
+	switch rec.Kind {
+	case "rule.fired":
+		return textRuleFired, cmp.Or(textRules[p.Rule], p.Rule), web.ToneBad
+	case kindDisputed:
+		return textDisputed, p.Dispute + ".", web.ToneWarn
+	}
+	if text, known := textFindingKinds[rec.Kind]; known {
+		return text[0], text[1], web.ToneBad
+	}
+	return fmt.Sprintf(textOtherFinding, strings.TrimPrefix(rec.Kind, "finding.")), "", web.ToneBad
+}
+
+// timeline is the ledger of one task, newest first, a page at a time.
+func (s *Server) timeline(r *http.Request, book *consoleBook, t store.Task) (web.Section, error) {
+	section := web.Section{ID: "timeline", Title: textTimeline}
+	before := placeInChain(r)
+	recs, err := s.store.NewestRecords(r.Context(), t.ID, before, recordsShown+1)
+	if err != nil {
+		return section, err
+	}
+	recs, section.Newest, section.Older = pageOf(recs, before, book.taskURL(t.ID))
+	for _, rec := range recs {
+		e, err := book.tell(r.Context(), rec)
+		if err != nil {
+			return section, err
+		}
+		section.Events = append(section.Events, e)
+	}
+	if len(recs) == 0 {
+		section.Empty = textTimelineNone
+	}
+	return section, nil
+}
+
+// told is what the payloads of a task's records may say.
+type told struct {
+	executionPayload
+	Person  string      `json:"person"`
+	By      store.Actor `json:"by"`
+	Rule    string      `json:"rule"`
+	Granted string      `json:"granted"`
+	Seconds int         `json:"seconds"`
+	Purpose string      `json:"purpose"`
+}
+
+// tell tells one record of the task's timeline.
+func (b *consoleBook) tell(ctx context.Context, rec store.Record) (web.EventRow, error) {
+	e := web.EventRow{At: rec.At.Format(time.RFC3339), Time: callClock(rec.At, b.now), Text: cmp.Or(textRecords[rec.Kind], rec.Kind)}
+	var p told
+	if json.Unmarshal(rec.Payload, &p) != nil {
+		e.Quote = textErasedRecord
+		return e, nil
+	}
+	switch rec.Kind {
+	case kindDecided, kindFinished, kindDisputed:
+		b.tellCall(&e, rec, p)
+	case "consent.allowed", "consent.denied":
+		if err := b.meet(ctx, rec.User); err != nil {
+			return e, err
+		}
+		e.Who, e.Quote = b.people[rec.User], p.Purpose
+		if rec.Kind == "consent.allowed" {
+			e.Text += " " + strings.Join(grantedTools(store.Grant{Details: []byte(p.Granted)}), ", ") + ", for " + spanText(time.Duration(p.Seconds)*time.Second)
+		}
+		e.Chip = web.Chip{Text: "consent", Tone: web.ToneInfo, Icon: "check"}
+	case "task.ended", "task.suspended", "task.resumed":
+		e.Text += " by " + cmp.Or(textBy[p.By], string(p.By))
+		if e.Quote = p.Reason; textWhy[p.Reason] != "" {
+			e.Text, e.Quote = e.Text+": "+textWhy[p.Reason], ""
+		}
+		e.Chip = map[string]web.Chip{
+			"task.ended": {Text: "ended", Tone: web.ToneBad, Icon: "stop"}, "task.suspended": {Text: "suspended", Tone: web.ToneWarn, Icon: "pause"},
+			"task.resumed": {Text: "resumed", Tone: web.ToneOK, Icon: "play"},
+		}[rec.Kind]
+	case "console.ended", "console.suspended", "console.resumed":
+		if err := b.meet(ctx, p.Person); err != nil {
+			return e, err
+		}
+		e.Who, e.Quote = b.people[p.Person], p.Reason
+		e.Chip = web.Chip{Text: "console", Tone: web.ToneInfo, Icon: "key"}
+	default:
+		if title, why, _ := findingText(rec); rec.Kind == "rule.fired" || strings.HasPrefix(rec.Kind, "finding.") {
+			e.Text, e.Chip = strings.TrimSpace(title+": "+why), web.Chip{Text: "finding", Tone: web.ToneBad, Icon: "alert"}
+		}
+		if rec.Resource != "" && textRecords[rec.Kind] != "" {
+			e.Text += " for " + b.resourceCell(rec.Resource).Text
+		}
+	}
+	return e, nil
+}
+
+// tellCall tells a decision on a call, its outcome, or what a Guard claims.
+func (b *consoleBook) tellCall(e *web.EventRow, rec store.Record, p told) {
+	e.Text = cmp.Or(p.Tool, textNoTool) + " at " + b.resourceCell(rec.Resource).Text
+	switch {
+	case rec.Kind == kindDisputed:
+		e.Text = textDisputed + ": " + p.Dispute
+		e.Chip = web.Chip{Text: "disputed", Tone: web.ToneWarn, Icon: "alert"}
+	case rec.Kind == kindFinished:
+		e.Text += " finished in " + time.Duration(p.DurationUS*int64(time.Microsecond)).Round(time.Millisecond).String()
+		e.Chip = map[string]web.Chip{
+			"ok": {Text: "ok", Tone: web.ToneOK, Icon: "check"}, "error": {Text: "error", Tone: web.ToneWarn, Icon: "alert"},
+		}[p.Outcome]
+		if e.Chip.Text == "" {
+			e.Chip = web.Chip{Text: "outcome unknown", Tone: web.ToneWarn, Icon: "alert"}
+		}
+	case p.Decision == "refused":
+		e.Text += " – " + cmp.Or(textBlockedConsole[p.Reason], blockedText(p.Reason))
+		e.Chip = web.Chip{Text: "blocked", Tone: web.ToneBad, Icon: "cross"}
+	default:
+		e.Chip = web.Chip{Text: "allowed", Tone: web.ToneOK, Icon: "check"}
+	}
+}
+
+// grantedTools are the names of the tools that a grant allows.
+func grantedTools(g store.Grant) (names []string) {
+	details, err := tokens.ParseDetails(g.Details)
+	if err != nil {
+		return nil
+	}
+	for _, t := range details.Tools {
+		names = append(names, t.Tool)
+	}
+	return names
+}

@@ -1,0 +1,212 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/web"
+)
+
+// thingsListed is how many users or clients a page lists.
+const thingsListed = 200
+
+// search is the filter of a list of things by a part of what names them.
+func (s *Server) search(path, name, label, value string) web.Filter {
+	f := web.Filter{Action: s.base + path, Texts: []web.TextField{{Name: name, Label: label, Value: value}}}
+	if value != "" {
+		f.Clear = s.base + path
+	}
+	return f
+}
+
+// names reports whether any of the texts has the part, whatever its case.
+func names(part string, texts ...string) bool {
+	return strings.Contains(strings.ToLower(strings.Join(texts, "\n")), strings.ToLower(part))
+}
+
+// consoleUsers serves GET /admin/users?user=part.
+func (s *Server) consoleUsers(w http.ResponseWriter, r *http.Request, d *desk) error {
+	users, err := s.store.Users(r.Context())
+	if err != nil {
+		return err
+	}
+	part := strings.TrimSpace(r.URL.Query().Get(web.FieldUser))
+	view := web.ConsoleList{
+		Desk: s.desk(d, "/admin/users", cli("user", "list")), Title: textUsers, Filter: s.search("/admin/users", web.FieldUser, "E-mail or name", part),
+		Table: web.Table{Name: textUsers, Heads: []string{"E-mail", "Name", "Console role", "State"}, Empty: textNoUsers},
+	}
+	for _, u := range users {
+		if !names(part, u.Email, u.Name, u.ID) {
+			continue
+		}
+		if len(view.Table.Rows) == thingsListed {
+			view.Note = fmt.Sprintf(textNewestOnly, thingsListed)
+			break
+		}
+		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{
+			{Text: u.Email, Href: s.at("/admin/user", web.FieldUser, u.ID)}, {Text: u.Name}, {Text: string(u.ConsoleRole)}, {Chip: ableChip(u.Disabled)},
+		}})
+	}
+	return s.render(w, r, http.StatusOK, web.ConsoleListPage(view))
+}
+
+// consoleUser serves GET /admin/user?user=….
+func (s *Server) consoleUser(w http.ResponseWriter, r *http.Request, d *desk) error {
+	l, err := s.lever(r.Context(), only(r, web.FieldUser))
+	if err != nil {
+		return err
+	}
+	u := l.user
+	view := web.ConsoleItem{
+		Desk: s.desk(d, "/admin/users", cli("user", "show", "--email", u.Email)), Back: web.Link{Text: textUsers, Href: s.base + "/admin/users"}, Title: u.Email,
+		Facts: []web.Fact{
+			{Name: "Name", Cells: []web.Cell{{Text: u.Name}}},
+			{Name: "Id", Cells: []web.Cell{{Text: u.ID}}},
+			{Name: "Console role", Cells: []web.Cell{{Text: string(u.ConsoleRole)}}},
+			{Name: "Added", Cells: []web.Cell{{Text: clock(u.CreatedAt)}}},
+		},
+	}
+	resources, err := s.store.Resources(r.Context())
+	if err != nil {
+		return err
+	}
+	for _, res := range resources {
+		roles, err := s.store.RolesOf(r.Context(), u.ID, res.URI)
+		if err != nil {
+			return err
+		}
+		if len(roles) > 0 {
+			view.Facts = append(view.Facts, web.Fact{Name: "Roles at", Cells: []web.Cell{
+				{Text: res.Name, Href: s.at("/admin/resource", web.FieldResource, res.URI), Note: strings.Join(roles, ", ")},
+			}})
+		}
+	}
+	if err := s.switches(r.Context(), d, l, &view); err != nil {
+		return err
+	}
+	switch {
+	case u.ID == d.User.ID:
+		view.Facts[2].Cells[0].Note = textOwnRole
+	case d.may(store.RoleAdmin):
+		view.Forms = append(view.Forms, s.roleForm(u))
+	}
+	view.CLI = append(view.CLI, cli("user", "role", "--email", u.Email, "--console-role", cmp.Or(string(u.ConsoleRole), "user"), "--reason", "…"))
+	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
+}
+
+// only reads one parameter of the query and no other.
+func only(r *http.Request, name string) func(string) string {
+	return func(asked string) string {
+		if asked != name {
+			return ""
+		}
+		return r.URL.Query().Get(name)
+	}
+}
+
+func (s *Server) roleForm(u store.User) web.ConsoleForm {
+	form := web.ConsoleForm{
+		ID: "role", Title: textRole, Note: textRoleNote, Hidden: []web.Field{{Name: web.FieldUser, Value: u.ID}},
+		Pick:    web.Pick{Name: web.FieldConsoleRole, Label: "Console role"},
+		Buttons: []web.ConsoleButton{{Text: textSaveRole, Action: s.base + "/admin/role", Icon: "key"}},
+	}
+	for _, role := range consoleRoles {
+		form.Pick.Options = append(form.Pick.Options, web.Option{Value: string(role), Text: string(role), Selected: role == u.ConsoleRole})
+	}
+	return form
+}
+
+// consoleSetRole serves POST /admin/role.
+func (s *Server) consoleSetRole(w http.ResponseWriter, r *http.Request, d *desk) error {
+	reason, err := d.reason()
+	if err != nil {
+		return err
+	}
+	u, err := s.userNamed(r.Context(), d.form.Get(web.FieldUser))
+	if err != nil {
+		return err
+	}
+	if err := s.setConsoleRole(r.Context(), d.acting, u, store.ConsoleRole(d.form.Get(web.FieldConsoleRole)), reason); err != nil {
+		return err
+	}
+	http.Redirect(w, r, s.at("/admin/user", web.FieldUser, u.ID), http.StatusSeeOther)
+	return nil
+}
+
+// consoleClients serves GET /admin/clients?client=part.
+func (s *Server) consoleClients(w http.ResponseWriter, r *http.Request, d *desk) error {
+	clients, err := s.store.Clients(r.Context())
+	if err != nil {
+		return err
+	}
+	part := strings.TrimSpace(r.URL.Query().Get(web.FieldClient))
+	view := web.ConsoleList{
+		Desk: s.desk(d, "/admin/clients", cli("client", "list")), Title: textClients, Filter: s.search("/admin/clients", web.FieldClient, "client_id or name", part),
+		Table: web.Table{Name: textClients, Heads: []string{"Client", "client_id", "Known by", "State"}, Empty: textNoClients},
+	}
+	for _, c := range clients {
+		if !names(part, c.ID, c.Metadata.ClientName) {
+			continue
+		}
+		if len(view.Table.Rows) == thingsListed {
+			view.Note = fmt.Sprintf(textNewestOnly, thingsListed)
+			break
+		}
+		who := web.Cell{Text: cmp.Or(clientHost(c), c.ID), Href: s.at("/admin/client", web.FieldClient, c.ID)}
+		if c.Origin != store.ByAdmins {
+			who.Free = c.Metadata.ClientName
+		}
+		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{who, {Text: c.ID}, {Text: originText(c)}, {Chip: ableChip(c.Disabled)}}})
+	}
+	return s.render(w, r, http.StatusOK, web.ConsoleListPage(view))
+}
+
+func originText(c store.Client) string {
+	switch c.Origin {
+	case store.ByDocument:
+		return textDocument
+	case store.ByRegistration:
+		return textSelfMade
+	}
+	return textAdminMade
+}
+
+// consoleClient serves GET /admin/client?client=….
+func (s *Server) consoleClient(w http.ResponseWriter, r *http.Request, d *desk) error {
+	l, err := s.lever(r.Context(), only(r, web.FieldClient))
+	if err != nil {
+		return err
+	}
+	c, err := s.store.ClientByID(r.Context(), l.target.ClientID)
+	if err != nil {
+		return err
+	}
+	view := web.ConsoleItem{
+		Desk: s.desk(d, "/admin/clients", cli("client", "list")), Back: web.Link{Text: textClients, Href: s.base + "/admin/clients"}, Title: cmp.Or(l.name, c.ID),
+		Facts: []web.Fact{
+			{Name: "client_id", Cells: []web.Cell{{Text: c.ID}}},
+			{Name: "Known by", Cells: []web.Cell{{Text: originText(c)}}},
+			{Name: "Authentication", Cells: []web.Cell{{Text: c.Metadata.TokenEndpointAuthMethod}}},
+			{Name: "Added", Cells: []web.Cell{{Text: clock(c.CreatedAt)}}},
+		},
+	}
+	if c.Origin != store.ByAdmins {
+		view.Free = c.Metadata.ClientName
+	}
+	for _, uri := range c.Metadata.RedirectURIs {
+		view.Facts = append(view.Facts, web.Fact{Name: "Sends users to", Cells: []web.Cell{{Text: uri}}})
+	}
+	for _, uri := range c.Policy.Resources {
+		view.Facts = append(view.Facts, web.Fact{Name: "Only for", Cells: []web.Cell{{Text: uri}}})
+	}
+	if c.Policy.Bearer {
+		view.Facts = append(view.Facts, web.Fact{Name: "Tokens", Cells: []web.Cell{{Chip: web.Chip{Text: textUnbound, Tone: web.ToneWarn, Icon: "key"}}}})
+	}
+	if err := s.switches(r.Context(), d, l, &view); err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
+}

@@ -1,0 +1,164 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/web"
+)
+
+// consoleResources serves GET /admin/resources.
+func (s *Server) consoleResources(w http.ResponseWriter, r *http.Request, d *desk) error {
+	resources, err := s.store.Resources(r.Context())
+	if err != nil {
+		return err
+	}
+	view := web.ConsoleList{
+		Desk: s.desk(d, "/admin/resources", cli("resource", "list")), Title: textResources,
+		Table: web.Table{Name: textResources, Heads: []string{"Resource", "URI", "Tools", "Guard", "State"}, Empty: textNoResources},
+	}
+	for _, res := range resources {
+		tools := web.Cell{Text: fmt.Sprint(len(res.Tools))}
+		if n := len(pendingTools(res.Tools)); n > 0 {
+			tools.Chip = web.Chip{Text: fmt.Sprintf(textToApprove, n), Tone: web.ToneWarn, Icon: "alert"}
+		}
+		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{
+			{Text: res.Name, Href: s.at("/admin/resource", web.FieldResource, res.URI)}, {Text: res.URI}, tools, guardCell(res), {Chip: ableChip(res.Disabled)},
+		}})
+	}
+	return s.render(w, r, http.StatusOK, web.ConsoleListPage(view))
+}
+
+func guardCell(res store.Resource) web.Cell {
+	switch {
+	case res.GuardID == "":
+		return web.Cell{Text: textNotEnrolled}
+	case res.AckAt.IsZero():
+		return web.Cell{Text: textGuard}
+	}
+	return web.Cell{Text: textGuard, Note: fmt.Sprintf(textHeard, clock(res.AckAt))}
+}
+
+// consoleResource serves GET /admin/resource?resource=…: its tools, and those that wait.
+func (s *Server) consoleResource(w http.ResponseWriter, r *http.Request, d *desk) error {
+	l, err := s.lever(r.Context(), only(r, web.FieldResource))
+	if err != nil {
+		return err
+	}
+	res, err := s.store.ResourceByURI(r.Context(), l.target.Resource)
+	if err != nil {
+		return err
+	}
+	view := web.ConsoleItem{
+		Desk: s.desk(d, "/admin/resources", cli("resource", "show", res.URI)), Back: web.Link{Text: textResources, Href: s.base + "/admin/resources"}, Title: res.Name,
+		Facts: []web.Fact{
+			{Name: "URI", Cells: []web.Cell{{Text: res.URI}}},
+			{Name: "Guard", Cells: []web.Cell{guardCell(res)}},
+			{Name: "Policy", Cells: []web.Cell{{Text: res.PolicyVersion}}},
+			{Name: "Added", Cells: []web.Cell{{Text: clock(res.CreatedAt)}}},
+		},
+	}
+	if err := s.switches(r.Context(), d, l, &view); err != nil {
+		return err
+	}
+	table := web.Table{Name: textTools, Heads: []string{"Tool", "State", "Approved definition"}, Empty: textNoTools}
+	waiting := web.Section{ID: "waiting", Title: textWaiting}
+	for _, t := range res.Tools {
+		chip := toolChip(t)
+		table.Rows = append(table.Rows, web.TableRow{Cells: []web.Cell{{Text: t.Name}, {Chip: chip}, {Text: t.Hash}}})
+		if t.LiveHash == "" {
+			continue
+		}
+		diff := web.Diff{Name: t.Name, State: chip, Old: indented(t.Definition), New: indented(t.Live)}
+		if d.may(store.RoleAdmin) {
+			diff.Form = web.ConsoleForm{
+				ID:      fmt.Sprintf("approve-%d", len(waiting.Diffs)),
+				Hidden:  []web.Field{l.field, {Name: web.FieldTool, Value: t.Name}, {Name: web.FieldHash, Value: t.LiveHash}},
+				Buttons: []web.ConsoleButton{{Text: textApprove, Action: s.base + "/admin/approve", Icon: "check"}},
+			}
+		}
+		waiting.Diffs = append(waiting.Diffs, diff)
+		view.CLI = append(view.CLI, cli("resource", "approve", res.URI, t.Name, "--hash", t.LiveHash))
+	}
+	if len(waiting.Diffs) > 0 {
+		view.Sections = append(view.Sections, waiting)
+	}
+	view.Sections = append(view.Sections, web.Section{ID: "tools", Title: textTools, Table: &table})
+	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
+}
+
+func toolChip(t store.Tool) web.Chip {
+	switch {
+	case t.Hash == "":
+		return web.Chip{Text: textNew, Tone: web.ToneWarn, Icon: "alert"}
+	case t.LiveHash != "":
+		return web.Chip{Text: textChanged, Tone: web.ToneWarn, Icon: "alert"}
+	}
+	return web.Chip{Text: textApprovedTool, Tone: web.ToneOK, Icon: "check"}
+}
+
+// indented is a definition as people compare it.
+func indented(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if len(raw) == 0 || json.Indent(&b, raw, "", "  ") != nil {
+		return string(raw)
+	}
+	return b.String()
+}
+
+// consoleApprove serves POST /admin/approve: the definition that the page showed, and no other.
+func (s *Server) consoleApprove(w http.ResponseWriter, r *http.Request, d *desk) error {
+	reason, err := d.reason()
+	if err != nil {
+		return err
+	}
+	uri, hash := d.form.Get(web.FieldResource), d.form.Get(web.FieldHash)
+	if hash == "" {
+		return bad("name the definition that is approved")
+	}
+	if _, err := s.approve(r.Context(), d.acting, uri, d.form.Get(web.FieldTool), hash, reason); err != nil {
+		return err
+	}
+	http.Redirect(w, r, s.at("/admin/resource", web.FieldResource, uri), http.StatusSeeOther)
+	return nil
+}
+
+// consoleKeys serves GET /admin/keys: never the keys themselves.
+func (s *Server) consoleKeys(w http.ResponseWriter, r *http.Request, d *desk) error {
+	keys, err := s.store.Keys(r.Context())
+	if err != nil {
+		return err
+	}
+	view := web.ConsoleList{
+		Desk: s.desk(d, "/admin/keys", cli("key", "list"), cli("key", "rotate")), Title: textKeys, Note: textKeyNote,
+		Table: web.Table{Name: textKeys, Heads: []string{"Key", "For", "Algorithm", "State", "Made"}},
+	}
+	for _, k := range keys {
+		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{
+			{Text: k.ID}, {Text: k.Use}, {Text: k.Algorithm}, {Text: string(k.State)}, {Text: clock(k.CreatedAt)},
+		}})
+	}
+	if d.may(store.RoleAdmin) {
+		view.Forms = []web.ConsoleForm{{
+			ID: "rotate", Title: textRotate, Note: textRotateNote,
+			Buttons: []web.ConsoleButton{{Text: textRotate, Action: s.base + "/admin/rotate", Icon: "key"}},
+		}}
+	}
+	return s.render(w, r, http.StatusOK, web.ConsoleListPage(view))
+}
+
+// consoleRotate serves POST /admin/rotate.
+func (s *Server) consoleRotate(w http.ResponseWriter, r *http.Request, d *desk) error {
+	reason, err := d.reason()
+	if err != nil {
+		return err
+	}
+	if _, err := s.rotate(r.Context(), d.acting, reason); err != nil {
+		return err
+	}
+	http.Redirect(w, r, s.at("/admin/keys"), http.StatusSeeOther)
+	return nil
+}

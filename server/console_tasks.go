@@ -1,0 +1,394 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/web"
+)
+
+const (
+	tasksListed    = 100
+	recordsShown   = 100
+	newestFindings = 3              // above the tasks
+	findingsFresh  = 24 * time.Hour // and no older ones
+	anyState       = "any"
+)
+
+// consoleTasks serves GET /admin: tasks, by a filter that stands in the address.
+func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) error {
+	q := r.URL.Query()
+	user, client, resource, state := strings.TrimSpace(q.Get(web.FieldUser)), strings.TrimSpace(q.Get(web.FieldClient)), q.Get(web.FieldResource), q.Get(web.FieldState)
+	f := store.TaskFilter{ClientID: client, Resource: resource, Live: state == "", Limit: tasksListed + 1}
+	if state != "" && state != anyState {
+		if f.State = store.TaskState(state); !slices.Contains(taskStates, f.State) {
+			return bad("state is any, pending, active, suspended, completed, revoked or expired")
+		}
+	}
+	line := cli("task", "list", "--user", user, "--client", client, "--resource", resource, "--state", string(f.State))
+	if f.Live {
+		line += " --live"
+	}
+	view := web.ConsoleTasks{Desk: s.desk(d, "/admin", line), AllOf: s.base + "/admin/findings"}
+	tasks, err := s.filtered(r.Context(), user, f)
+	if errors.Is(err, store.ErrUserNotFound) {
+		view.Notice, view.NoticeTone, err = textNoSuchUser, web.ToneWarn, nil
+	}
+	if err != nil {
+		return err
+	}
+	if view.Counts = countText(len(tasks)); len(tasks) > tasksListed {
+		tasks, view.Counts = tasks[:tasksListed], fmt.Sprintf(textNewestTasks, tasksListed)
+	}
+	book, err := s.consoleBook(r.Context(), tasks...)
+	if err != nil {
+		return err
+	}
+	if d.may(store.RoleRevoker) {
+		view.EndURL = s.base + "/admin/end"
+	}
+	view.Table = book.table(tasks, view.EndURL != "")
+	if view.Filter, err = s.taskFilter(r.Context(), user, client, resource, state); err != nil {
+		return err
+	}
+	if view.Findings, err = s.freshFindings(r.Context(), d); err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, web.ConsoleTasksPage(view))
+}
+
+func (s *Server) filtered(ctx context.Context, user string, f store.TaskFilter) ([]store.Task, error) {
+	if user != "" {
+		u, err := s.userNamed(ctx, user)
+		if err != nil {
+			return nil, err
+		}
+		f.UserID = u.ID
+	}
+	return s.store.TaskList(ctx, f)
+}
+
+func countText(n int) string {
+	if n == 1 {
+		return textOneTask
+	}
+	return fmt.Sprintf(textManyTasks, n)
+}
+
+// taskFilter is the form of the filter, as it stands.
+func (s *Server) taskFilter(ctx context.Context, user, client, resource, state string) (web.Filter, error) {
+	resources, err := s.store.Resources(ctx)
+	if err != nil {
+		return web.Filter{}, err
+	}
+	places := web.Pick{Name: web.FieldResource, Label: "Resource", Options: []web.Option{{Value: "", Text: textAnyResource, Selected: resource == ""}}}
+	for _, res := range resources {
+		places.Options = append(places.Options, web.Option{Value: res.URI, Text: res.Name, Selected: res.URI == resource})
+	}
+	states := web.Pick{Name: web.FieldState, Label: "State", Options: []web.Option{{Value: "", Text: textLive, Selected: state == ""}}}
+	for _, st := range taskStates {
+		states.Options = append(states.Options, web.Option{Value: string(st), Text: textConsoleStates[st], Selected: string(st) == state})
+	}
+	states.Options = append(states.Options, web.Option{Value: anyState, Text: textAnyState, Selected: state == anyState})
+	f := web.Filter{
+		Action: s.base + "/admin", Picks: []web.Pick{places, states},
+		Texts: []web.TextField{{Name: web.FieldUser, Label: "User (e-mail or id)", Value: user}, {Name: web.FieldClient, Label: "Client (client_id)", Value: client}},
+	}
+	if user+client+resource+state != "" {
+		f.Clear = s.base + "/admin"
+	}
+	return f, nil
+}
+
+// consoleTask serves GET /admin/tasks/{id}: the task, what may be done about it, where its end is in
+// force, and its timeline.
+func (s *Server) consoleTask(w http.ResponseWriter, r *http.Request, d *desk) error {
+	t, grants, err := s.store.TaskByID(r.Context(), chi.URLParam(r, "id"))
+	if err != nil {
+		return err
+	}
+	book, err := s.consoleBook(r.Context(), t)
+	if err != nil {
+		return err
+	}
+	view := web.ConsoleItem{
+		Desk: s.desk(d, "/admin", cli("task", "show", t.ID)), Title: t.ID, Free: t.Purpose, State: book.state(t),
+		Back: web.Link{Text: textTasks, Href: s.base + "/admin"}, Facts: book.facts(t, grants),
+	}
+	if view.Forms, err = s.taskForms(r.Context(), d, t); err != nil {
+		return err
+	}
+	for _, f := range view.Forms {
+		for _, b := range f.Buttons {
+			verb := strings.TrimPrefix(b.Action, s.base+"/admin/")
+			view.CLI = append(view.CLI, cli("task", verb, t.ID, "--reason", "…"))
+		}
+	}
+	reach, err := s.propagation(r.Context(), []string{t.ID})
+	if err != nil {
+		return err
+	}
+	if len(reach.Table.Rows) > 0 {
+		view.Sections = append(view.Sections, *reach)
+	}
+	timeline, err := s.timeline(r, book, t)
+	if err != nil {
+		return err
+	}
+	view.Sections = append(view.Sections, timeline)
+	view.CLI = append(view.CLI, cli("audit", "tail", "--task", t.ID))
+	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
+}
+
+// facts are what a task is.
+func (b *consoleBook) facts(t store.Task, grants []store.Grant) []web.Fact {
+	key := web.Cell{Text: t.JKT}
+	if t.JKT == "" {
+		key = web.Cell{Chip: web.Chip{Text: textUnbound, Tone: web.ToneWarn, Icon: "key"}}
+	}
+	calls := fmt.Sprint(b.calls[t.ID].All)
+	if t.MaxCalls > 0 {
+		calls = fmt.Sprintf("%d, %d of %d used", b.calls[t.ID].All, t.CallsUsed, t.MaxCalls)
+	}
+	ends := web.Fact{Name: "Ends", Cells: []web.Cell{{Text: clock(t.EndsAt)}}}
+	if t.State.Terminal() {
+		ends = web.Fact{Name: "Ended", Cells: []web.Cell{{Text: clock(t.EndedAt), Free: customReason(t)}}}
+	}
+	facts := []web.Fact{
+		{Name: "User", Cells: []web.Cell{b.userCell(t.UserID)}},
+		{Name: "Agent", Cells: []web.Cell{b.clientCell(t.ClientID)}},
+		{Name: "Its key", Cells: []web.Cell{key}},
+	}
+	if t.Parent != "" {
+		facts = append(facts, web.Fact{Name: "Under", Cells: []web.Cell{{Text: t.Parent, Href: b.taskURL(t.Parent)}}})
+	}
+	for _, g := range grants {
+		cell := b.resourceCell(g.Resource)
+		cell.Note = strings.Join(grantedTools(g), ", ")
+		if !g.EndedAt.IsZero() {
+			cell.Chip = web.Chip{Text: "ended " + clock(g.EndedAt), Tone: web.ToneInfo, Icon: "stop"}
+		}
+		facts = append(facts, web.Fact{Name: "May use", Cells: []web.Cell{cell}})
+	}
+	facts = append(facts,
+		web.Fact{Name: "Calls", Cells: []web.Cell{{Text: calls, Note: b.blocked(t)}}},
+		web.Fact{Name: "Started", Cells: []web.Cell{{Text: clock(t.CreatedAt)}}}, ends,
+		web.Fact{Name: "Last use", Cells: []web.Cell{{Text: b.ago(t.SeenAt)}}})
+	if t.State == store.TaskSuspended {
+		facts = append(facts, web.Fact{Name: "Suspended", Cells: []web.Cell{{Text: "by " + textBy[t.SuspendedBy], Free: customReason(t)}}})
+	}
+	return facts
+}
+
+// customReason is the reason, when a person gave it.
+func customReason(t store.Task) string {
+	if _, ours := textWhy[t.Reason]; ours {
+		return ""
+	}
+	return t.Reason
+}
+
+// taskForms are what this person may do about the task.
+func (s *Server) taskForms(ctx context.Context, d *desk, t store.Task) ([]web.ConsoleForm, error) {
+	if t.State.Terminal() || !d.may(store.RoleRevoker) {
+		return nil, nil
+	}
+	tree, err := s.store.WouldEnd(ctx, store.Target{TaskIDs: []string{t.ID}})
+	if err != nil {
+		return nil, err
+	}
+	form := web.ConsoleForm{ID: "act", Title: textAct, Note: textActNote, Hidden: []web.Field{{Name: web.FieldTask, Value: t.ID}}}
+	// The first button is what Enter presses: what can be undone.
+	switch {
+	case t.State == store.TaskActive:
+		form.Buttons = append(form.Buttons, web.ConsoleButton{Text: textSuspendThis, Action: s.base + "/admin/suspend", Icon: "pause"})
+	case t.State == store.TaskSuspended && (d.may(store.RoleAdmin) || t.SuspendedBy == d.by):
+		form.Buttons = append(form.Buttons, web.ConsoleButton{Text: textResumeThis, Action: s.base + "/admin/resume", Icon: "play"})
+	}
+	end := web.ConsoleButton{Text: textEndThis, Action: s.base + "/admin/end", Icon: "stop", Danger: true}
+	if len(tree) > 1 {
+		end.Text = fmt.Sprintf(textEndTree, len(tree)-1)
+		form.Hidden = append(form.Hidden, web.Field{Name: web.FieldShown, Value: strconv.Itoa(len(tree))}, web.Field{Name: web.FieldCount, Value: strconv.Itoa(len(tree))})
+	}
+	form.Buttons = append(form.Buttons, end)
+	return []web.ConsoleForm{form}, nil
+}
+
+// ticked returns the tasks that a request names, each once.
+func ticked(ids []string) ([]string, error) {
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id == "" })
+	switch {
+	case len(ids) == 0:
+		return nil, bad(textNoneTicked)
+	case len(ids) > maxTicked:
+		return nil, bad(fmt.Sprintf("At most %d tasks are ended at once.", maxTicked))
+	}
+	return ids, nil
+}
+
+// consoleReviewEnd serves GET /admin/end?task=…: what would end, before it does.
+func (s *Server) consoleReviewEnd(w http.ResponseWriter, r *http.Request, d *desk) error {
+	ids, err := ticked(r.URL.Query()[web.FieldTask])
+	if err != nil {
+		return err
+	}
+	planned, err := s.store.WouldEnd(r.Context(), store.Target{TaskIDs: ids})
+	if err != nil {
+		return err
+	}
+	view := web.ConsoleItem{Desk: s.desk(d, "/admin"), Title: textReviewEnd, Back: web.Link{Text: textTasks, Href: s.base + "/admin"}}
+	view.State = web.Chip{Text: countText(len(planned)), Tone: web.ToneWarn, Icon: "alert"}
+	form := web.ConsoleForm{
+		ID: "end", Title: fmt.Sprintf(textEndTasks, len(planned)), Note: textReviewNote, Count: len(planned),
+		Buttons: []web.ConsoleButton{{Text: fmt.Sprintf(textEndTasks, len(planned)), Action: s.base + "/admin/end", Icon: "stop", Danger: true}},
+	}
+	if len(planned) == 1 {
+		form.Title, form.Buttons[0].Text = textEndThis, textEndThis
+	}
+	for _, id := range ids {
+		form.Hidden = append(form.Hidden, web.Field{Name: web.FieldTask, Value: id})
+		view.CLI = append(view.CLI, cli("task", "end", id, "--reason", "…"))
+	}
+	if len(planned) == 0 {
+		view.Title = textNothingEnds
+		return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
+	}
+	book, err := s.consoleBook(r.Context(), planned...)
+	if err != nil {
+		return err
+	}
+	table := book.table(planned, false)
+	view.Forms = []web.ConsoleForm{form}
+	view.Sections = []web.Section{{ID: "planned", Title: textWouldEnd, Table: &table}}
+	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
+}
+
+// counted refuses an action on several tasks unless the person has typed how many the page said. More
+// that have come since then are no obstacle: who ends a hundred means the hundred and first too.
+func (d *desk) counted(planned int) error {
+	shown := d.form.Get(web.FieldShown)
+	if shown == "" && planned <= 1 || shown != "" && strings.TrimSpace(d.form.Get(web.FieldCount)) == shown && shown != "0" {
+		return nil
+	}
+	return &problem{Status: http.StatusConflict, Detail: fmt.Sprintf(textRetype, planned)}
+}
+
+// consoleEnd serves POST /admin/end: the tasks and all under them are dead everywhere.
+func (s *Server) consoleEnd(w http.ResponseWriter, r *http.Request, d *desk) error {
+	reason, err := d.reason()
+	if err != nil {
+		return err
+	}
+	ids, err := ticked(d.form.All(web.FieldTask))
+	if err != nil {
+		return err
+	}
+	planned, err := s.store.WouldEnd(r.Context(), store.Target{TaskIDs: ids})
+	if err != nil {
+		return err
+	}
+	if err := d.counted(len(planned)); err != nil {
+		return err
+	}
+	if err := s.acknowledged(r.Context(), planned, func() error { return s.endEach(r.Context(), d.acting, ids, reason) }); err != nil {
+		return err
+	}
+	to := s.at("/admin/tasks/" + ids[0])
+	if len(ids) > 1 {
+		var query []string
+		for _, id := range ids {
+			query = append(query, web.FieldTask, id)
+		}
+		to = s.at("/admin/ended", query...)
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// endEach ends the tasks one by one. One that had ended stays as it is; when the store fails on the
+// way, the answer says how far it came, and the same form again finishes it.
+func (s *Server) endEach(ctx context.Context, a acting, ids []string, reason string) error {
+	for i, id := range ids {
+		_, err := s.end(ctx, a, id, reason)
+		switch {
+		case err == nil, errors.Is(err, store.ErrTaskEnded):
+		case errors.Is(err, store.ErrTaskNotFound):
+			return err
+		default:
+			return &problem{Status: http.StatusServiceUnavailable, Cause: err, Detail: fmt.Sprintf(
+				"%d of %d tasks have ended; of the others it is not known. Send the form again: what has ended stays ended.", i, len(ids))}
+		}
+	}
+	return nil
+}
+
+// consoleEnded serves GET /admin/ended?task=…: what became of these tasks.
+func (s *Server) consoleEnded(w http.ResponseWriter, r *http.Request, d *desk) error {
+	ids, err := ticked(r.URL.Query()[web.FieldTask])
+	if err != nil {
+		return err
+	}
+	var tasks []store.Task
+	ended := 0
+	for _, id := range ids {
+		t, _, err := s.store.TaskByID(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		if tasks = append(tasks, t); t.State.Terminal() {
+			ended++
+		}
+	}
+	book, err := s.consoleBook(r.Context(), tasks...)
+	if err != nil {
+		return err
+	}
+	reach, err := s.propagation(r.Context(), ids)
+	if err != nil {
+		return err
+	}
+	table := book.table(tasks, false)
+	view := web.ConsoleItem{
+		Desk: s.desk(d, "/admin"), Title: fmt.Sprintf("%d of %d tasks have ended", ended, len(ids)), Back: web.Link{Text: textTasks, Href: s.base + "/admin"},
+		State:    web.Chip{Text: countText(ended), Tone: web.ToneOK, Icon: "stop"},
+		Sections: []web.Section{*reach, {ID: "tasks", Title: textTasks, Table: &table}},
+	}
+	for _, id := range ids {
+		view.CLI = append(view.CLI, cli("task", "show", id))
+	}
+	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
+}
+
+// consoleSuspend serves POST /admin/suspend.
+func (s *Server) consoleSuspend(w http.ResponseWriter, r *http.Request, d *desk) error {
+	return s.moveTask(w, r, d, s.suspend)
+}
+
+// consoleResume serves POST /admin/resume; what a rule suspended, an admin alone resumes.
+func (s *Server) consoleResume(w http.ResponseWriter, r *http.Request, d *desk) error {
+	return s.moveTask(w, r, d, s.resume)
+}
+
+func (s *Server) moveTask(w http.ResponseWriter, r *http.Request, d *desk, move func(context.Context, acting, string, string) (store.Task, error)) error {
+	reason, err := d.reason()
+	if err != nil {
+		return err
+	}
+	t, err := move(r.Context(), d.acting, cmp.Or(d.form.Get(web.FieldTask), "-"), reason)
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, s.at("/admin/tasks/"+t.ID), http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,211 @@
+package web
+
+// Names of the console's form fields, beside those of the other pages.
+const (
+	FieldReason      = "reason"       // why, kept in the ledger
+	FieldCount       = "count"        // how many tasks, as a person typed it
+	FieldShown       = "shown"        // how many tasks the page said
+	FieldUser        = "user"         // e-mail or id
+	FieldClient      = "client"       // client_id
+	FieldResource    = "resource"     // URI
+	FieldState       = "state"        // of tasks
+	FieldConsoleRole = "console_role" // user, viewer, revoker, admin
+	FieldHash        = "hash"         // definition that is approved
+)
+
+// Desk is the frame of every page of the console.
+type Desk struct {
+	Page
+	Role       string // the person's console role
+	Areas      []Area
+	CLI        []string // what does the same on the command line
+	Notice     string   // what the last action did
+	NoticeTone string
+}
+
+// Area is one part of the console.
+type Area struct {
+	Text, Href string
+	Here       bool
+}
+
+// Cell is one fact in a table or a list of facts.
+type Cell struct {
+	Text string // shown as it is
+	Free string // a stranger's words, quoted
+	Href string // where the text, or else the words, lead
+	Chip Chip
+	Note string // in a smaller voice
+}
+
+// Table lists things, each with the same facts.
+type Table struct {
+	Name  string // what it lists
+	Heads []string
+	Rows  []TableRow
+	Tick  string // name of the box before each row; empty: no boxes
+	Empty string // said in place of an empty table
+}
+
+// TableRow is one thing. Label names it for the box.
+type TableRow struct {
+	ID, Label string
+	Cells     []Cell
+}
+
+// Filter is a form whose answers stand in the page's address.
+type Filter struct {
+	Action string
+	Texts  []TextField
+	Picks  []Pick
+	Clear  string // the page without any; empty: there is nothing to clear
+}
+
+// TextField is one line to fill in.
+type TextField struct{ Name, Label, Value string }
+
+// Pick is a choice of one.
+type Pick struct {
+	Name, Label string
+	Options     []Option
+}
+
+// Option is one of them.
+type Option struct {
+	Value, Text string
+	Selected    bool
+}
+
+// Finding is something that a person should look at.
+type Finding struct {
+	At, Time string // RFC 3339, and for people
+	Title    string
+	Why      string
+	Who      string // client and user
+	Tone     string
+	Task     Link // its timeline; empty: about no task
+	Action   Link // the one thing to do now; empty: nothing
+}
+
+// ConsoleTasks is the console's first page: live tasks, and what is unusual about them.
+type ConsoleTasks struct {
+	Desk
+	Findings []Finding // the newest
+	AllOf    string    // where all findings are
+	Filter   Filter
+	Counts   string
+	EndURL   string // where ticked tasks are ended; empty: not by this person
+	Table    Table
+}
+
+// ConsoleFindings lists all findings, a page at a time.
+type ConsoleFindings struct {
+	Desk
+	Findings      []Finding
+	Newest, Older string
+}
+
+// ConsoleList is a page with one table.
+type ConsoleList struct {
+	Desk
+	Title, Note string
+	Filter      Filter // none, when it has no texts
+	Forms       []ConsoleForm
+	Table       Table
+}
+
+// ConsoleItem is a page about one thing, or one decision.
+type ConsoleItem struct {
+	Desk
+	Back     Link
+	Title    string
+	Free     string // a stranger's words under the title, quoted
+	State    Chip
+	Facts    []Fact
+	Links    []Link // such as: its tasks, its kill switch
+	Danger   []Link
+	Forms    []ConsoleForm
+	Sections []Section
+}
+
+// Fact is one line about the thing.
+type Fact struct {
+	Name  string
+	Cells []Cell
+}
+
+// Section is a part of the page below the facts: a table, a timeline or definitions to compare.
+type Section struct {
+	ID            string
+	Title, Note   string
+	Table         *Table
+	Events        []EventRow
+	Diffs         []Diff
+	Empty         string
+	Newest, Older string
+}
+
+// EventRow is one record of the ledger, told.
+type EventRow struct {
+	At, Time string // RFC 3339, and for people
+	Text     string
+	Who      string // who did it, when that is a person
+	Quote    string // words that a person or a stranger chose
+	Chip     Chip
+}
+
+// Diff is a tool that waits for approval: what was approved, and what the server offers now.
+type Diff struct {
+	Name     string
+	State    Chip
+	Old, New string // definitions
+	Form     ConsoleForm
+}
+
+// ConsoleForm is something to do. Every one asks why.
+type ConsoleForm struct {
+	ID      string
+	Title   string
+	Note    string
+	Hidden  []Field
+	Count   int // tasks that will end; more than one is to be typed
+	Pick    Pick
+	Buttons []ConsoleButton
+}
+
+// ConsoleButton sends its form to Action.
+type ConsoleButton struct {
+	Text, Action, Icon string
+	Danger             bool
+}
+
+// kind is the class of the button.
+func (b ConsoleButton) kind() string {
+	if b.Danger {
+		return "dng"
+	}
+	return "sec"
+}
+
+// action is where the form posts to when no button says otherwise.
+func (f ConsoleForm) action() string {
+	if len(f.Buttons) == 0 {
+		return ""
+	}
+	return f.Buttons[0].Action
+}
+
+// noticeTone is the tone of the notice.
+func (d Desk) noticeTone() string {
+	if d.NoticeTone == "" {
+		return ToneOK
+	}
+	return d.NoticeTone
+}
+
+// columns gives a row as many cells as the table has columns.
+func (t Table) columns(r TableRow) []Cell {
+	cells := make([]Cell, len(t.Heads))
+	copy(cells, r.Cells)
+	return cells
+}

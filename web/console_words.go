@@ -1,0 +1,37 @@
+package web
+
+// consoleWords is the console's part of the catalogue.
+type consoleWords struct {
+	Console, Areas, Tasks, Findings                          string
+	Unusual, NoFindings, AllFindings, Timeline, FindingsNote string
+	Filter, Show, Clear, TickToEnd, Tick                     string
+	CommandLine, Reason, ReasonNote, TypeCount, Back         string
+	Newest, Older, Approved, Offered, NeverApproved          string
+}
+
+var consoleEnglish = consoleWords{
+	Console:       "Console",
+	Areas:         "Parts of the console",
+	Tasks:         "Tasks",
+	Findings:      "Findings",
+	Unusual:       "Unusual",
+	NoFindings:    "Nothing unusual was found.",
+	AllFindings:   "All findings",
+	Timeline:      "Timeline",
+	FindingsNote:  "What rules suspended, credentials that came from a wrong client or key, and what Guards told and the server cannot vouch for.",
+	Filter:        "Filter",
+	Show:          "Show",
+	Clear:         "Clear",
+	TickToEnd:     "End the ticked tasks…",
+	Tick:          "End",
+	CommandLine:   "On the command line",
+	Reason:        "Reason",
+	ReasonNote:    "kept in the ledger",
+	TypeCount:     "Type {0} to go on",
+	Back:          "Back",
+	Newest:        "Newest",
+	Older:         "Older",
+	Approved:      "Approved",
+	Offered:       "What the server offers now",
+	NeverApproved: "Never approved.",
+}
