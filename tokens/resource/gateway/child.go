@@ -138,7 +138,7 @@ func (c *child) running() (who *introduced, next <-chan struct{}, why error) {
 	return c.current, c.changed, c.failed
 }
 
-// call implements backend. It waits for a child that is being started.
+// call implements backend. It waits for a child that is started for the first time.
 func (c *child) call(ctx context.Context, method string, params any) ([]byte, error) {
 	raw, err := json.Marshal(params)
 	if err != nil {
@@ -146,10 +146,13 @@ func (c *child) call(ctx context.Context, method string, params any) ([]byte, er
 	}
 	who, next, why := c.running()
 	for who == nil {
+		if why != nil {
+			return nil, errors.Join(errGone, why)
+		}
 		select {
 		case <-next:
 		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), why)
+			return nil, ctx.Err()
 		}
 		who, next, why = c.running()
 	}

@@ -229,6 +229,23 @@ func TestSessionsHaveOwners(t *testing.T) {
 	}
 }
 
+func TestSessionsAreBounded(t *testing.T) {
+	u := newRemote(t, true)
+	w := newWorld(t, map[string]gateway.Upstream{"/mcp": u.upstream()})
+	mara, eve := w.token("/mcp", "mara", "search").Client(), w.token("/mcp", "eve", "search").Client()
+	ofEve, first := open(w, eve), open(w, mara)
+	for range 32 {
+		open(w, mara)
+	}
+	search := body("search", ticket{Project: "WEB"})
+	if resp := w.post("/mcp", mara, search, "Mcp-Session-Id", first); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("the oldest of too many: %d", resp.StatusCode)
+	}
+	if resp := w.post("/mcp", eve, search, "Mcp-Session-Id", ofEve); resp.StatusCode != http.StatusOK {
+		t.Errorf("somebody else's: %d %s", resp.StatusCode, text(t, resp))
+	}
+}
+
 func TestUpstreamIsDown(t *testing.T) {
 	u := newRemote(t, false)
 	w := newWorld(t, map[string]gateway.Upstream{"/mcp": u.upstream()})

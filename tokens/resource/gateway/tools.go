@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -13,15 +14,42 @@ const (
 	listTime = 5 * time.Second
 	maxPages = 100
 	maxTools = 10_000
+	failTime = time.Second // how long a failure stands for the next readings
 )
 
 // definitions reads the live tools of a server, for its Guard.
-type definitions struct{ backend backend }
+type definitions struct {
+	backend backend
 
-// read returns all tools, or an error: never a part, never what was there before.
+	mu     sync.Mutex
+	failed error
+	at     time.Time
+}
+
+// read returns all tools, or an error: never a part, never what was there before. Those who come
+// right after a failure share it: they do not wait for a server that hangs, one after the other.
 func (d *definitions) read(ctx context.Context) ([]json.RawMessage, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTime)
+	d.mu.Lock()
+	failed := d.failed
+	if time.Since(d.at) >= failTime {
+		failed = nil
+	}
+	d.mu.Unlock()
+	if failed != nil {
+		return nil, failed
+	}
+	limited, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
+	all, err := d.list(limited)
+	if err != nil && ctx.Err() == nil {
+		d.mu.Lock()
+		d.failed, d.at = err, time.Now()
+		d.mu.Unlock()
+	}
+	return all, err
+}
+
+func (d *definitions) list(ctx context.Context) ([]json.RawMessage, error) {
 	all := []json.RawMessage{}
 	var params struct {
 		Cursor string `json:"cursor,omitempty"`
