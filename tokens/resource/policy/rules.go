@@ -150,9 +150,11 @@ func unlimitedDestructive(l *linter) {
 func (l *linter) overlaps(f func(tool string, outer, inner Rule) bool) {
 	for _, t := range l.Tools() {
 		for _, outer := range l.rules[t] {
-			slices.ContainsFunc(l.rules[t], func(inner Rule) bool {
-				return outer.Role != inner.Role && l.closure[outer.Role][inner.Role] && f(t, outer, inner)
-			})
+			for _, inner := range l.rules[t] {
+				if outer.Role != inner.Role && l.closure[outer.Role][inner.Role] && f(t, outer, inner) {
+					break
+				}
+			}
 		}
 	}
 }
