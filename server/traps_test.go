@@ -368,8 +368,10 @@ func TestRevocationTellsTheTruth(t *testing.T) { // T36
 func TestSecretsAreNotStored(t *testing.T) { // T14, T23
 	w := newWorld(t)
 	secret := tokens.NewSecret("rs_")
-	must(t, w.store.AddClient(context.Background(), store.Client{ID: "cli_confidential", SecretHash: store.HashOf(secret), CreatedAt: w.clock.Now(),
-		Metadata: store.ClientMetadata{ClientName: "C", RedirectURIs: []string{"http://127.0.0.1/callback"}, TokenEndpointAuthMethod: "client_secret_post"}}))
+	must(t, w.store.AddClient(context.Background(), store.Client{
+		ID: "cli_confidential", SecretHash: store.HashOf(secret), CreatedAt: w.clock.Now(),
+		Metadata: store.ClientMetadata{ClientName: "C", RedirectURIs: []string{"http://127.0.0.1/callback"}, TokenEndpointAuthMethod: "client_secret_post"},
+	}))
 	c := w.agent("cli_confidential")
 	form := c.request()
 	form.Set("client_secret", secret)

@@ -98,8 +98,10 @@ func (p *Provider) RedeemCode(ctx context.Context, in CodeExchange) (Response, e
 	}
 	claims := p.claims(minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail})
 	rec := p.heldCode(st, grant, claims)
-	form := url.Values{"grant_type": {oauth.GrantAuthorizationCode}, "client_id": {in.Client.ID},
-		"code": {in.Code}, "code_verifier": {in.Verifier}, "redirect_uri": {st.Code.RedirectURI}}
+	form := url.Values{
+		"grant_type": {oauth.GrantAuthorizationCode}, "client_id": {in.Client.ID},
+		"code": {in.Code}, "code_verifier": {in.Verifier}, "redirect_uri": {st.Code.RedirectURI},
+	}
 	if err := p.runToken(ctx, rec, form); err != nil {
 		return Response{}, err
 	}

@@ -42,6 +42,7 @@ func (r *recorder) GetClient(_ context.Context, id string) (fosite.Client, error
 
 // ClientAssertionJWTValid and SetClientAssertionJWT are never reached: the edge authenticates (T33).
 func (r *recorder) ClientAssertionJWTValid(context.Context, string) error { return errForeign }
+
 func (r *recorder) SetClientAssertionJWT(context.Context, string, time.Time) error {
 	return errForeign
 }
