@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -206,10 +207,10 @@ func (t *Tab) Do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Open opens an address and returns the status of the page.
-func (t *Tab) Open(address string) int64 {
+// Open opens an address and returns the answer.
+func (t *Tab) Open(address string) *network.Response {
 	t.T.Helper()
-	return t.Answer(chromedp.Navigate(address)).Status
+	return t.Answer(chromedp.Navigate(address))
 }
 
 // Answer takes the steps and returns the answer to the navigation that they cause.
@@ -312,4 +313,22 @@ func (t *Tab) Values(selector, property string) []string {
 func (t *Tab) Cookies() []*network.Cookie {
 	t.T.Helper()
 	return command(t, network.GetCookies, network.GetCookiesParams{}).Cookies
+}
+
+// SetCookie puts a cookie into the person's browser.
+func (t *Tab) SetCookie(address, name, value string) {
+	t.T.Helper()
+	command(t, network.SetCookie, network.SetCookieParams{Name: name, Value: value, URL: address})
+}
+
+// Frames are the addresses of the frames that the page was allowed to draw.
+func (t *Tab) Frames() []string {
+	t.T.Helper()
+	var drawn []string
+	for _, child := range command(t, page.GetFrameTree, cdp.Empty{}).FrameTree.ChildFrames {
+		if child.Frame.UnreachableURL == "" {
+			drawn = append(drawn, child.Frame.URL)
+		}
+	}
+	return drawn
 }
