@@ -120,16 +120,15 @@ func (b *consoleBook) table(tasks []store.Task, tick bool) web.Table {
 
 func (b *consoleBook) tableRow(t store.Task) web.TableRow {
 	row := web.TableRow{Label: b.who(t.ClientID) + ", " + b.people[t.UserID] + ", " + t.ID}
-	ends, task := clock(t.EndsAt), web.Cell{Free: t.Purpose, Href: b.taskURL(t.ID)}
+	task := web.Cell{Free: t.Purpose, Href: b.taskURL(t.ID)}
 	if strings.TrimSpace(t.Purpose) == "" {
 		task = web.Cell{Text: textNoPurpose, Href: b.taskURL(t.ID)}
 	}
 	if t.Parent != "" {
 		task.Note = textUnderOther
 	}
-	if t.State.Terminal() {
-		ends = clock(t.EndedAt)
-	} else {
+	ends := clock(t.EndedAt)
+	if !t.State.Terminal() {
 		row.ID = t.ID
 		ends = spanText(max(0, t.EndsAt.Sub(b.now)))
 	}
