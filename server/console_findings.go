@@ -18,6 +18,9 @@ import (
 
 // consoleFindings serves GET /admin/findings: what a person should look at, newest first.
 func (s *Server) consoleFindings(w http.ResponseWriter, r *http.Request, d *desk) error {
+	if err := s.sequence(r.Context()); err != nil { // what has just happened, too
+		return err
+	}
 	before := placeInChain(r)
 	recs, err := s.store.Findings(r.Context(), before, recordsShown+1)
 	if err != nil {
@@ -127,6 +130,9 @@ func findingText(rec store.Record) (title, why, tone string) {
 // timeline is the ledger of one task, newest first, a page at a time.
 func (s *Server) timeline(r *http.Request, book *consoleBook, t store.Task) (web.Section, error) {
 	section := web.Section{ID: "timeline", Title: textTimeline}
+	if err := s.sequence(r.Context()); err != nil { // what has just been done, too
+		return section, err
+	}
 	before := placeInChain(r)
 	recs, err := s.store.NewestRecords(r.Context(), t.ID, before, recordsShown+1)
 	if err != nil {
@@ -179,8 +185,9 @@ func (b *consoleBook) tell(ctx context.Context, rec store.Record) (web.EventRow,
 		e.Chip = web.Chip{Text: "consent", Tone: web.ToneInfo, Icon: "check"}
 	case "task.ended", "task.suspended", "task.resumed":
 		e.Text += " by " + cmp.Or(textBy[p.By], string(p.By))
-		if e.Quote = p.Reason; textWhy[p.Reason] != "" {
-			e.Text, e.Quote = e.Text+": "+textWhy[p.Reason], ""
+		e.Quote = p.Reason
+		if why, ours := textWhy[p.Reason]; ours {
+			e.Text, e.Quote = strings.TrimSuffix(e.Text+": "+why, ": "), ""
 		}
 		e.Chip = map[string]web.Chip{
 			"task.ended": {Text: "ended", Tone: web.ToneBad, Icon: "stop"}, "task.suspended": {Text: "suspended", Tone: web.ToneWarn, Icon: "pause"},

@@ -43,7 +43,7 @@ const (
 	textReviewEnd   = "End the tasks listed here?"
 	textReviewNote  = "They end everywhere, with all under them. What has ended stays ended; each user can allow a new task, and reads the reason on their agents page."
 	textNothingEnds = "None of these tasks is live."
-	textSeeTasks    = "Its tasks"
+	textSeeTasks    = "See the tasks"
 
 	textPropagation     = "Where the end is in force"
 	textPropagationNote = "As the resources' Guards have acknowledged it."
@@ -114,7 +114,8 @@ var textWhy = map[string]string{
 	reasonByUser: "by its user", "deadline": "time ran out", "budget": "its calls were used up", "not_redeemed": "never started",
 	"refresh token revoked": "by its agent", "refresh_reuse": "its refresh token was used twice", "code_reuse": "its code was used twice",
 	"user_disabled": "the user was disabled", "client_disabled": "the client was disabled", "resource_disabled": "the resource was disabled",
-	"idle": "unused for 30 min",
+	"paused by the user": "", "paused by the agent": "",
+	"idle": "unused for 30 min", ruleWrongKey: "its token was copied", ruleReplay: "a request was replayed", ruleBurst: "many refused calls",
 }
 
 // textRules says of each rule what it saw.

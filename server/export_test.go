@@ -2,6 +2,9 @@ package server
 
 import (
 	"context"
+	"os"
+	"regexp"
+	"testing"
 
 	"github.com/remit-auth/remit/store"
 )
@@ -30,3 +33,29 @@ func (s *Server) ReadDocument(id string, body []byte) (store.ClientMetadata, err
 func (s *Server) ReadRegistration(ctx context.Context, body []byte) (store.ClientMetadata, error) {
 	return s.readRegistration(ctx, body)
 }
+
+// FindingKinds are the kinds of finding that these files of the server record.
+func FindingKinds(t *testing.T, files ...string) (kinds []string) {
+	for _, name := range files {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\.finding\([^"]*"([a-z_]+)"|NewRecord\("finding\.([a-z_]+)"`).FindAllSubmatch(src, -1) {
+			kinds = append(kinds, "finding."+string(m[1])+string(m[2]))
+		}
+	}
+	if len(kinds) < 5 {
+		t.Fatalf("only %v found", kinds)
+	}
+	return kinds
+}
+
+// FindingText is what the console says of a finding.
+func FindingText(kind string) (title, why string) {
+	title, why, _ = findingText(store.NewRecord(kind, nil))
+	return title, why
+}
+
+// ApplyRules is what Run does every second.
+func (s *Server) ApplyRules(ctx context.Context) error { return s.applyRules(ctx) }
