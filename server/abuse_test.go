@@ -190,3 +190,16 @@ func TestSignInLimitHoldsForAnIPv6Network(t *testing.T) {
 	}
 	t.Error("80 sign-ins from one /64 were not slowed down")
 }
+
+// A refresh that names a tool twice, with its location and without, asks for a token that no Guard reads.
+func TestRefreshNamesAToolOnce(t *testing.T) {
+	w := newWorld(t)
+	a := w.agent(w.client)
+	form := a.refreshForm(a.tokens().text("refresh_token"))
+	form.Set("authorization_details", `[{"type":"mcp_tool","tool":"search_tickets"},{"type":"mcp_tool","tool":"search_tickets","locations":["`+ticketsURI+`"]}]`)
+	want(t, a.post("/token", form), 400, "invalid_authorization_details")
+	form.Del("authorization_details")
+	if got := a.post("/token", form); got.Status != 200 {
+		t.Errorf("the refused refresh spent the token: %d %s", got.Status, got.Body)
+	}
+}

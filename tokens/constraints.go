@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"sync"
 )
@@ -20,6 +21,8 @@ const (
 	maxEnum      = 256      // values of one enum
 	maxConst     = 4 << 10  // bytes of one value
 	maxPattern   = 512      // bytes
+	maxSteps     = 1_000    // of one pattern, repetitions written out
+	maxAllSteps  = 8_000    // of all patterns of one text
 	maxLimits    = 64 << 10 // bytes in all
 )
 
@@ -118,8 +121,8 @@ func (r *reader) constraint(argument string) (c Constraint) {
 		case "pattern":
 			if c.Pattern = r.text(); c.Pattern == "" || len(c.Pattern) > maxPattern || !plain(c.Pattern) {
 				r.fail("a pattern must be 1 to %d printable bytes", maxPattern)
-			} else if _, err := compile(c.Pattern); err != nil {
-				r.fail("the pattern of %s is not RE2", shown(argument))
+			} else {
+				r.checkPattern(c.Pattern, argument)
 			}
 		default:
 			r.fail("unknown constraint %s of %s", shown(name), shown(argument))
@@ -147,6 +150,37 @@ func (r *reader) bound() *json.Number {
 func (r *reader) count() *int {
 	n := int(r.integer(0, 1<<31-1))
 	return &n
+}
+
+// checkPattern refuses what is no pattern, and what would cost more to compile and to match than a
+// stranger's request may.
+func (r *reader) checkPattern(pattern, argument string) {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		r.fail("the pattern of %s is not RE2", shown(argument))
+		return
+	}
+	n := steps(parsed)
+	if r.steps += n; n > maxSteps || r.steps > maxAllSteps {
+		r.fail("the pattern of %s repeats too much: %d steps in one pattern, %d in all", shown(argument), maxSteps, maxAllSteps)
+	} else if _, err := compile(pattern); err != nil {
+		r.fail("the pattern of %s is not RE2", shown(argument))
+	}
+}
+
+// steps is about how long the program of a pattern is, which grows with every repetition.
+func steps(re *syntax.Regexp) int {
+	n := 1 + len(re.Rune)/32 // a class of letters is a long table
+	if re.Op == syntax.OpLiteral {
+		n = len(re.Rune)
+	}
+	for _, sub := range re.Sub {
+		n += steps(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n = min(n, 1<<20) * max(re.Min, re.Max, 1)
+	}
+	return n
 }
 
 // compile compiles a pattern, anchored at both ends. The pattern must also stand on its own:

@@ -11,6 +11,15 @@ import (
 	"pgregory.net/rapid"
 )
 
+// manyPatterns are so many members, each an argument with this pattern.
+func manyPatterns(n int, pattern string) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf(`"a%d":{"pattern":%q}`, i, pattern))
+	}
+	return strings.Join(all, ",")
+}
+
 func TestParseConstraints(t *testing.T) {
 	for raw, want := range map[string]string{
 		``:                      `null`,
@@ -66,6 +75,9 @@ func TestParseConstraintsRefuses(t *testing.T) {
 		"257 values":                       `{"a":{"enum":[` + strings.Repeat(`1,`, 256) + `1]}}`,
 		"65 arguments":                     `{` + strings.ReplaceAll(manyMembers(65), `:0`, `:{"const":0}`) + `}`,
 		"more than 64 KiB":                 `{` + strings.Repeat(" ", maxLimits) + `}`,
+		"a pattern that repeats too much":  `{"a":{"pattern":"[^a]{999}[^b]{999}"}}`,
+		"patterns that do so together":     `{` + manyPatterns(9, "a{999}") + `}`,
+		"tables of letters":                `{"a":{"pattern":"` + strings.Repeat(`\\pL`, 60) + `"}}`,
 		"a pattern that explodes in space": `{"a":{"pattern":"((x{100}){100}){100}"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,6 +25,7 @@ type reader struct {
 	str   string // the same text: what is read out of it costs no copy
 	pos   int
 	depth int
+	steps int // of all patterns in the text
 	err   error
 }
 

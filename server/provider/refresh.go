@@ -149,6 +149,8 @@ func narrowDetails(granted tokens.Details, raw []byte) (tokens.Details, error) {
 	// What is too large for a token travels as the hash of a stored grant, and this one is not stored.
 	if canonical, err := narrowed.Canonical(); err != nil || len(canonical) > maxTokenGrants {
 		return tokens.Details{}, oauth.Refuse(oauth.InvalidAuthorizationDetails, "ask for fewer tools, or leave authorization_details out")
+	} else if _, err := tokens.ParseDetails(canonical); err != nil { // what no Guard could read is never signed
+		return tokens.Details{}, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + err.Error(), Cause: err}
 	}
 	return narrowed, nil
 }
