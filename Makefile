@@ -23,7 +23,7 @@ bench: ## CPU per operation, each beside its ceiling
 
 screenshots: ## the pages in Chromium, to docs/screenshots
 	.ci/install
-	$(GO) test -count=1 -tags browser -run '^TestScreenshots$$' ./web -args -screenshots=$(CURDIR)/docs/screenshots
+	$(GO) test -count=1 -tags browser -run '^TestBrowserScreenshots$$' ./web -args -screenshots=$(CURDIR)/docs/screenshots
 
 generate: ## the Go code of the templ pages
 	$(GO) generate ./...

@@ -86,6 +86,14 @@ func theme(name string) *emulation.MediaFeature {
 	return &emulation.MediaFeature{Name: "prefers-color-scheme", Value: name}
 }
 
+// still lets a page change its colours at once.
+var still = &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"}
+
+// scripted reports whether a page links the script.
+func scripted(page string) bool {
+	return strings.HasPrefix(page, "agents") || strings.HasPrefix(page, "calls")
+}
+
 // serve serves each page under its name, and POSTs as the decision they carry.
 func serve(t *testing.T, pages map[string]templ.Component) string {
 	t.Helper()
@@ -99,7 +107,7 @@ func serve(t *testing.T, pages map[string]templ.Component) string {
 	})
 	for name, page := range pages {
 		policy := csp
-		if strings.HasPrefix(name, "agents") || strings.HasPrefix(name, "calls") {
+		if scripted(name) {
 			policy += "; script-src 'self'; connect-src 'self'"
 		}
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) {
@@ -117,7 +125,7 @@ func serve(t *testing.T, pages map[string]templ.Component) string {
 	return server.URL
 }
 
-func TestScreenshots(t *testing.T) {
+func TestBrowserScreenshots(t *testing.T) {
 	folder := *screenshots
 	if folder == "" {
 		folder = t.TempDir() // made to see that they can be, and thrown away
@@ -135,7 +143,7 @@ func TestScreenshots(t *testing.T) {
 			theme string
 			width int64
 		}{"light": {"light", wide}, "dark": {"dark", wide}, "mobile": {"light", 320}} {
-			b.media(theme(v.theme), &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
+			b.media(theme(v.theme), still)
 			b.size(v.width, 2)
 			b.do(chromedp.Navigate(url + "/" + name))
 			if name == "agents" || name == "calls" {
@@ -152,8 +160,8 @@ func TestScreenshots(t *testing.T) {
 	}
 }
 
-// TestLayout holds what WCAG 2.2 asks and a machine can measure, on the pages as they are drawn.
-func TestLayout(t *testing.T) {
+// TestBrowserLayout holds what WCAG 2.2 asks and a machine can measure, on the pages as they are drawn.
+func TestBrowserLayout(t *testing.T) {
 	long := func(s string) string {
 		return s + strings.Repeat("W", 120) + " " + strings.Repeat("é\u0300\u0301\u0302\u0303\u0304", 40)
 	}
@@ -162,9 +170,9 @@ func TestLayout(t *testing.T) {
 		pages := samples(mutate)
 		url := serve(t, pages)
 		for name := range pages {
+			b.do(chromedp.Navigate(url + "/" + name))
 			for _, width := range []int64{320, 400, 640, 1280} {
 				b.size(width, 1)
-				b.do(chromedp.Navigate(url + "/" + name))
 				where := fmt.Sprintf("%s (%s text) at %d px", name, kind, width)
 				if by := b.read(`String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); by != "0" {
 					t.Errorf("%s scrolls sideways by %s px (WCAG 1.4.10)", where, by)
@@ -180,13 +188,13 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-func TestContrast(t *testing.T) {
+func TestBrowserContrast(t *testing.T) {
 	pages := samples(asIs)
 	url, b := serve(t, pages), browse(t)
-	for _, name := range []string{"light", "dark"} {
-		b.media(theme(name))
-		for page := range pages {
-			b.do(chromedp.Navigate(url + "/" + page))
+	for page := range pages {
+		b.do(chromedp.Navigate(url + "/" + page))
+		for _, name := range []string{"light", "dark"} {
+			b.media(theme(name), still)
 			if low := b.read(lowContrast); low != "" {
 				t.Errorf("%s, %s: contrast below 4.5 (WCAG 1.4.3): %s", page, name, low)
 			}
@@ -215,8 +223,8 @@ const lowContrast = `(() => {
 	return low.join("\n")
 })()`
 
-// TestDecision presses keys and buttons as a person does (research/ux.md C12, C17).
-func TestDecision(t *testing.T) {
+// TestBrowserDecision presses keys and buttons as a person does (research/ux.md C12, C17).
+func TestBrowserDecision(t *testing.T) {
 	const denied = "decision=deny&duration=1800&request=req_1&tool=search_tickets&tool=get_ticket&tool=add_comment"
 	type steps = []chromedp.Action[chromedp.Void]
 	allow, search := chromedp.CSS("[value=allow]"), chromedp.CSS("#tool-0-0")
@@ -246,9 +254,9 @@ func TestDecision(t *testing.T) {
 	}
 }
 
-// TestAllowButtonSays reads the name that a screen reader hears for the allow button; it follows
+// TestBrowserAllowButtonSays reads the name that a screen reader hears for the allow button; it follows
 // the ticks without a script on the page.
-func TestAllowButtonSays(t *testing.T) {
+func TestBrowserAllowButtonSays(t *testing.T) {
 	url, b := serve(t, samples(asIs)), browse(t)
 	b.do(chromedp.Navigate(url + "/consent"))
 	says := func(want string) {

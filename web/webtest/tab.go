@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a tab waits for what must come.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // Browser is a Chromium process that reaches this computer alone.
 type Browser struct{ ctx context.Context }
