@@ -55,7 +55,8 @@ type world struct {
 	other  string // a second one of the same kind
 	user   store.User
 
-	signedIn *browser
+	signedIn  *browser
+	masterKey []byte
 }
 
 const ticketsPolicy = `
@@ -109,6 +110,7 @@ func newWorldOn(t testing.TB, wrap func(store.Store) store.Store, changes ...fun
 	w.issuer = w.http.URL
 	key := make([]byte, 32)
 	rand.Read(key)
+	w.masterKey = key
 	config := server.Config{
 		Issuer: w.issuer, InsecureHTTP: true, Store: w.store, Ephemeral: memory.New(memory.Options{Now: w.clock.Now}),
 		MasterKey: key, Now: w.clock.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
