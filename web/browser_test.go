@@ -131,7 +131,7 @@ func TestBrowserScreenshots(t *testing.T) {
 		folder = t.TempDir() // made to see that they can be, and thrown away
 	}
 	url, b := serve(t, samples(asIs)), browse(t)
-	for _, name := range []string{"signin", "consent", "message", "agents", "calls", "console", "console-task", "console-review", "console-resource"} {
+	for _, name := range []string{"signin", "consent", "message", "agents", "calls", "console", "console-task"} {
 		wide := int64(800)
 		switch {
 		case name == "agents" || name == "calls":
