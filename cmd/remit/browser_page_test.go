@@ -182,12 +182,12 @@ func policyHolds(j *journey) {
 		document.body.append(Object.assign(document.createElement("link"), {rel: "stylesheet", href: address}))
 		return ""
 	})(%q)`, evilSite+path))
-	stopped := []string{"img-src", "style-src", "frame-src", "default-src"}
+	stopped := []string{"img-src", "style-src", "frame-src"}
 	if !j.Look.NoScript {
 		stopped = append(stopped, "script-src")
 	}
 	j.Shows("What it may do")
-	j.Complaints(stopped[:2]...)
+	j.Complaints(stopped...)
 	j.Read(fmt.Sprintf(`document.querySelector("form.consent").action = %q`, evilSite+path))
 	j.Click(allowButton)
 	j.Complaints("form-action")
