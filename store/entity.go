@@ -50,6 +50,8 @@ type Session struct {
 	UserID    string
 	AuthTime  time.Time
 	ExpiresAt time.Time
+	Method    string // how it began: ByPassword and its like
+	Browser   string // what the browser calls itself, shortened; shown to its user alone
 }
 
 // People keeps users, their sessions and their roles at resources.
@@ -182,6 +184,7 @@ type Tool struct {
 	Live       json.RawMessage // what the Guard published last, when it differs from Definition
 	LiveHash   string          // hash of Live; empty: the live definition is the approved one
 	DefaultOn  bool            // the admin lets the consent page tick this additive tool
+	Gone       bool            // approved, and not in the manifest that the Guard published last
 }
 
 // Resources keeps resources, their manifests and their Guards.
@@ -202,8 +205,8 @@ type Resources interface {
 	EnrolGuard(ctx context.Context, code Hash, guardID string, key json.RawMessage, recs ...Record) (Resource, error)
 	// PublishManifest stores what the Guard offers and enforces: its policy, and per tool the live
 	// definition (Live and LiveHash, or else Definition and Hash). New and changed tools keep their
-	// approved definition until ApproveTool; a tool no longer offered keeps it too, one that was
-	// never approved is forgotten.
+	// approved definition until ApproveTool; a tool no longer offered keeps it too and is Gone
+	// until it is offered again, one that was never approved is forgotten.
 	PublishManifest(ctx context.Context, uri string, policy []byte, policyVersion string, live []Tool, recs ...Record) (Resource, error)
 	// ApproveTool makes the live definition with this hash the approved one. Another hash, or no
 	// such tool, is ErrResourceNotFound; approving what is approved changes nothing.

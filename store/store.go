@@ -3,6 +3,7 @@
 // ledger records before it returns. It knows no SQL, no HTTP and no cryptography beyond SHA-256.
 //
 //	entity.go     users, clients, resources, sessions, keys
+//	signin.go     what users sign in with
 //	request.go    authorization requests (RFC 9126) and codes (OAuth 2.1 §4.1)
 //	task.go       tasks, grants, budgets
 //	token.go      refresh and access tokens
@@ -39,6 +40,7 @@ func (h Hash) IsZero() bool { return h == Hash{} }
 // microseconds; the liveness of user, client and task is judged inside the verb.
 type Store interface {
 	People
+	SignIns
 	Clients
 	Resources
 	Keys

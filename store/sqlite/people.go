@@ -14,10 +14,31 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 // AddUser stores a new user.
 func (s *Store) AddUser(ctx context.Context, u store.User, recs ...store.Record) error {
 	return s.write(ctx, func(tx *tx) error {
-		n, err := tx.exec(addUserSQL, u.ID, u.Email, emailKey(u.Email), u.Name, u.PasswordHash,
-			string(u.ConsoleRole), u.Disabled, micros(orNow(u.CreatedAt, tx.now)))
-		if err == nil && n == 0 {
-			err = store.ErrUserExists
+		return errOr(tx.addUser(u), func() error { return tx.record(recs...) })
+	})
+}
+
+func (tx *tx) addUser(u store.User) error {
+	n, err := tx.exec(addUserSQL, u.ID, u.Email, emailKey(u.Email), u.Name, u.PasswordHash,
+		string(u.ConsoleRole), u.Disabled, micros(orNow(u.CreatedAt, tx.now)))
+	if err == nil && n == 0 {
+		err = store.ErrUserExists
+	}
+	return err
+}
+
+const anyUserSQL = `SELECT 1 FROM users LIMIT 1`
+
+// AddFirstAdmin stores u while there is no user at all.
+func (s *Store) AddFirstAdmin(ctx context.Context, u store.User, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		var one int
+		found, err := tx.one(anyUserSQL, nil, &one)
+		if err == nil && found {
+			err = store.ErrSetUp
+		}
+		if err == nil {
+			err = tx.addUser(u)
 		}
 		return errOr(err, func() error { return tx.record(recs...) })
 	})

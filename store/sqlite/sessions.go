@@ -6,7 +6,7 @@ import (
 	"github.com/remit-auth/remit/store"
 )
 
-const addSessionSQL = `INSERT INTO sessions (id, user_id, auth_time, expires_at) VALUES (?, ?, ?, ?)`
+const addSessionSQL = `INSERT INTO sessions (id, user_id, auth_time, expires_at, method, browser) VALUES (?, ?, ?, ?, ?, ?)`
 
 // AddSession stores a new session of a live user.
 func (s *Store) AddSession(ctx context.Context, session store.Session, recs ...store.Record) error {
@@ -14,19 +14,25 @@ func (s *Store) AddSession(ctx context.Context, session store.Session, recs ...s
 		if err := tx.liveUser(session.UserID); err != nil {
 			return err
 		}
-		_, err := tx.exec(addSessionSQL, session.ID[:], session.UserID, micros(session.AuthTime), micros(session.ExpiresAt))
+		_, err := tx.exec(addSessionSQL, session.ID[:], session.UserID, micros(session.AuthTime), micros(session.ExpiresAt),
+			session.Method, session.Browser)
 		return errOr(err, func() error { return tx.record(recs...) })
 	})
 }
 
-const sessionSQL = `SELECT s.id, s.user_id, s.auth_time, s.expires_at, ` + userColumns + `
+const sessionColumns = `s.id, s.user_id, s.auth_time, s.expires_at, s.method, s.browser`
+
+func sessionFields(s *store.Session) []any {
+	return []any{hash(&s.ID), &s.UserID, at(&s.AuthTime), at(&s.ExpiresAt), &s.Method, &s.Browser}
+}
+
+const sessionSQL = `SELECT ` + sessionColumns + `, ` + userColumns + `
 FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?`
 
 // SessionByID returns the session with its user.
 func (s *Store) SessionByID(ctx context.Context, id store.Hash) (session store.Session, u store.User, err error) {
 	err = s.read(ctx, func(c *conn) error {
-		fields := []any{hash(&session.ID), &session.UserID, at(&session.AuthTime), at(&session.ExpiresAt)}
-		found, err := c.one(sessionSQL, []any{id[:]}, append(fields, userFields(&u)...)...)
+		found, err := c.one(sessionSQL, []any{id[:]}, append(sessionFields(&session), userFields(&u)...)...)
 		if err != nil {
 			return err
 		}
@@ -51,6 +57,65 @@ func (s *Store) RemoveSession(ctx context.Context, id store.Hash) error {
 	return s.write(ctx, func(tx *tx) error {
 		_, err := tx.exec(removeSessionSQL, id[:])
 		return err
+	})
+}
+
+const sessionsOfSQL = `SELECT ` + sessionColumns + ` FROM sessions s WHERE s.user_id = ? AND s.expires_at > ? ORDER BY s.auth_time DESC`
+
+// SessionsOf returns the user's live sessions, newest first.
+func (s *Store) SessionsOf(ctx context.Context, userID string) (sessions []store.Session, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each(sessionsOfSQL, []any{userID, micros(s.clock())}, func(scan func(...any) error) error {
+			var session store.Session
+			err := scan(sessionFields(&session)...)
+			sessions = append(sessions, session)
+			return err
+		})
+	})
+	return sessions, err
+}
+
+const endSessionSQL = `DELETE FROM sessions WHERE id = ? AND user_id = ?`
+
+// EndSession forgets one session of this user.
+func (s *Store) EndSession(ctx context.Context, userID string, id store.Hash, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		n, err := tx.exec(endSessionSQL, id[:], userID)
+		if err == nil && n == 0 {
+			err = store.ErrSessionNotFound
+		}
+		return errOr(err, func() error { return tx.record(recs...) })
+	})
+}
+
+const endSessionsSQL = `DELETE FROM sessions WHERE user_id = ? AND id <> ?`
+
+// EndSessions forgets all sessions of the user but one.
+func (s *Store) EndSessions(ctx context.Context, userID string, keep store.Hash, recs ...store.Record) (ended int, err error) {
+	err = s.write(ctx, func(tx *tx) error {
+		n, err := tx.exec(endSessionsSQL, userID, keep[:])
+		ended = int(n)
+		return errOr(err, func() error { return tx.record(recs...) })
+	})
+	return ended, err
+}
+
+const setPasswordSQL = `UPDATE users SET password_hash = ? WHERE id = ?`
+
+// SetPassword replaces the password's hash and signs the user out everywhere else.
+func (s *Store) SetPassword(ctx context.Context, userID, hash string, keep store.Hash, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		n, err := tx.exec(setPasswordSQL, hash, userID)
+		if err == nil && n == 0 {
+			err = store.ErrUserNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec(endSessionsSQL, userID, keep[:]); err != nil {
+			return err
+		}
+		return tx.record(recs...)
 	})
 }
 

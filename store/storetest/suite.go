@@ -46,6 +46,7 @@ func Run(t *testing.T, open Opener, opts ...Option) {
 		tests map[string]func(*world)
 	}{
 		{"people", people},
+		{"sign-ins", signIns},
 		{"clients", clients},
 		{"strangers", strangers},
 		{"resources", resources},

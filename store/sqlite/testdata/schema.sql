@@ -104,6 +104,15 @@ CREATE TABLE guards (
     ack_at         INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE identities (
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    user_id TEXT NOT NULL REFERENCES users (id),
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX identities_user ON identities (user_id);
+
 CREATE TABLE instances (
     id         INTEGER PRIMARY KEY,
     name       TEXT    NOT NULL UNIQUE,
@@ -175,6 +184,23 @@ CREATE TRIGGER ledger_no_update
 BEFORE UPDATE OF id, instance, n, at, kind, task, user, client, agent, resource, jti, execution, digest ON ledger
 BEGIN SELECT RAISE(ABORT, 'ledger: a record cannot be changed'); END;
 
+CREATE TABLE passkeys (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    user_id    TEXT    NOT NULL REFERENCES users (id),
+    name       TEXT    NOT NULL,
+    credential BLOB    NOT NULL,
+    created_at INTEGER NOT NULL,
+    used_at    INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX passkeys_user ON passkeys (user_id, created_at);
+
+CREATE TABLE recovery_codes (
+    user_id TEXT NOT NULL REFERENCES users (id),
+    code    BLOB NOT NULL,
+    PRIMARY KEY (user_id, code)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE refresh_tokens (
     id         BLOB    NOT NULL PRIMARY KEY,
     task_id    TEXT    NOT NULL REFERENCES tasks (id),
@@ -237,16 +263,23 @@ CREATE TABLE schema_version (
 		tstamp TIMESTAMP DEFAULT (datetime('now'))
 	);
 
+CREATE TABLE second_factors (
+    user_id    TEXT    NOT NULL PRIMARY KEY REFERENCES users (id),
+    sealed     BLOB    NOT NULL,
+    last_step  INTEGER NOT NULL, -- RFC 6238 §5.2: a step is accepted once
+    created_at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE sessions (
     id         BLOB    NOT NULL PRIMARY KEY,
     user_id    TEXT    NOT NULL REFERENCES users (id),
     auth_time  INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
-) STRICT;
+, method TEXT NOT NULL DEFAULT '', browser TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE INDEX sessions_expiry ON sessions (expires_at);
 
-CREATE INDEX sessions_user ON sessions (user_id);
+CREATE INDEX sessions_of ON sessions (user_id, auth_time);
 
 CREATE TABLE tasks (
     id            TEXT    NOT NULL PRIMARY KEY,
@@ -306,9 +339,16 @@ CREATE TABLE tools (
     hash       TEXT    NOT NULL, -- '': never approved
     live       BLOB    NOT NULL,
     live_hash  TEXT    NOT NULL, -- '': the live definition is the approved one
-    default_on INTEGER NOT NULL,
+    default_on INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (resource, name)
 ) STRICT;
+
+CREATE TABLE upstream_roles (
+    user_id  TEXT NOT NULL REFERENCES users (id),
+    resource TEXT NOT NULL REFERENCES resources (uri),
+    role     TEXT NOT NULL,
+    PRIMARY KEY (user_id, resource, role)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE users (
     id            TEXT    NOT NULL PRIMARY KEY,
