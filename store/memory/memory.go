@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ import (
 
 // Reasons why FirstUse does not know.
 var (
-	ErrEpoch = errors.New("memory: the epoch is not this replay memory's")
+	ErrEpoch = fmt.Errorf("memory: %w", store.ErrEpochOver)
 	ErrFull  = errors.New("memory: no room to remember another key")
 )
 
