@@ -62,6 +62,9 @@ func (s *Server) taskByRefresh(w http.ResponseWriter, r *http.Request, path stri
 	if st.Token.ClientID != client.ID || st.Token.JKT != jkt {
 		return "", errNoTask
 	}
+	if st.Token.Spent { // a rotated token is good for its successor, within the grace, and nothing else
+		return "", store.ErrRefreshReused
+	}
 	return st.Task.ID, nil
 }
 

@@ -73,6 +73,12 @@ func TestCompletionByRefreshToken(t *testing.T) {
 	if refused := thief.post(path, form); refused.Status != 404 {
 		t.Errorf("with another key: %d %s", refused.Status, refused.Body)
 	}
+	next := a.post("/token", a.refreshForm(form.Get("refresh_token")))
+	want(t, a.post(path, form), 400, "invalid_grant") // spent: whoever copied it has the key's process, and no more
+	if alive := a.call("GET", "/tasks/"+got.text("task_id"), next.text("access_token")); alive.text("state") != "active" {
+		t.Errorf("a spent refresh token moved its task: %d %s", alive.Status, alive.Body)
+	}
+	form.Set("refresh_token", next.text("refresh_token"))
 	if done := a.post(path, form); done.Status != 200 || done.text("state") != "completed" {
 		t.Errorf("complete: %d %s", done.Status, done.Body)
 	}
