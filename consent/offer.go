@@ -110,6 +110,8 @@ func (o *Offer) offerTool(detail tokens.ToolDetail) (Tool, string) {
 	}
 	listed := o.Resource.Tools[i]
 	switch {
+	case listed.Gone:
+		return Tool{}, OutUnknown
 	case listed.Hash == "":
 		return Tool{}, OutUnapproved
 	case listed.LiveHash != "" && listed.LiveHash != listed.Hash:

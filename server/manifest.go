@@ -127,13 +127,16 @@ func pendingTools(tools []store.Tool) []string {
 // offers reports whether the stored tools already say all that live says.
 func offers(stored, live []store.Tool) bool {
 	known := hashesByName(stored)
-	return !slices.ContainsFunc(live, func(t store.Tool) bool { return known[t.Name] != t.LiveHash })
+	return len(known) == len(live) && !slices.ContainsFunc(live, func(t store.Tool) bool { return known[t.Name] != t.LiveHash })
 }
 
+// hashesByName is what is offered: a tool that is gone is not.
 func hashesByName(tools []store.Tool) map[string]string {
 	all := map[string]string{}
 	for _, t := range tools {
-		all[t.Name] = liveHash(t)
+		if !t.Gone {
+			all[t.Name] = liveHash(t)
+		}
 	}
 	return all
 }

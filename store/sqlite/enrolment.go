@@ -68,14 +68,14 @@ const (
 	// A live definition equal to the approved one is not kept twice.
 	publishToolSQL = `INSERT INTO tools (resource, name, definition, hash, live, live_hash, default_on)
 VALUES (?1, ?2, x'', '', ?3, ?4, 0) ON CONFLICT (resource, name) DO UPDATE SET
-live = CASE WHEN hash = ?4 THEN x'' ELSE ?3 END, live_hash = CASE WHEN hash = ?4 THEN '' ELSE ?4 END`
-	withdrawToolSQL = `UPDATE tools SET live = x'', live_hash = '' WHERE resource = ? AND name = ?`
+live = CASE WHEN hash = ?4 THEN x'' ELSE ?3 END, live_hash = CASE WHEN hash = ?4 THEN '' ELSE ?4 END, gone = 0`
+	withdrawToolSQL = `UPDATE tools SET live = x'', live_hash = '', gone = 1 WHERE resource = ? AND name = ?`
 	dropToolSQL     = `DELETE FROM tools WHERE resource = ? AND name = ? AND hash = ''`
 )
 
 // PublishManifest stores what the Guard offers and enforces. The live definition is a tool's Live
-// and LiveHash, or else its Definition and Hash. A tool no longer offered keeps what was approved;
-// one that never was is forgotten.
+// and LiveHash, or else its Definition and Hash. A tool no longer offered keeps what was approved
+// and is gone; one that never was is forgotten.
 func (s *Store) PublishManifest(ctx context.Context, uri string, policy []byte, policyVersion string, live []store.Tool, recs ...store.Record) (r store.Resource, err error) {
 	err = s.write(ctx, func(tx *tx) (err error) {
 		if r, err = tx.resource(resourceByURISQL, uri); err != nil {

@@ -47,7 +47,7 @@ COALESCE(g.id, ''), g.key, g.ack_seq, g.ack_at`
 	resourceByGuardSQL = `SELECT ` + resourceColumns + resourcesFrom + `WHERE g.id = ?`
 	resourceByEnrolSQL = `SELECT ` + resourceColumns + resourcesFrom + `WHERE r.enrol_hash = ?`
 	resourcesSQL       = `SELECT ` + resourceColumns + resourcesFrom + `ORDER BY r.uri`
-	toolsSQL           = `SELECT name, definition, hash, live, live_hash, default_on FROM tools WHERE resource = ? ORDER BY name`
+	toolsSQL           = `SELECT name, definition, hash, live, live_hash, default_on, gone FROM tools WHERE resource = ? ORDER BY name`
 )
 
 func scanResource(scan func(...any) error) (r store.Resource, err error) {
@@ -80,7 +80,7 @@ func (c *conn) tools(resource string) (tools []store.Tool, err error) {
 	err = c.each(toolsSQL, []any{resource}, func(scan func(...any) error) error {
 		var t store.Tool
 		var definition, live []byte
-		err := scan(&t.Name, &definition, &t.Hash, &live, &t.LiveHash, &t.DefaultOn)
+		err := scan(&t.Name, &definition, &t.Hash, &live, &t.LiveHash, &t.DefaultOn, &t.Gone)
 		if len(definition) > 0 {
 			t.Definition = definition
 		}

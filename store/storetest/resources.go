@@ -133,6 +133,8 @@ var resources = map[string]func(*world){
 		w.same("tools", w.tools("https://a.example"), []store.Tool{{Name: "get", Definition: old, Hash: "h1", DefaultOn: true}})
 		publish(store.Tool{Name: "new", Live: now, LiveHash: "h3"})
 		publish()
+		w.same("tools", w.tools("https://a.example"), []store.Tool{{Name: "get", Definition: old, Hash: "h1", DefaultOn: true, Gone: true}})
+		publish(store.Tool{Name: "get", Live: old, LiveHash: "h1"})
 		w.same("tools", w.tools("https://a.example"), []store.Tool{{Name: "get", Definition: old, Hash: "h1", DefaultOn: true}})
 	},
 }
