@@ -50,7 +50,7 @@ func (s *Server) bearerAllowed(ctx context.Context, client store.Client, g store
 	if err != nil {
 		return false, err
 	}
-	details, err := tokens.ParseDetails(g.Details)
+	details, err := tokens.ParseGrant(g.Details)
 	if err != nil {
 		return false, err
 	}

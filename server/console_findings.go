@@ -235,7 +235,7 @@ func (b *consoleBook) tellCall(e *web.EventRow, rec store.Record, p told) {
 
 // grantedTools are the names of the tools that a grant allows.
 func grantedTools(g store.Grant) (names []string) {
-	details, err := tokens.ParseDetails(g.Details)
+	details, err := tokens.ParseGrant(g.Details)
 	if err != nil {
 		return nil
 	}

@@ -89,7 +89,7 @@ func (s *Server) toolBudget(res store.Resource, state store.AccessState, tool st
 		if !g.EndedAt.IsZero() {
 			continue
 		}
-		details, err := tokens.ParseDetails(g.Details)
+		details, err := tokens.ParseGrant(g.Details)
 		if err != nil {
 			return 0, false, err
 		}

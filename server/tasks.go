@@ -101,7 +101,7 @@ func statusOf(t store.Task, grants []store.Grant) taskStatus {
 		MaxCalls: t.MaxCalls, CallsUsed: t.CallsUsed,
 	}
 	for _, g := range grants {
-		if details, err := tokens.ParseDetails(g.Details); err == nil && g.EndedAt.IsZero() {
+		if details, err := tokens.ParseGrant(g.Details); err == nil && g.EndedAt.IsZero() {
 			view.Resources = append(view.Resources, grantStatus{g.Resource, g.Scopes, details})
 		}
 	}

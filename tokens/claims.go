@@ -146,7 +146,7 @@ func parseAccess(raw []byte) (accessPayload, error) {
 		case "task":
 			c.Task = r.task()
 		case "authorization_details":
-			c.Details = r.details()
+			c.Details = r.details(maxEntries)
 		case "grant_hash":
 			c.GrantHash = r.text()
 		case "act":

@@ -23,6 +23,8 @@ const ApprovalEachCall = "each_call"
 const (
 	maxDetails   = 64 << 10 // bytes
 	maxEntries   = 64
+	maxGrant     = 1 << 20 // bytes of details that were granted, for scopes may stand for many tools
+	maxGranted   = 1001    // a task and the tools of one manifest
 	maxLocations = 8
 	maxPurpose   = 140 // runes
 	maxCount     = 1_000_000
@@ -64,20 +66,33 @@ func ParseDetails(raw []byte) (Details, error) {
 	if len(raw) > maxDetails {
 		return Details{}, fmt.Errorf("%w: more than %d bytes", ErrDetails, maxDetails)
 	}
+	return parseDetails(raw, maxEntries)
+}
+
+// ParseGrant reads details that an authorization server granted: what ParseDetails reads, and as much
+// of it as scopes can expand to.
+func ParseGrant(raw []byte) (Details, error) {
+	if len(raw) > maxGrant {
+		return Details{}, fmt.Errorf("%w: more than %d bytes", ErrDetails, maxGrant)
+	}
+	return parseDetails(raw, maxGranted)
+}
+
+func parseDetails(raw []byte, most int) (Details, error) {
 	r := newReader(raw)
-	d := r.details()
+	d := r.details(most)
 	if err := r.end(); err != nil {
 		return Details{}, fmt.Errorf("%w: %v", ErrDetails, err)
 	}
 	return d, nil
 }
 
-func (r *reader) details() Details {
+func (r *reader) details(most int) Details {
 	var d Details
 	seen := names{}
 	for i := range r.items() {
-		if i == maxEntries {
-			r.fail("more than %d entries", maxEntries)
+		if i == most {
+			r.fail("more than %d entries", most)
 			break
 		}
 		switch typ := r.detailType(); typ {

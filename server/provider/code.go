@@ -92,7 +92,7 @@ func (p *Provider) RedeemCode(ctx context.Context, in CodeExchange) (Response, e
 	if err != nil {
 		return Response{}, err
 	}
-	detail, err := tokens.ParseDetails(grant.Details)
+	detail, err := tokens.ParseGrant(grant.Details)
 	if err != nil {
 		return Response{}, err
 	}

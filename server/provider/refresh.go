@@ -104,7 +104,7 @@ func (p *Provider) checkRefresh(ctx context.Context, in RefreshExchange, st stor
 	if err := p.mayIssue(ctx, st.Client, grant, in.JKT); err != nil {
 		return minting{}, err
 	}
-	if m.detail, err = tokens.ParseDetails(grant.Details); err != nil {
+	if m.detail, err = tokens.ParseGrant(grant.Details); err != nil {
 		return minting{}, err
 	}
 	if in.Details != nil {

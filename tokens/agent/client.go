@@ -194,7 +194,7 @@ type rawDetails struct{ tokens.Details }
 
 // UnmarshalJSON reads authorization_details as strictly as the server does.
 func (d *rawDetails) UnmarshalJSON(raw []byte) (err error) {
-	d.Details, err = tokens.ParseDetails(raw)
+	d.Details, err = tokens.ParseGrant(raw)
 	return err
 }
 

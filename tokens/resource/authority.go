@@ -53,24 +53,30 @@ func (a *authority) call(ctx context.Context, method, url string, in, out any) e
 			return err
 		}
 	}
+	raw, err := a.exchange(ctx, method, url, body)
+	if err != nil || out == nil {
+		return err
+	}
+	return json.Unmarshal(raw, out)
+}
+
+// exchange sends a body and returns that of the answer.
+func (a *authority) exchange(ctx context.Context, method, url string, body []byte) ([]byte, error) {
 	resp, err := a.send(ctx, method, url, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if resp.StatusCode/100 != 2 {
 		e := &answerError{Status: resp.StatusCode}
 		_ = json.Unmarshal(raw, e) // an answer that is no JSON is told by its status
-		return e
+		return nil, e
 	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(raw, out)
+	return raw, nil
 }
 
 // send makes one request. Once enrolled, it carries a fresh client assertion (RFC 7523 §2.2) as

@@ -55,7 +55,7 @@ type variant struct {
 }
 
 // reaches returns the token's reach to the tool, worked out once for each version of the policy.
-func (b *bearer) reaches(tool string, rules *ruleset) reach {
+func (b *bearer) reaches(tool string, rules *ruleset, allowed *granted) reach {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.rules != rules {
@@ -63,7 +63,7 @@ func (b *bearer) reaches(tool string, rules *ruleset) reach {
 	}
 	r, ok := b.reach[tool]
 	if !ok {
-		r = b.work(tool, rules)
+		r = b.work(tool, rules, allowed)
 		if len(b.reach) < 256 { // a guesser of names must not fill the memory
 			b.reach[tool] = r
 		}
@@ -71,15 +71,10 @@ func (b *bearer) reaches(tool string, rules *ruleset) reach {
 	return r
 }
 
-func (b *bearer) work(tool string, rules *ruleset) reach {
+func (b *bearer) work(tool string, rules *ruleset, allowed *granted) reach {
 	d := rules.Decide(b.Scope, b.Roles, tool)
 	r := reach{check: d.Check, mayAsk: rules.Decide([]string{policy.ToolScope + tool}, b.Roles, tool).Allowed}
-	for i := range b.Details.Tools {
-		if b.Details.Tools[i].Tool == tool {
-			r.detail = &b.Details.Tools[i]
-		}
-	}
-	if r.detail == nil {
+	if r.detail = allowed.tool(tool); r.detail == nil {
 		return r
 	}
 	for _, rule := range d.Rules {
@@ -98,8 +93,8 @@ func (b *bearer) work(tool string, rules *ruleset) reach {
 }
 
 // may reports whether a call of the tool could be allowed: what tools/list shows.
-func (b *bearer) may(tool string, live liveTool, rules *ruleset) bool {
-	r := b.reaches(tool, rules)
+func (b *bearer) may(tool string, live liveTool, rules *ruleset, allowed *granted) bool {
+	r := b.reaches(tool, rules, allowed)
 	return r.check == "" && r.detail != nil && r.detail.Definition == live.definition && b.bound(live, rules)
 }
 
@@ -119,7 +114,7 @@ func (c *call) definition() *refusal {
 		return refuse(StaleView, "the tools of this server cannot be read; try again soon")
 	}
 	c.rules = c.g.rules.Load()
-	c.reach = c.bearer.reaches(c.msg.tool, c.rules)
+	c.reach = c.bearer.reaches(c.msg.tool, c.rules, c.granted)
 	c.live = live
 	if !ok || c.reach.check == policy.CheckTool {
 		c.reach.mayAsk = false

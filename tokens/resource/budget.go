@@ -14,7 +14,7 @@ const reserveTimeout = 3 * time.Second
 // budget counts the call where a budget was set: at the authorization server for those of the
 // consent, here for those of the policy that the consent does not already keep.
 func (c *call) budget() *refusal {
-	detail, task := c.reach.detail, c.bearer.Details.Task
+	detail, task := c.reach.detail, c.granted.task
 	if most := c.variant.maxCalls; most > 0 && (detail.MaxCalls == 0 || detail.MaxCalls > most) {
 		if !c.g.counts.take(c.bearer.Task.ID+" "+detail.Tool, most, c.bearer.Task.Ends, c.now) {
 			return c.deny(ToolBudget)

@@ -80,6 +80,7 @@ type Guard struct {
 	rules         atomic.Pointer[ruleset]
 	policyChanged chan struct{}
 	verified      recent
+	grants        *grants
 	replay        *replay
 	counts        counts
 	refusals      limiter
@@ -235,6 +236,7 @@ func configure(c Config) (*Guard, error) {
 	for _, o := range c.Origins {
 		g.origins[o] = true
 	}
+	g.grants = &grants{fetch: g.fetchGrant, now: g.now, limit: grantsLimit}
 	g.ends = newView(g.now, orElse(c.StaleAfter, 10*time.Second))
 	g.tools = &liveTools{list: c.Tools, now: g.now, changed: make(chan struct{}, 1)}
 	return g, g.loadPolicy(c)

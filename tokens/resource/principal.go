@@ -39,6 +39,7 @@ func PrincipalFrom(ctx context.Context) (Principal, bool) {
 type Permit struct {
 	g         *Guard
 	bearer    *bearer
+	granted   *granted
 	rules     *ruleset
 	method    string
 	tool      string
@@ -56,7 +57,7 @@ func newPermit(c *call) *Permit {
 		rules = c.g.rules.Load()
 	}
 	return &Permit{
-		g: c.g, bearer: c.bearer, rules: rules, method: c.msg.method,
+		g: c.g, bearer: c.bearer, granted: c.granted, rules: rules, method: c.msg.method,
 		tool: c.msg.tool, arguments: c.msg.canonical, execution: c.execution,
 	}
 }
@@ -110,7 +111,7 @@ func (p *Permit) May(ctx context.Context, tool string) bool {
 		return false
 	}
 	live, ok, err := p.g.tools.lookup(ctx, tool)
-	return err == nil && ok && p.bearer.may(tool, live, p.rules)
+	return err == nil && ok && p.bearer.may(tool, live, p.rules, p.granted)
 }
 
 // SetOutcome tells how the call ended. Without it, the status of the answer decides.

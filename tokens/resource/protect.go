@@ -23,6 +23,7 @@ type call struct {
 	dpop      bool    // the scheme of the Authorization header
 	ath       string  // the hash of the token's text (RFC 9449 §4.2)
 	bearer    *bearer // nil until the token is verified
+	granted   *granted
 	nonce     string  // that the proof was made with
 	body      []byte
 	msg       message
@@ -45,6 +46,7 @@ var (
 		{"token", (*call).token},
 		{"proof", (*call).proof},
 		{"view", (*call).view},
+		{"details", (*call).details},
 		{"message", (*call).message},
 	}
 	toolSteps = []step{

@@ -37,6 +37,8 @@ const (
 	TaskBudget        Code = "task_budget"
 	BudgetUnavailable Code = "budget_unavailable"
 	LogUnavailable    Code = "log_unavailable"
+	GrantUnavailable  Code = "grant_unavailable"
+	ReplayUnavailable Code = "replay_unavailable"
 	ApprovalRequired  Code = "approval_required"
 )
 
@@ -61,6 +63,8 @@ var answers = map[Code]struct {
 	StaleView:         {http.StatusServiceUnavailable, "", "", false},
 	BudgetUnavailable: {http.StatusServiceUnavailable, "", "", false},
 	LogUnavailable:    {http.StatusServiceUnavailable, "", "", false},
+	GrantUnavailable:  {http.StatusServiceUnavailable, "", "", false},
+	ReplayUnavailable: {http.StatusServiceUnavailable, "", "", false},
 	BadRequest:        {http.StatusBadRequest, "invalid_request", "invalid_request", false},
 	BatchRefused:      {http.StatusBadRequest, "invalid_request", "invalid_request", false},
 	TaskSuspended:     {http.StatusForbidden, "", "", false},
@@ -216,7 +220,7 @@ func (f *refusal) body(c *call) []byte {
 	switch f.Code {
 	case BadRequest, BatchRefused:
 		out.Error.Code, out.Error.Data.Reason = rpcInvalid, "invalid_request"
-	case StaleView, BudgetUnavailable, LogUnavailable:
+	case StaleView, BudgetUnavailable, LogUnavailable, GrantUnavailable, ReplayUnavailable:
 		out.Error.Data.Reason = "temporarily_unavailable"
 	}
 	body, err := json.Marshal(out)

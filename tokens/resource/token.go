@@ -25,7 +25,8 @@ const (
 // bearer is a verified token, with what was worked out about it.
 type bearer struct {
 	tokens.Claims
-	keys *keySet // that it was verified with
+	keys    *keySet  // that it was verified with
+	granted *granted // nil: the token names it by its hash
 
 	mu    sync.Mutex
 	rules *ruleset
@@ -133,7 +134,10 @@ func (g *Guard) verifyToken(ctx context.Context, raw string, id [sha256.Size]byt
 	if err != nil {
 		return nil, err
 	}
-	b.Details = b.Details.For(g.resource)
+	if b.GrantHash == "" {
+		b.granted = newGranted(b.Details.For(g.resource))
+	}
+	b.Details = tokens.Details{} // granted has all of it
 	g.verified.put(id, b)
 	return b, nil
 }
