@@ -166,8 +166,10 @@ func checkClientPolicy(p store.ClientPolicy) error {
 	switch {
 	case p.MaxDuration < 0 || p.RefreshGrace != nil && (*p.RefreshGrace < 0 || *p.RefreshGrace > 60):
 		return bad("remit: max_duration is seconds, and refresh_grace at most 60 of them")
-	case len(p.Resources) > 1000:
-		return bad("remit: more than 1000 resources")
+	case len(p.Resources) > 1000 || len(p.Scopes) > 1000 || len(p.ExchangeFrom) > 1000:
+		return bad("remit: more than 1000 resources, scopes or clients")
+	case p.AccessLife < 0 || p.AccessLife > int(maxAccessLife.Seconds()):
+		return bad("remit: access_life is seconds, at most 300")
 	}
 	return nil
 }

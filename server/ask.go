@@ -62,8 +62,8 @@ func checkShape(client store.Client, p oauth.Params) error {
 		return oauth.Refuse(oauth.UnsupportedResponseType, "the only response_type is code")
 	case p.Has("response_mode") && p.Get("response_mode") != "query":
 		return oauth.Refuse(oauth.InvalidRequest, "the only response_mode is query")
-	case !slices.Contains(provider.GrantTypes(client), oauth.GrantAuthorizationCode):
-		return oauth.Refuse(oauth.UnauthorizedClient, "the client is not registered for the authorization code grant")
+	case !provider.MayUse(client, oauth.GrantAuthorizationCode):
+		return oauth.Refuse(oauth.UnauthorizedClient, "the client is not registered for the authorization code grant, or its policy does not allow it")
 	case !tokens.ValidChallenge(p.Get("code_challenge")):
 		return oauth.Refuse(oauth.InvalidRequest, "code_challenge is missing or not a base64url SHA-256 (RFC 7636)")
 	case p.Get("code_challenge_method") != "S256":
@@ -119,12 +119,11 @@ func checkResourceURI(raw string) error {
 
 // checkScopes refuses scopes that the policy does not know, or that the client may not ask for.
 func checkScopes(client store.Client, pol *policy.Policy, scopes []string) error {
-	registered := strings.Fields(client.Metadata.Scope)
 	for _, scope := range scopes {
 		if scope == "offline_access" {
 			continue // every task may be refreshed until it ends
 		}
-		if !pol.ScopeKnown(scope) || len(registered) > 0 && !slices.Contains(registered, scope) {
+		if !pol.ScopeKnown(scope) || !mayHave(client, scope) {
 			return oauth.Refuse(oauth.InvalidScope, "a scope is not known at this resource, or not open to this client")
 		}
 	}

@@ -74,7 +74,7 @@ func (s *Server) document() serverMetadata {
 		JWKSURI:                  s.url("/jwks"),
 		ResponseTypes:            []string{"code"},
 		ResponseModes:            []string{"query"},
-		GrantTypes:               []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken},
+		GrantTypes:               s.grantNames(),
 		TokenAuthMethods:         auth,
 		TokenAuthAlgs:            algs,
 		RevocationAuthMethods:    auth,

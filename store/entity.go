@@ -125,8 +125,12 @@ type ClientMetadata struct {
 // ClientPolicy is the admin's "remit" member: what the client may ask for. Zero values are the
 // safest: DPoP required, PAR optional, every registered resource may be asked for.
 type ClientPolicy struct {
+	Grants        []string `json:"grants,omitempty"`            // grant types, of those registered for; empty: all of them, for a client that an admin added
+	Scopes        []string `json:"scopes,omitempty"`            // empty: any
 	Resources     []string `json:"resources,omitempty"`         // empty: any registered resource
-	MaxDuration   int      `json:"max_duration,omitempty"`      // seconds; 0: the server's limit
+	MaxDuration   int      `json:"max_duration,omitempty"`      // of a task, in seconds; 0: the server's limit
+	AccessLife    int      `json:"access_life,omitempty"`       // of an access token, in seconds; 0: the server's limit
+	ExchangeFrom  []string `json:"exchange_from,omitempty"`     // clients whose tasks this one may work in besides its own (RFC 8693)
 	RequirePAR    bool     `json:"require_par,omitempty"`       // refuse authorization requests that were not pushed
 	Bearer        bool     `json:"bearer,omitempty"`            // tokens without a key, where the resource allows them too
 	RefreshGrace  *int     `json:"refresh_grace,omitempty"`     // seconds; nil: 10; 0: none
@@ -140,6 +144,9 @@ type Clients interface {
 	// ClientByID returns ErrClientNotFound for the unknown; disabled clients are returned.
 	ClientByID(ctx context.Context, id string) (Client, error)
 	Clients(ctx context.Context) ([]Client, error)
+	// SetClientPolicy replaces what the client may ask for, from the next request on. Unknown:
+	// ErrClientNotFound.
+	SetClientPolicy(ctx context.Context, id string, p ClientPolicy, recs ...Record) error
 	// RegisterClient stores a client that registered itself and returns it; or, without records, the
 	// client with the same digest that is there already, disabled or not, and counts it as renewed.
 	RegisterClient(ctx context.Context, c Client, recs ...Record) (Client, error)

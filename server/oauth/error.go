@@ -33,6 +33,9 @@ const (
 	InvalidRedirectURI          Code = "invalid_redirect_uri"          // RFC 7591 §3.2.2
 	InvalidClientMetadata       Code = "invalid_client_metadata"       // RFC 7591 §3.2.2
 	InvalidSoftwareStatement    Code = "invalid_software_statement"    // RFC 7591 §3.2.2
+	AuthorizationPending        Code = "authorization_pending"         // RFC 8628 §3.5
+	SlowDown                    Code = "slow_down"                     // RFC 8628 §3.5
+	ExpiredToken                Code = "expired_token"                 // RFC 8628 §3.5
 )
 
 // Status is the HTTP status that goes with the code at a JSON endpoint.
@@ -83,12 +86,6 @@ func (e *Error) Status() int {
 func Refuse(code Code, description string) *Error {
 	return &Error{Code: code, Description: description}
 }
-
-// Grant types (RFC 6749 §4.1, §6).
-const (
-	GrantAuthorizationCode = "authorization_code"
-	GrantRefreshToken      = "refresh_token"
-)
 
 // Client authentication methods (RFC 7591 §2) and the assertion type (RFC 7523 §2.2).
 const (

@@ -77,7 +77,8 @@ type CodeExchange struct {
 	Client      store.Client
 	Code        string
 	Verifier    string
-	RedirectURI string // as sent; empty: not sent
+	RedirectURI string   // as sent; empty: not sent
+	Scopes      []string // as sent, where it should not be; nil: not sent
 	Resources   []string
 	JKT         string
 }
@@ -139,6 +140,9 @@ func (p *Provider) checkCode(ctx context.Context, in CodeExchange, st store.Code
 		return store.Grant{}, err
 	}
 	if err := p.mayIssue(ctx, st.Client, grant, in.JKT); err != nil {
+		return store.Grant{}, err
+	}
+	if _, err := narrowScopes(grant.Scopes, in.Scopes); err != nil { // never widened here, and never in silence
 		return store.Grant{}, err
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +104,21 @@ func GrantTypes(c store.Client) []string {
 		return []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}
 	}
 	return c.Metadata.GrantTypes
+}
+
+// MayUse reports whether the client may use the grant type: it registered for it, and the admin's
+// policy names it. Without such a policy, clients that an admin added may use what they registered for,
+// and others only what asks a user each time.
+func MayUse(c store.Client, grantType string) bool {
+	switch {
+	case !slices.Contains(GrantTypes(c), grantType):
+		return false
+	case len(c.Policy.Grants) > 0:
+		return slices.Contains(c.Policy.Grants, grantType)
+	case c.Origin == store.ByAdmins:
+		return true
+	}
+	return grantType == oauth.GrantAuthorizationCode || grantType == oauth.GrantRefreshToken
 }
 
 // session carries the claims of the token to be minted through fosite.

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"slices"
 	"time"
 
 	"github.com/remit-auth/remit/store"
@@ -22,6 +23,9 @@ type minting struct {
 func (p *Provider) claims(m minting) tokens.Claims {
 	now := p.now().Truncate(time.Second)
 	life := p.accessLife
+	if most := time.Duration(m.client.Policy.AccessLife) * time.Second; most > 0 {
+		life = min(life, most)
+	}
 	if m.jkt == "" {
 		life = min(life, maxBearerLife)
 	}
@@ -32,7 +36,7 @@ func (p *Provider) claims(m minting) tokens.Claims {
 	c := tokens.Claims{
 		Issuer: p.issuer, Subject: m.task.UserID, Audience: m.grant.Resource, ClientID: m.client.ID,
 		ID: tokens.NewID("at_"), IssuedAt: now, Expires: expires,
-		Scope: m.scopes, Roles: rolesAt(m.task, m.grant.Resource), JKT: m.jkt,
+		Scope: allowed(m.client, m.scopes), Roles: rolesAt(m.task, m.grant.Resource), JKT: m.jkt,
 		Task:    tokens.TaskClaim{ID: m.task.ID, Ends: m.task.EndsAt},
 		Details: m.detail,
 	}
@@ -50,6 +54,20 @@ func rolesAt(t store.Task, resource string) []string {
 		}
 	}
 	return nil
+}
+
+// allowed returns those of the scopes that the client's policy allows now, whatever was granted before.
+func allowed(c store.Client, scopes []string) []string {
+	if len(c.Policy.Scopes) == 0 {
+		return scopes
+	}
+	var kept []string
+	for _, s := range scopes {
+		if slices.Contains(c.Policy.Scopes, s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // accessRow is the row of the token that these claims describe.

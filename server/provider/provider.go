@@ -12,6 +12,7 @@ package provider
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/remit-auth/remit/server/oauth"
@@ -64,9 +65,16 @@ func New(c Config) *Provider {
 	return p
 }
 
-// mayIssue refuses a request that proves no key, unless client and resource both allow tokens
+// mayIssue refuses a grant that the client's policy no longer allows, whatever it allowed when the
+// grant was made, and a request that proves no key, unless client and resource both allow tokens
 // without one.
 func (p *Provider) mayIssue(ctx context.Context, c store.Client, g store.Grant, jkt string) error {
+	if len(c.Policy.Resources) > 0 && !slices.Contains(c.Policy.Resources, g.Resource) {
+		return oauth.Refuse(oauth.InvalidTarget, "the resource is not open to this client")
+	}
+	if len(g.Scopes) > 0 && len(allowed(c, g.Scopes)) == 0 {
+		return oauth.Refuse(oauth.InvalidScope, "the client may no longer have any of the scopes that were granted")
+	}
 	if jkt != "" {
 		return nil
 	}

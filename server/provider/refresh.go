@@ -91,8 +91,12 @@ func (p *Provider) checkRefresh(ctx context.Context, in RefreshExchange, st stor
 	}
 	m := minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes}
 	if in.Scopes != nil {
-		if m.scopes, err = narrowScopes(grant.Scopes, in.Scopes); err != nil {
+		narrowed, err := narrowScopes(grant.Scopes, in.Scopes)
+		if err != nil {
 			return minting{}, err
+		}
+		if len(narrowed) > 0 {
+			m.scopes = narrowed
 		}
 	}
 	switch {
@@ -115,14 +119,19 @@ func (p *Provider) checkRefresh(ctx context.Context, in RefreshExchange, st stor
 	return m, nil
 }
 
-// narrowScopes returns what was asked, if it was granted (OAuth 2.1 §4.3.1).
+// narrowScopes returns what was asked, if it was granted (OAuth 2.1 §4.3.1). Scopes that reach no
+// tool, and so are never among those granted, are no reason to refuse.
 func narrowScopes(granted, asked []string) ([]string, error) {
+	narrowed := make([]string, 0, len(asked))
 	for _, s := range asked {
-		if !slices.Contains(granted, s) {
-			return nil, oauth.Refuse(oauth.InvalidScope, "a refresh cannot ask for a scope that was not granted; start again at the authorization endpoint")
+		switch {
+		case slices.Contains(granted, s):
+			narrowed = append(narrowed, s)
+		case s != "offline_access" && s != "openid":
+			return nil, oauth.Refuse(oauth.InvalidScope, "a scope was not granted; start again at the authorization endpoint")
 		}
 	}
-	return asked, nil
+	return narrowed, nil
 }
 
 // narrowDetails returns the granted details cut down to what was asked (RFC 9396 §6): a subset of

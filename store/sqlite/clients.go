@@ -49,6 +49,23 @@ func (tx *tx) addClient(c clientJSON) error {
 	return err
 }
 
+const setClientPolicySQL = `UPDATE clients SET policy = ? WHERE id = ?`
+
+// SetClientPolicy replaces what the client may ask for.
+func (s *Store) SetClientPolicy(ctx context.Context, id string, p store.ClientPolicy, recs ...store.Record) error {
+	policy, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("sqlite: client policy: %w", err)
+	}
+	return s.write(ctx, func(tx *tx) error {
+		n, err := tx.exec(setClientPolicySQL, string(policy), id)
+		if err == nil && n == 0 {
+			err = store.ErrClientNotFound
+		}
+		return errOr(err, func() error { return tx.record(recs...) })
+	})
+}
+
 const clientColumns = `cl.id, cl.metadata, cl.policy, cl.secret_hash, cl.disabled, cl.created_at, cl.origin, cl.digest`
 
 func clientFields(c *store.Client) []any {

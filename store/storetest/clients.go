@@ -19,6 +19,17 @@ var clients = map[string]func(*world){
 			return err
 		})
 	},
+	"another policy": func(w *world) {
+		p := store.ClientPolicy{Grants: []string{"refresh_token"}, Scopes: []string{"tickets.read"}, AccessLife: 60}
+		w.must(w.s.SetClientPolicy(w.ctx, w.client.ID, p, record("client.policy")))
+		c, err := w.s.ClientByID(w.ctx, w.client.ID)
+		w.must(err)
+		want := w.client
+		want.Policy = p
+		w.same("client", c, want)
+		w.same("ledger", w.kinds(), []string{"client.policy"})
+		w.refused(store.ErrClientNotFound, func() error { return w.s.SetClientPolicy(w.ctx, "cli_nobody", p, record("x")) })
+	},
 	"an ID is taken once": func(w *world) {
 		w.refused(store.ErrClientExists, func() error { return w.s.AddClient(w.ctx, store.Client{ID: w.client.ID}, record("x")) })
 	},
