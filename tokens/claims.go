@@ -30,6 +30,7 @@ type Claims struct {
 	Details   Details
 	GrantHash string // instead of Details, when they are too large for a token
 	Act       *Actor
+	KeyID     string // the kid that it is signed with; of the header, not the payload
 }
 
 // TaskClaim names the task that the token is worth nothing without.

@@ -266,3 +266,21 @@ func (d Details) For(resource string) Details {
 	}
 	return one
 }
+
+// Widen returns these details with more: an entry of more takes the place of the one for the same
+// tool, whole, or comes behind. The task stays as it is. Both must be of one resource.
+func (d Details) Widen(more Details) Details {
+	if d.Task == nil {
+		d.Task = more.Task
+	}
+	d.Tools = slices.Clone(d.Tools)
+	for _, t := range more.Tools {
+		i := slices.IndexFunc(d.Tools, func(u ToolDetail) bool { return u.Tool == t.Tool })
+		if i < 0 {
+			d.Tools = append(d.Tools, t)
+		} else {
+			d.Tools[i] = t
+		}
+	}
+	return d
+}

@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -169,4 +170,46 @@ func drawDetails(t *rapid.T) Details {
 		})
 	}
 	return d
+}
+
+// What was granted may be as much as scopes expand to, and is read as strictly as what is asked.
+func TestParseGrant(t *testing.T) {
+	entries := func(n int) []byte {
+		d := Details{Task: &TaskDetail{Purpose: "much"}}
+		for i := range n {
+			d.Tools = append(d.Tools, ToolDetail{Tool: fmt.Sprintf("tool_%d", i)})
+		}
+		return must[[]byte](t)(d.Canonical())
+	}
+	if d, err := ParseGrant(entries(1000)); err != nil || len(d.Tools) != 1000 {
+		t.Errorf("a thousand tools: %d, %v", len(d.Tools), err)
+	}
+	for name, raw := range map[string][]byte{
+		"one tool more":    entries(1001),
+		"more than 1 MiB":  append(entries(1), make([]byte, 1<<20)...),
+		"a tool twice":     []byte(`[{"type":"mcp_tool","tool":"x"},{"type":"mcp_tool","tool":"x"}]`),
+		"an unknown type":  []byte(`[{"type":"payment"}]`),
+		"something behind": append(entries(1), '1'),
+	} {
+		if _, err := ParseGrant(raw); !errors.Is(err, ErrDetails) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := ParseDetails(entries(64)); !errors.Is(err, ErrDetails) {
+		t.Errorf("a request for 64 tools and a task: %v", err)
+	}
+}
+
+func FuzzParseGrant(f *testing.F) {
+	f.Add([]byte(`[` + taskEntry + `,` + toolEntry + `]`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		d, err := ParseGrant(raw)
+		if err != nil {
+			return
+		}
+		printed := must[[]byte](t)(d.Canonical())
+		if again, err := ParseGrant(printed); err == nil && !bytes.Equal(must[[]byte](t)(again.Canonical()), printed) {
+			t.Fatalf("%s is printed as %s", raw, printed)
+		}
+	})
 }

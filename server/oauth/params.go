@@ -15,8 +15,15 @@ import (
 // MaxBody is how much of a request body is read, in bytes.
 const MaxBody = 64 << 10
 
-// maxParams bounds the number of parameters of one request.
-const maxParams = 128
+// maxParams bounds the number of parameters of one request, maxTicked that of the boxes on a page
+// besides: a manifest has at most a thousand tools.
+const (
+	maxParams = 128
+	maxTicked = 1000
+)
+
+// ticked is the one parameter of a page that stands as often as boxes are ticked.
+const ticked = "tool"
 
 // Params are the parameters of one request, parsed strictly: no duplicates but of the one parameter
 // that may repeat (resource, RFC 8707 §2; the ticked tools of a page), no parameter with an empty value, nothing from anywhere but the one place asked.
@@ -42,7 +49,7 @@ func ParseForm(r *http.Request, more ...string) (Params, *Error) {
 	if refused != nil {
 		return Params{}, refused
 	}
-	return parse(string(body), append(more, "tool")...)
+	return parse(string(body), append(more, ticked)...)
 }
 
 // ReadBody reads at most MaxBody bytes of a body with this media type.
@@ -81,8 +88,12 @@ func ParseQuery(raw string) (Params, *Error) {
 
 // parse reads form-encoded parameters of which the repeatable alone may stand several times.
 func parse(raw string, repeatable ...string) (Params, *Error) {
-	if strings.Count(raw, "&") >= maxParams {
-		return Params{}, Refuse(InvalidRequest, fmt.Sprintf("more than %d parameters", maxParams))
+	most := maxParams
+	if slices.Contains(repeatable, ticked) {
+		most += maxTicked
+	}
+	if strings.Count(raw, "&") >= most {
+		return Params{}, Refuse(InvalidRequest, fmt.Sprintf("more than %d parameters", most))
 	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {

@@ -24,7 +24,7 @@ type call struct {
 	ath       string  // the hash of the token's text (RFC 9449 §4.2)
 	bearer    *bearer // nil until the token is verified
 	granted   *granted
-	nonce     string  // that the proof was made with
+	nonce     string // that the proof was made with
 	body      []byte
 	msg       message
 	live      liveTool

@@ -24,6 +24,9 @@ type Grant struct {
 	Bearer       bool // a token that is bound to no key
 }
 
+// largest is how many bytes of details a token carries; above, it names them by their hash.
+const largest = 4 << 10
+
 // Token is an access token with the key it is bound to.
 type Token struct {
 	Raw    string
@@ -48,6 +51,28 @@ func (i *Issuer) Token(uri string, g Grant) *Token {
 	if !g.Bearer {
 		claims.JKT = key.JKT()
 	}
+	if details, err := claims.Details.Canonical(); err != nil {
+		i.t.Fatal(err)
+	} else if len(details) > largest {
+		claims.Details, claims.GrantHash = tokens.Details{}, tokens.HashBytes(details)
+		i.SetGrant(uri, claims.GrantHash, details)
+	}
+	return i.sign(claims, key)
+}
+
+// Sign mints a token of these very claims, bound to a key of its own.
+func (i *Issuer) Sign(claims tokens.Claims) *Token {
+	i.t.Helper()
+	key, err := tokens.NewProofKey()
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	claims.JKT = key.JKT()
+	return i.sign(claims, key)
+}
+
+func (i *Issuer) sign(claims tokens.Claims, key tokens.ProofKey) *Token {
+	i.t.Helper()
 	raw, err := i.Key().SignAccessToken(claims)
 	if err != nil {
 		i.t.Fatal(err)

@@ -57,6 +57,8 @@ type protected struct {
 	streams int
 	lose    int
 	records []Execution
+	grants  map[string][]byte // too large for a token, by hash
+	fetched int
 }
 
 // budget is what a task may still spend.

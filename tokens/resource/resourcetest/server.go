@@ -67,6 +67,7 @@ func (i *Issuer) handler() http.Handler {
 		"POST /feed/ack":           i.ack,
 		"POST /executions":         i.executions,
 		"POST /executions/reserve": i.reserve,
+		"GET /grants/{hash}":       i.largeGrant,
 	} {
 		mux.HandleFunc(pattern, i.authenticated(h))
 	}
@@ -254,6 +255,40 @@ func (i *Issuer) reserve(w http.ResponseWriter, r *http.Request, _ *protected) {
 		}
 	}
 	answer(w, http.StatusOK, map[string]any{"tool_left": left, "task_left": b.task})
+}
+
+func (i *Issuer) largeGrant(w http.ResponseWriter, r *http.Request, res *protected) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	res.fetched++
+	raw, ok := res.grants[r.PathValue("hash")]
+	if !ok {
+		answer(w, http.StatusNotFound, map[string]any{"error": "invalid_request"})
+		return
+	}
+	_, _ = w.Write(raw) // nobody is left to tell
+}
+
+// SetGrant changes what the issuer answers when the resource's Guard fetches the grant of this hash;
+// nil: that there is none.
+func (i *Issuer) SetGrant(uri, hash string, raw []byte) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	res := i.resources[uri]
+	if res.grants == nil {
+		res.grants = map[string][]byte{}
+	}
+	res.grants[hash] = raw
+	if raw == nil {
+		delete(res.grants, hash)
+	}
+}
+
+// GrantFetches is how often the resource's Guard has fetched a grant.
+func (i *Issuer) GrantFetches(uri string) int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.resources[uri].fetched
 }
 
 // read decodes a body, or refuses it.
