@@ -23,6 +23,10 @@ const (
 	spoolDir    = "spool"
 )
 
+// ErrNotNow says that enrolling failed for a reason that may pass: the authorization server did not
+// answer, or not yet. The enrolment code is as good as before.
+var ErrNotNow = errors.New("resource: the authorization server cannot enrol this Guard now")
+
 // enrolLimit is how many bytes of policy and tools go into an enrolment, encoded into a body of 64 KiB.
 const enrolLimit = 32 << 10
 
@@ -84,6 +88,9 @@ func (g *Guard) enrol(ctx context.Context, a *authority, code string) error {
 		Pending []string `json:"pending_tools"`
 	}
 	if err := a.call(ctx, http.MethodPost, endpoint(g.issuer, "/enroll"), in, &out); err != nil {
+		if e, answered := errors.AsType[*answerError](err); !answered || e.Status >= 500 || e.Status == http.StatusTooManyRequests {
+			err = errors.Join(ErrNotNow, err)
+		}
 		return fmt.Errorf("resource: enrolling: %w", err)
 	}
 	if err := out.enrolment.check(g.issuer, g.resource); err != nil {

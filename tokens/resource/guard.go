@@ -46,6 +46,9 @@ type Config struct {
 	// StaleAfter is how long the Guard trusts its view of what has ended without hearing from the
 	// authorization server; 0: 10 s, at most 60 s.
 	StaleAfter time.Duration
+	// Streams lets agents open streams with GET and end sessions with DELETE, for a server that keeps
+	// a session of each agent's and knows whose it is. A stream ends with its task.
+	Streams bool
 	// MaxBody is the largest request body in bytes; 0: 1 MiB.
 	MaxBody int64
 	// MaxSpool is how many bytes of unsent records may wait on disk before calls are refused; 0: 64 MiB.
@@ -69,6 +72,7 @@ type Guard struct {
 	origins                     map[string]bool
 	baselines                   []string
 	maxBody                     int64
+	streams                     bool
 	http                        *http.Client
 	now                         func() time.Time
 	log                         *slog.Logger
@@ -224,7 +228,7 @@ func configure(c Config) (*Guard, error) {
 		issuer: c.Issuer, resource: c.Resource, dir: c.StateDir, name: c.Name, htu: htu,
 		metadataURL: metadataURL(resource), metadataPath: metadataPath(resource),
 		origins: map[string]bool{resource.Scheme + "://" + resource.Host: true}, baselines: c.Baseline,
-		maxBody: orElse(c.MaxBody, 1<<20), http: plainClient(c.HTTPClient), now: c.Now, log: c.Log,
+		maxBody: orElse(c.MaxBody, 1<<20), streams: c.Streams, http: plainClient(c.HTTPClient), now: c.Now, log: c.Log,
 		policyChanged: make(chan struct{}, 1), replay: newReplay(), ack: make(chan struct{}, 1),
 	}
 	if g.now == nil {

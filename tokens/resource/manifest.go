@@ -87,6 +87,25 @@ func (l *liveTools) refresh(ctx context.Context) (*toolSet, error) {
 	return set, nil
 }
 
+// RefreshTools reads the live definitions now, rather than at the next call, and tells the
+// authorization server what has changed: for servers that announce changes, and for polling.
+func (g *Guard) RefreshTools(ctx context.Context) error {
+	g.tools.expire()
+	_, err := g.tools.read(ctx)
+	return err
+}
+
+// expire ends the belief in what was read.
+func (l *liveTools) expire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if old := l.current.Load(); old != nil {
+		stale := *old
+		stale.at = l.now().Add(-toolsFresh)
+		l.current.Store(&stale)
+	}
+}
+
 // read returns the live definitions as tools/list has them.
 func (l *liveTools) read(ctx context.Context) ([]json.RawMessage, error) {
 	set, err := l.refresh(ctx)

@@ -210,8 +210,7 @@ func (c *call) message() *refusal {
 		return refuse(BadRequest, "requests from this web origin are not accepted").status(http.StatusForbidden)
 	}
 	if c.r.Method != http.MethodPost {
-		c.w.Header().Set("Allow", http.MethodPost)
-		return refuse(BadRequest, "messages are sent with POST").status(http.StatusMethodNotAllowed)
+		return c.stream()
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.g.maxBody))
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {

@@ -216,6 +216,11 @@ func (c *call) pass(next http.Handler) {
 	p := newPermit(c)
 	r := c.admitted(p)
 	if c.msg.method != methodCall {
+		if c.msg.method == http.MethodGet {
+			ctx, cancel := whilePermitted(r.Context(), p)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
 		next.ServeHTTP(c.w, r)
 		return
 	}
