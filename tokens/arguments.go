@@ -42,6 +42,14 @@ func (c Constraints) CheckArguments(arguments, schema []byte) ([]byte, error) {
 
 // Check is CheckArguments for a schema that was read before.
 func (c Constraints) Check(arguments []byte, s Schema) ([]byte, error) {
+	return c.CheckUnder(nil, arguments, s)
+}
+
+// CheckUnder is Check, and holds the arguments to a ceiling besides, such as a server's own policy
+// sets: where it only bounds an argument (minimum, maximum, maxLength, maxItems) the argument may be
+// left out; where it says which value (const, enum, pattern) the argument must be given, for nobody
+// knows what the tool would take in its place.
+func (c Constraints) CheckUnder(ceiling Constraints, arguments []byte, s Schema) ([]byte, error) {
 	if trimmed := bytes.TrimSpace(arguments); len(trimmed) == 0 || string(trimmed) == "null" {
 		arguments = []byte("{}")
 	}
@@ -57,18 +65,37 @@ func (c Constraints) Check(arguments []byte, s Schema) ([]byte, error) {
 			return nil, &ArgumentError{name, "is required by the tool"}
 		}
 	}
+	if err := c.hold(given, "the consent", false); err != nil {
+		return nil, err
+	}
+	if err := ceiling.hold(given, "the server's policy", true); err != nil {
+		return nil, err
+	}
+	return appendObject(nil, given), nil
+}
+
+// hold checks what is given. by is who limits it; with open, what is only bounded may be left out.
+func (c Constraints) hold(given []Member, by string, open bool) error {
 	for _, name := range slices.Sorted(maps.Keys(c)) {
 		value, ok := lookup(given, name)
 		if !ok {
-			return nil, &ArgumentError{name, "is limited by the consent and must be given"}
+			if open && !c[name].chooses() {
+				continue
+			}
+			return &ArgumentError{name, "is limited by " + by + " and must be given"}
 		}
 		for _, one := range c[name] {
 			if reason := one.refuses(value); reason != "" {
-				return nil, &ArgumentError{name, reason}
+				return &ArgumentError{name, reason}
 			}
 		}
 	}
-	return appendObject(nil, given), nil
+	return nil
+}
+
+// chooses reports whether the constraints say which value, and not only how large.
+func (a AllOf) chooses() bool {
+	return slices.ContainsFunc(a, func(c Constraint) bool { return c.Const != nil || c.Enum != nil || c.Pattern != "" })
 }
 
 // readArguments takes the arguments apart, in canonical form and order.
@@ -162,9 +189,9 @@ func fold(s string) string {
 func (c Constraint) refuses(value []byte) string {
 	switch {
 	case c.Const != nil && !equalJSON(value, c.Const):
-		return "is not the value that was consented to"
+		return "is not the value that is allowed"
 	case c.Enum != nil && !slices.ContainsFunc(c.Enum, func(e json.RawMessage) bool { return equalJSON(value, e) }):
-		return "is none of the values that were consented to"
+		return "is none of the values that are allowed"
 	case c.Minimum != nil && !bounded(value, *c.Minimum, func(v, low float64) bool { return v >= low }):
 		return "must be a number of at least " + c.Minimum.String()
 	case c.Maximum != nil && !bounded(value, *c.Maximum, func(v, high float64) bool { return v <= high }):
@@ -174,7 +201,7 @@ func (c Constraint) refuses(value []byte) string {
 	case c.MaxItems != nil && (value[0] != '[' || itemsOf(value) > *c.MaxItems):
 		return "must be a list of at most " + strconv.Itoa(*c.MaxItems) + " items"
 	case c.Pattern != "" && !matches(value, c.Pattern):
-		return "does not match the pattern that was consented to"
+		return "does not match the pattern that is allowed"
 	}
 	return ""
 }

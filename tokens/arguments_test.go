@@ -114,3 +114,38 @@ func TestCheckArgumentsByHand(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckUnder: a ceiling that only bounds is for what is given; one that says which value, and the
+// consent's own limits, are for what is left out too.
+func TestCheckUnder(t *testing.T) {
+	tests := map[string]struct {
+		consent, ceiling, arguments string
+		ok                          bool
+	}{
+		"below a ceiling":              {``, `{"limit":{"maximum":50}}`, `{"limit":50}`, true},
+		"above a ceiling":              {``, `{"limit":{"maximum":50}}`, `{"limit":51}`, false},
+		"a number that is a text":      {``, `{"limit":{"maximum":50}}`, `{"limit":"7"}`, false},
+		"null is given":                {``, `{"limit":{"maximum":50}}`, `{"limit":null}`, false},
+		"left out":                     {``, `{"limit":{"minimum":1,"maximum":50},"text":{"maxLength":1},"ids":{"maxItems":1}}`, `{}`, true},
+		"another case is not left out": {``, `{"limit":{"maximum":50}}`, `{"Limit":51}`, false},
+		"left out of a choice":         {``, `{"project":{"const":"WEB"}}`, `{}`, false},
+		"left out of a list":           {``, `{"project":{"enum":["WEB","API"]}}`, `{}`, false},
+		"left out of a pattern":        {``, `{"text":{"pattern":"a*"}}`, `{}`, false},
+		"left out of a bounded choice": {``, `{"text":[{"maxLength":3},{"pattern":"a*"}]}`, `{}`, false},
+		"the consent limits it too":    {`{"limit":{"maximum":10}}`, `{"limit":{"maximum":50}}`, `{}`, false},
+		"the consent is narrower":      {`{"limit":{"maximum":10}}`, `{"limit":{"maximum":50}}`, `{"limit":11}`, false},
+		"the ceiling is narrower":      {`{"limit":{"maximum":50}}`, `{"limit":{"maximum":10}}`, `{"limit":11}`, false},
+		"within both":                  {`{"limit":{"maximum":50}}`, `{"limit":{"maximum":10}}`, `{"limit":10}`, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			consent := must[Constraints](t)(ParseConstraints([]byte(tt.consent)))
+			ceiling := must[Constraints](t)(ParseConstraints([]byte(tt.ceiling)))
+			schema := must[Schema](t)(ParseSchema([]byte(testSchema)))
+			got, err := consent.CheckUnder(ceiling, []byte(tt.arguments), schema)
+			if _, refused := errors.AsType[*ArgumentError](err); refused == tt.ok || (got == nil) == tt.ok {
+				t.Errorf("%s, %v", got, err)
+			}
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/remit-auth/remit/tokens/resource/policy"
@@ -36,13 +37,19 @@ type usage struct {
 
 // readUsage reads the calls at a resource, oldest first, each with its token's scopes and roles.
 func readUsage(ctx context.Context, server *admin, resource string, since time.Time) (usage, error) {
-	type rights struct{ scopes, roles []string }
+	type rights struct {
+		scopes, roles []string
+		grade         policy.Grade
+	}
 	issued := map[string]rights{}
 	for _, kind := range []string{"token.issued", "token.refreshed"} {
 		err := eachRecord(ctx, server, kind, func(rec ledgerLine) error {
-			var p struct{ Scope, Roles []string }
+			var p struct {
+				Scope, Roles []string
+				Grade        policy.Grade `json:"client_grade"`
+			}
 			if rec.Resource == resource && json.Unmarshal(rec.Payload, &p) == nil {
-				issued[rec.JTI] = rights{p.Scope, p.Roles}
+				issued[rec.JTI] = rights{p.Scope, p.Roles, p.Grade}
 			}
 			return nil
 		})
@@ -55,17 +62,38 @@ func readUsage(ctx context.Context, server *admin, resource string, since time.T
 		if rec.Resource != resource || rec.At.Before(since) {
 			return nil
 		}
-		var p struct{ Tool, Decision, Reason string }
+		var p struct{ Tool, Method, Target, Decision, Reason string }
 		token, known := issued[rec.JTI]
-		if json.Unmarshal(rec.Payload, &p) != nil || p.Tool == "" || !known {
+		err := json.Unmarshal(rec.Payload, &p)
+		kind := readKind(p.Method, p.Target)
+		if kind != "" {
+			p.Tool = p.Target
+		}
+		if err != nil || p.Tool == "" || !known {
 			u.unknown++
 			return nil
 		}
-		call := policy.Call{Task: rec.Task, Tool: p.Tool, Scopes: token.scopes, Roles: token.roles, Allowed: p.Decision == "allowed", Reason: p.Reason}
+		call := policy.Call{
+			Task: rec.Task, Tool: p.Tool, Read: kind, At: rec.At, Grade: token.grade, Bound: rec.Agent != "",
+			Scopes: token.scopes, Roles: token.roles, Allowed: p.Decision == "allowed", Reason: p.Reason,
+		}
 		u.calls = append(u.calls, decided{call, rec.Seq, rec.At, rec.User, rec.Execution})
 		return nil
 	})
 	return u, err
+}
+
+// readKind is what was read by this method; empty: a tool was called.
+func readKind(method, target string) policy.Kind {
+	switch {
+	case target == "":
+		return ""
+	case strings.HasPrefix(method, "prompts/"):
+		return policy.Prompts
+	case strings.HasPrefix(method, "resources/"):
+		return policy.Resources
+	}
+	return "" // completions are asked for while a read is prepared; they are no use of their own
 }
 
 // eachRecord calls f with every record of a kind, in the order of the ledger.

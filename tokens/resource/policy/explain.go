@@ -28,17 +28,42 @@ type Remark struct {
 	Position
 }
 
-// Explain says why a call of the tool with these scopes, for a user with these roles, is allowed or
-// refused by the policy. judge says whether the arguments keep to a rule's limits; nil leaves them
-// unjudged. What the policy does not know (token, task, consent, definition) is not spoken of.
-func (p *Policy) Explain(scopes, userRoles []string, tool string, judge func(limits json.RawMessage) error) []Step {
-	e := explainer{p, scopes, userRoles, tool}
-	steps := []Step{e.tool()}
-	for _, next := range []func() Step{e.scope, e.role, func() Step { return e.limits(judge) }} {
+// Question is a call, as far as the policy judges one. What the policy does not know (token, task,
+// consent, definition) is not spoken of.
+type Question struct {
+	Scopes, Roles []string
+	Tool          string
+	Read          Kind     // not a tool: what Tool names is read
+	Context       *Context // nil: conditions are told, not judged
+	// Judge says whether the arguments keep to a rule's limits; nil: they are not judged.
+	Judge func(limits json.RawMessage) error
+}
+
+// Explain says why a call is allowed or refused by the policy.
+func (p *Policy) Explain(q Question) []Step {
+	e := explainer{Policy: p, scopes: q.Scopes, held: q.Roles, name: q.Tool, rules: p.rules[q.Tool], kind: q.Read, now: Always}
+	if q.Read != "" {
+		e.rules = nil
+		if q.Read != Resources || CheckURI(q.Tool) == nil {
+			e.rules = p.readRules(q.Read, q.Tool)
+		}
+	}
+	checks := []func() Step{e.tool, e.scope, e.role}
+	if p.Conditional() {
+		if q.Context != nil {
+			e.now = p.Hold(*q.Context)
+		}
+		checks = append(checks, func() Step { return e.condition(q.Context) })
+	}
+	if q.Read == "" {
+		checks = append(checks, func() Step { return e.limits(q.Judge) })
+	}
+	var steps []Step
+	for _, next := range checks {
+		steps = append(steps, next())
 		if !steps[len(steps)-1].OK {
 			break
 		}
-		steps = append(steps, next())
 	}
 	return steps
 }
@@ -47,27 +72,49 @@ type explainer struct {
 	*Policy
 	scopes, held []string
 	name         string
+	kind         Kind
+	rules        []Rule
+	now          Holding // the conditions that hold
+}
+
+// toolScope is the tool that tool:<name> may reach; what is read has none.
+func (e explainer) toolScope() string {
+	if e.kind != "" {
+		return ""
+	}
+	return e.name
+}
+
+func (e explainer) decide(h Holding) Decision {
+	return e.decideIn(e.rules, e.scopes, e.held, e.toolScope(), CheckTool, h)
 }
 
 func (e explainer) tool() Step {
-	s := Step{Check: CheckTool, OK: len(e.rules[e.name]) > 0}
-	if !s.OK {
-		s.Detail = fmt.Sprintf("no role of the policy names %s", e.name)
-		s.Mend = "name it in a role, or correct the tool's name"
+	s := Step{Check: CheckTool, OK: len(e.rules) > 0}
+	if e.kind != "" {
+		s.Check = CheckRead
+	}
+	if err := CheckURI(e.name); e.kind == Resources && err != nil {
+		s.Detail, s.Mend = err.Error(), "write the URI in its normal form"
 		return s
 	}
-	for _, r := range e.rules[e.name] {
+	if !s.OK {
+		s.Detail = fmt.Sprintf("no role of the policy names %s", e.name)
+		s.Mend = "name it in a role, or correct its name"
+		return s
+	}
+	for _, r := range e.rules {
 		s.Notes = append(s.Notes, e.remark(r, true, terms(r)))
 	}
-	s.Detail = fmt.Sprintf("%s names %s", e.roleNames(e.rules[e.name]), e.name)
+	s.Detail = fmt.Sprintf("%s names %s", e.roleNames(e.rules), e.name)
 	return s
 }
 
 func (e explainer) scope() Step {
 	s := Step{Check: CheckScope}
 	var reached []Rule
-	for _, r := range e.rules[e.name] {
-		by := slices.DeleteFunc(slices.Clone(e.scopes), func(scope string) bool { return !e.reaches([]string{scope}, r.Role, e.name) })
+	for _, r := range e.rules {
+		by := slices.DeleteFunc(slices.Clone(e.scopes), func(scope string) bool { return !e.reaches([]string{scope}, r.Role, e.toolScope(), Always) })
 		if len(by) > 0 {
 			reached = append(reached, r)
 			s.Notes = append(s.Notes, e.remark(r, true, "reached by scope "+strings.Join(by, ", ")))
@@ -83,16 +130,18 @@ func (e explainer) scope() Step {
 	if unknown := slices.DeleteFunc(slices.Clone(e.scopes), e.ScopeKnown); len(unknown) > 0 {
 		s.Detail += "; the policy does not know " + strings.Join(unknown, ", ")
 	}
-	s.Mend = "ask for " + strings.Join(e.ScopesFor([]string{e.name}), " ")
+	if s.Mend = "let a scope reach one of these roles, and ask for it"; e.kind == "" {
+		s.Mend = "ask for " + strings.Join(e.ScopesFor([]string{e.name}), " ")
+	}
 	return s
 }
 
 func (e explainer) role() Step {
 	s := Step{Check: CheckRole}
-	d := e.Decide(e.scopes, e.held, e.name)
+	d := e.decide(Always)
 	var would []string
-	for _, r := range e.rules[e.name] {
-		if !e.reaches(e.scopes, r.Role, e.name) {
+	for _, r := range e.rules {
+		if !e.reaches(e.scopes, r.Role, e.toolScope(), Always) {
 			continue
 		}
 		i := slices.IndexFunc(e.held, func(h string) bool { return e.closure[h][r.Role] })
@@ -115,9 +164,39 @@ func (e explainer) role() Step {
 	return s
 }
 
+// condition tells when each of the rules counts, and judges that when a context is given.
+func (e explainer) condition(in *Context) Step {
+	s := Step{Check: CheckCondition, OK: true, Detail: "no context was given to judge: what the rules need is listed"}
+	for _, r := range e.decide(Always).Rules {
+		var needs []string
+		for _, c := range e.Conditions(r) {
+			needs = append(needs, c.Text()...)
+		}
+		counts := e.now == Always || slices.ContainsFunc(e.decide(e.now).Rules, func(o Rule) bool { return o.Role == r.Role })
+		text := "always counts"
+		if len(needs) > 0 {
+			text = strings.Join(needs, "; ")
+		} else if !counts {
+			text = "no role that counts now leads to it"
+		}
+		s.Notes = append(s.Notes, e.remark(r, counts, text))
+	}
+	if in == nil {
+		return s
+	}
+	d := e.decide(e.now)
+	if s.OK = d.Allowed; s.OK {
+		s.Detail = "the conditions hold for " + e.roleNames(d.Rules)
+		return s
+	}
+	s.Detail = "conditions do not hold: " + strings.Join(d.Lacks, ", ")
+	s.Mend = "call when they hold, or change the condition"
+	return s
+}
+
 func (e explainer) limits(judge func(json.RawMessage) error) Step {
 	s := Step{Check: CheckLimits}
-	for _, r := range e.Decide(e.scopes, e.held, e.name).Rules {
+	for _, r := range e.decide(e.now).Rules {
 		text, ok := terms(r), true
 		if judge != nil {
 			if err := judge(r.Limits); err != nil {
@@ -140,7 +219,11 @@ func (e explainer) limits(judge func(json.RawMessage) error) Step {
 }
 
 func (e explainer) remark(r Rule, ok bool, text string) Remark {
-	return Remark{r.Role, ok, text, e.at[atRule(r.Role, e.name)]}
+	at, named := e.at[atRule(r.Role, e.name)]
+	if e.kind != "" || !named {
+		at = e.at[atRole(r.Role)]
+	}
+	return Remark{r.Role, ok, text, at}
 }
 
 func (e explainer) roleNames(some []Rule) string {

@@ -38,7 +38,7 @@ func TestExplain(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			steps := p.Explain(tt.scopes, tt.roles, tt.tool, tt.judge)
+			steps := p.Explain(Question{Scopes: tt.scopes, Roles: tt.roles, Tool: tt.tool, Judge: tt.judge})
 			last := steps[len(steps)-1]
 			if last.OK != (tt.failed == "") || !last.OK && last.Check != tt.failed {
 				t.Errorf("ended at %s, %t", last.Check, last.OK)
@@ -55,7 +55,7 @@ func TestExplain(t *testing.T) {
 			}
 		})
 	}
-	steps := p.Explain([]string{"tickets.write"}, []string{"admin"}, "get_ticket", nil)
+	steps := p.Explain(Question{Scopes: []string{"tickets.write"}, Roles: []string{"admin"}, Tool: "get_ticket"})
 	if got := steps[2].Notes[0].Text; got != "held: admin → agent → reader" {
 		t.Errorf("how the role is held: %q", got)
 	}
@@ -70,7 +70,7 @@ func TestExplainAgreesWithDecide(t *testing.T) {
 		}
 		scopes, roles := drawNames(t, "scopes", someScopes), drawNames(t, "roles", someRoles)
 		for _, tool := range append(slices.Clone(someTools), ghosts...) {
-			d, steps := p.Decide(scopes, roles, tool), p.Explain(scopes, roles, tool, nil)
+			d, steps := p.Decide(scopes, roles, tool), p.Explain(Question{Scopes: scopes, Roles: roles, Tool: tool})
 			if last := steps[len(steps)-1]; last.OK != d.Allowed || !last.OK && last.Check != d.Check {
 				t.Fatalf("Explain ends with %+v, Decide says %+v", last, d)
 			}
@@ -113,15 +113,15 @@ func TestReplay(t *testing.T) {
 	changed := parse(t, strings.NewReplacer("maximum: 50", "maximum: 5", "max_calls: 20", "max_calls: 1", "email_customer: {}", "close_ticket: {}").Replace(tickets))
 	write, agent := []string{"tickets.write"}, []string{"agent"}
 	calls := []Call{
-		{"t1", "get_ticket", write, agent, true, ""},
-		{"t1", "search_tickets", write, agent, true, ""},
-		{"t1", "add_comment", write, agent, true, ""},
-		{"t1", "add_comment", write, agent, true, ""},
-		{"t2", "add_comment", write, agent, true, ""},
-		{"t2", "email_customer", write, agent, true, ""},
-		{"t2", "close_ticket", write, agent, false, CheckTool},
-		{"t2", "close_ticket", write, agent, false, "tool_not_granted"},
-		{"t2", "delete_ticket", write, agent, false, CheckScope},
+		{Task: "t1", Tool: "get_ticket", Scopes: write, Roles: agent, Allowed: true, Reason: ""},
+		{Task: "t1", Tool: "search_tickets", Scopes: write, Roles: agent, Allowed: true, Reason: ""},
+		{Task: "t1", Tool: "add_comment", Scopes: write, Roles: agent, Allowed: true, Reason: ""},
+		{Task: "t1", Tool: "add_comment", Scopes: write, Roles: agent, Allowed: true, Reason: ""},
+		{Task: "t2", Tool: "add_comment", Scopes: write, Roles: agent, Allowed: true, Reason: ""},
+		{Task: "t2", Tool: "email_customer", Scopes: write, Roles: agent, Allowed: true, Reason: ""},
+		{Task: "t2", Tool: "close_ticket", Scopes: write, Roles: agent, Allowed: false, Reason: CheckTool},
+		{Task: "t2", Tool: "close_ticket", Scopes: write, Roles: agent, Allowed: false, Reason: "tool_not_granted"},
+		{Task: "t2", Tool: "delete_ticket", Scopes: write, Roles: agent, Allowed: false, Reason: CheckScope},
 	}
 	want := []Turn{
 		{1, Doubt, CheckLimits, "the limits are narrower, and arguments are not in the ledger"},

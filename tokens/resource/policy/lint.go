@@ -61,7 +61,7 @@ func Codes() []Code {
 // are in the order of the file. What Parse refuses (a scope without a role, an unknown role) never
 // gets here.
 func Lint(p *Policy, manifest []ToolFacts) []Finding {
-	l := &linter{Policy: p, known: manifest != nil, facts: map[string]ToolFacts{}}
+	l := &linter{Policy: p, known: manifest != nil, facts: map[string]ToolFacts{}, ways: map[[2]string][]Condition{}, nevers: map[[2]int]string{}}
 	for _, f := range manifest {
 		l.facts[f.Name] = f
 	}
@@ -89,6 +89,9 @@ type linter struct {
 	scopeTools map[string]map[string]bool // by scope of the file: the tools that it reaches
 	code       Code
 	found      []Finding
+
+	ways   map[[2]string][]Condition // of the roles on the way from one role to another
+	nevers map[[2]int]string         // see never
 }
 
 // add notes a finding of the rule that is running.

@@ -87,6 +87,33 @@ func TestLint(t *testing.T) {
 			[]ToolFacts{},
 			[]string{"3:3 warning empty-scope", "5:3 warning empty-role"},
 		},
+		"conditions that never hold": {
+			"version: 1\nscopes: {s: {roles: [a]}}\nroles:\n  a:\n    when: {addresses: [10.0.0.0/8]}\n    include: [b]\n    tools:\n      get_ticket:\n        when: {addresses: [192.168.0.0/16], client: [dcr]}\n" +
+				"  b: {when: {addresses: [10.1.0.0/16, 172.16.0.0/12]}, include: [c], tools: {search_tickets: {}}}\n" +
+				"  c: {when: {hours: [{days: [mon], from: '08:00', to: '09:00', zone: Europe/Berlin}], addresses: [172.16.1.0/24]}, tools: {add_comment: {when: {hours: [{days: [mon], from: '08:00', to: '09:00', zone: America/New_York}]}}}}\n",
+			nil,
+			[]string{"4:3 warning broad-role", "9:9 error condition-never", "11:138 error condition-never"},
+		},
+		"a condition undone, and one that matters not": {
+			"version: 1\nscopes: {s: {roles: [b]}}\nroles:\n  a: {tools: {get_ticket: {when: {client: [registered]}}, search_tickets: {}}}\n" +
+				"  b: {include: [a], tools: {get_ticket: {}, search_tickets: {when: {addresses: [10.0.0.0/8]}}, add_comment: {}}}\n",
+			desk[:3],
+			[]string{"5:3 warning broad-role", "5:29 warning undone-limit", "5:45 warning dead-limit"},
+		},
+		"a condition of its role is none of the other's": {
+			"version: 1\nscopes: {s: {roles: [b]}}\nroles:\n  a: {when: {client: [registered]}, tools: {get_ticket: {}}}\n  b: {include: [a], tools: {get_ticket: {max_calls: 3}}}\n",
+			desk[1:2], nil,
+		},
+		"a key for every token, a policy that is watched": {
+			"version: 1\nmode: observe\nscopes: {s: {roles: [r]}}\nroles: {r: {when: {key_bound: true}, tools: {get_ticket: {}}}}\n",
+			desk[1:2],
+			[]string{"2:1 warning observe-mode", "4:13 note needless-condition"},
+		},
+		"reading": {
+			"version: 1\nscopes: {s: {roles: [r]}}\nroles: {r: {resources: ['note://*', 'docs://a/*', 'file:///**', 'docs://a/b'], prompts: [p]}, x: {prompts: [q]}}\n",
+			[]ToolFacts{},
+			[]string{"3:25 warning unbounded-wildcard", "3:51 warning unbounded-wildcard", "3:95 note unreached-role"},
+		},
 		"names alone": {
 			"version: 1\nbaseline: [view]\nscopes: {view: {roles: [r]}}\nroles: {r: {tools: {removeUser: {max_calls: 1}}}}\n", nil,
 			[]string{"2:12 error baseline-destructive", "3:10 error read-scope-writes"},
@@ -262,7 +289,7 @@ func FuzzLint(f *testing.F) {
 			}
 		}
 		for _, tool := range append(p.Tools(), "nothing") {
-			steps := p.Explain(p.Baseline(), p.Roles(), tool, nil)
+			steps := p.Explain(Question{Scopes: p.Baseline(), Roles: p.Roles(), Tool: tool})
 			if steps[len(steps)-1].OK != p.Decide(p.Baseline(), p.Roles(), tool).Allowed {
 				t.Errorf("Explain and Decide differ about %q", tool)
 			}

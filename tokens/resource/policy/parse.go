@@ -30,14 +30,16 @@ const (
 const maxDepth = 32
 
 var (
-	toolName  = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
-	roleName  = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
-	scopeName = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,128}$`) // RFC 6749 §3.3
+	toolName   = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
+	roleName   = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+	promptName = regexp.MustCompile(`^[^\x00-\x1F\x7F]{1,128}$`)
+	scopeName  = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,128}$`) // RFC 6749 §3.3
 )
 
 // file is the policy file as written.
 type file struct {
 	Version  int                  `yaml:"version"`
+	Mode     Mode                 `yaml:"mode"`
 	Bearer   Bearer               `yaml:"bearer"`
 	Baseline []string             `yaml:"baseline"`
 	Scopes   map[string]fileScope `yaml:"scopes"`
@@ -52,11 +54,15 @@ type fileScope struct {
 }
 
 type fileRole struct {
-	Include []string            `yaml:"include"`
-	Tools   map[string]fileTool `yaml:"tools"`
+	Include   []string            `yaml:"include"`
+	When      *fileWhen           `yaml:"when"`
+	Tools     map[string]fileTool `yaml:"tools"`
+	Resources []string            `yaml:"resources"`
+	Prompts   []string            `yaml:"prompts"`
 }
 
 type fileTool struct {
+	When     *fileWhen `yaml:"when"`
 	Limits   yaml.Node `yaml:"limits"`
 	MaxCalls *int      `yaml:"max_calls"`
 }
@@ -81,9 +87,11 @@ func Parse(src []byte, checkLimits func(json.RawMessage) error) (*Policy, error)
 		scopes:  map[string]scope{},
 		rules:   map[string][]Rule{},
 		closure: map[string]map[string]bool{},
+
+		mode: f.Mode, roleWhen: map[string]int{}, reads: map[string]readings{},
 	}
 	addRules := func(f file) error { return p.addRules(f, checkLimits) }
-	for _, step := range []func(file) error{p.addRoles, p.addScopes, addRules, p.addBaseline} {
+	for _, step := range []func(file) error{p.addRoles, p.addScopes, addRules, p.addReads, p.addBaseline} {
 		if err := step(f); err != nil {
 			return nil, fmt.Errorf("policy: %w", err)
 		}
@@ -115,6 +123,11 @@ func decode(src []byte) (file, error) {
 	if f.Version != 1 {
 		return file{}, fmt.Errorf("version is %d, want 1", f.Version)
 	}
+	if f.Mode == "enforce" { // the default, spelt out
+		f.Mode = Enforce
+	} else if f.Mode != Enforce && f.Mode != Observe {
+		return file{}, fmt.Errorf("mode is %q, want enforce or observe, or leave it out", f.Mode)
+	}
 	if f.Bearer != BearerNone && f.Bearer != BearerReadOnly && f.Bearer != BearerAll {
 		return file{}, fmt.Errorf("bearer is %q, want read_only or all, or leave it out", f.Bearer)
 	}
@@ -122,7 +135,7 @@ func decode(src []byte) (file, error) {
 		return file{}, errors.New("no roles are defined")
 	}
 	f.at = positions(&root)
-	return f, nil
+	return f, checkWhens(&root)
 }
 
 // checkNode refuses aliases, merge keys, duplicate keys, keys that are not strings, and depth.
@@ -164,6 +177,12 @@ func (p *Policy) addRoles(f file) error {
 			return err
 		}
 		p.closure[name], p.include[name] = reach, f.Roles[name].Include
+		switch i, err := p.condition(f.Roles[name].When); {
+		case err != nil:
+			return fmt.Errorf("role %q: %w", name, err)
+		case i >= 0:
+			p.roleWhen[name] = i
+		}
 	}
 	return nil
 }
@@ -227,8 +246,12 @@ func (p *Policy) addBaseline(f file) error {
 
 func (p *Policy) addRules(f file, checkLimits func(json.RawMessage) error) error {
 	for _, role := range sortedKeys(f.Roles) { // so that each tool's rules are sorted by role
-		for tool, t := range f.Roles[role].Tools {
+		for _, tool := range sortedKeys(f.Roles[role].Tools) { // and its conditions always numbered alike
+			t := f.Roles[role].Tools[tool]
 			rule, err := t.rule(role)
+			if err == nil {
+				rule.when, err = p.condition(t.When)
+			}
 			if err == nil && !toolName.MatchString(tool) {
 				err = errors.New("a tool's name is 1 to 128 of A-Z a-z 0-9 _ . -")
 			}
@@ -245,7 +268,7 @@ func (p *Policy) addRules(f file, checkLimits func(json.RawMessage) error) error
 }
 
 func (t fileTool) rule(role string) (Rule, error) {
-	rule := Rule{Role: role, Limits: json.RawMessage("{}")}
+	rule := Rule{Role: role, Limits: json.RawMessage("{}"), when: -1}
 	if t.MaxCalls != nil {
 		if rule.MaxCalls = *t.MaxCalls; rule.MaxCalls < 1 {
 			return Rule{}, errors.New("max_calls must be at least 1")

@@ -5,6 +5,9 @@
 //
 //	parse.go   the YAML file, read strictly
 //	decide.go  scope → role → tool → limits, with the user's own roles intersected
+//	condition.go  when a role, or a tool in a role, counts: addresses, hours, who the client is
+//	read.go uri.go
+//	           what is read besides tools: MCP resources by URI pattern, prompts by name
 //	cover.go   the least set of scopes that reaches given tools
 //	lint.go rules.go words.go within.go
 //	           what is wrong with a policy, where, and what to write instead
@@ -25,6 +28,7 @@ const ToolScope = "tool:"
 // Policy is one parsed version of a policy file. It never changes; a new file is a new Policy.
 type Policy struct {
 	version  string
+	mode     Mode
 	bearer   Bearer
 	baseline []string
 	scopes   map[string]scope
@@ -33,9 +37,14 @@ type Policy struct {
 	closure  map[string]map[string]bool // by role: the role and all that it includes
 	include  map[string][]string        // by role: what it includes, as written
 	at       map[string]Position        // where the file says what
+
+	conditions []Condition         // all that the file has, each once
+	roleWhen   map[string]int      // by role that has one: the index of its condition
+	reads      map[string]readings // by role: resources and prompts
+	readRoles  []string            // the roles of reads, sorted
 }
 
-// scope is a Scope with the roles it reaches, includes followed.
+// scope is a Scope with the roles it reaches, includes followed, conditions left aside.
 type scope struct {
 	Scope
 	reach map[string]bool
@@ -53,6 +62,40 @@ type Rule struct {
 	Role     string
 	Limits   json.RawMessage // a JSON object of constraints by argument name; {} for none
 	MaxCalls int             // calls per task; 0: no budget
+
+	when int // the index of its own condition; -1: none
+}
+
+// Mode says what becomes of a call that the policy refuses.
+type Mode string
+
+// The values of Mode.
+const (
+	Enforce Mode = ""        // it is refused
+	Observe Mode = "observe" // it runs, and the record says that it would have been refused
+)
+
+// Mode is what becomes of a call that the policy refuses.
+func (p *Policy) Mode() Mode { return p.mode }
+
+// Conditions returns when the rule counts: its own condition and that of the role it stands in.
+func (p *Policy) Conditions(r Rule) (all []Condition) {
+	if r.when >= 0 {
+		all = append(all, p.conditions[r.when])
+	}
+	if c, has := p.RoleCondition(r.Role); has {
+		all = append(all, c)
+	}
+	return all
+}
+
+// RoleCondition returns when the role counts; ok is false when it always does.
+func (p *Policy) RoleCondition(role string) (c Condition, ok bool) {
+	i, ok := p.roleWhen[role]
+	if !ok {
+		return Condition{}, false
+	}
+	return p.conditions[i], true
 }
 
 // Bearer says which tools a token that is bound to no key may reach. Whoever copies such a token can

@@ -13,9 +13,14 @@ func atScope(scope string) string       { return "scopes\x00" + scope }
 func atRole(role string) string         { return "roles\x00" + role }
 func atRule(role, tool string) string   { return "roles\x00" + role + "\x00" + tool }
 func atLimits(role, tool string) string { return "roles\x00" + role + "\x00" + tool + "\x00limits" }
+func atWhen(role, tool string) string   { return "roles\x00" + role + "\x00" + tool + "\x00when" }
+func atRead(role, text string) string   { return "roles\x00" + role + "\x00\x00" + text }
 func atBaseline(scope string) string    { return "baseline\x00" + scope }
 
-const atBearer = "bearer"
+const (
+	atBearer = "bearer"
+	atMode   = "mode"
+)
 
 // positions finds where the file names its scopes, roles, rules and baseline. root is a document
 // that was decoded strictly, so that what is not where it should be is nothing.
@@ -25,8 +30,8 @@ func positions(root *yaml.Node) map[string]Position {
 	for _, doc := range root.Content {
 		each(doc, func(key, value *yaml.Node) {
 			switch key.Value {
-			case "bearer":
-				place(atBearer, key)
+			case "bearer", "mode":
+				place(key.Value, key)
 			case "baseline":
 				place("baseline", key)
 				for _, s := range value.Content {
@@ -38,9 +43,16 @@ func positions(root *yaml.Node) map[string]Position {
 				place("roles", key)
 				each(value, func(role, body *yaml.Node) {
 					place(atRole(role.Value), role)
-					each(body, func(key, tools *yaml.Node) {
-						if key.Value == "tools" {
-							each(tools, func(tool, rule *yaml.Node) { placeRule(place, role.Value, tool, rule) })
+					each(body, func(key, named *yaml.Node) {
+						switch key.Value {
+						case "tools":
+							each(named, func(tool, rule *yaml.Node) { placeRule(place, role.Value, tool, rule) })
+						case "when":
+							place(atWhen(role.Value, ""), key)
+						case "resources", "prompts":
+							for _, one := range named.Content {
+								place(atRead(role.Value, one.Value), one)
+							}
 						}
 					})
 				})
@@ -53,8 +65,11 @@ func positions(root *yaml.Node) map[string]Position {
 func placeRule(place func(string, *yaml.Node), role string, tool, rule *yaml.Node) {
 	place(atRule(role, tool.Value), tool)
 	each(rule, func(key, _ *yaml.Node) {
-		if key.Value == "limits" {
+		switch key.Value {
+		case "limits":
 			place(atLimits(role, tool.Value), key)
+		case "when":
+			place(atWhen(role, tool.Value), key)
 		}
 	})
 }

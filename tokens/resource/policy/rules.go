@@ -16,19 +16,23 @@ type lintRule struct {
 var lintRules = []lintRule{
 	{Code{"baseline-destructive", Error, "A client that asks for no scope is offered a tool that destroys."}, baselineDestroys},
 	{Code{"read-scope-writes", Error, "A scope whose name or title says that it reads reaches a tool that writes or destroys."}, readScopeWrites},
-	{Code{"impossible-limit", Error, "A limit names an argument that the tool does not have, so that no call passes."}, impossibleLimit},
+	{Code{"impossible-limit", Error, "A limit names an argument that the tool does not have, so that it limits nothing or lets no call pass."}, impossibleLimit},
+	{Code{"condition-never", Error, "Conditions that must hold together never do, so that nobody is ever permitted."}, conditionNever},
+	{Code{"observe-mode", Warning, "The policy is only watched: what it denies runs all the same."}, observed},
+	{Code{"unbounded-wildcard", Warning, "A role may read resources by a wildcard with nothing before it."}, unboundedWildcard},
 	{Code{"baseline-writes", Warning, "A client that asks for no scope is offered a tool that writes."}, baselineWrites},
 	{Code{"bearer-writes", Warning, "Tokens that are bound to no key, which any thief can use, reach tools that write."}, bearerWrites},
 	{Code{"broad-role", Warning, "One scope reaches a role with every tool of the server."}, broadRole},
 	{Code{"mixed-role", Warning, "A role that scopes reach names tools that read and tools that destroy together."}, mixedRole},
 	{Code{"unlimited-destructive", Warning, "A tool that destroys has neither limits nor a budget of calls."}, unlimitedDestructive},
-	{Code{"undone-limit", Warning, "A role includes another and undoes a limit of it."}, undoneLimit},
-	{Code{"dead-limit", Warning, "A role's limit never applies, because a role that it includes allows as much."}, deadLimit},
+	{Code{"undone-limit", Warning, "A role includes another and undoes a limit or a condition of it."}, undoneLimit},
+	{Code{"dead-limit", Warning, "A role's rule never matters, because a role that it includes allows as much."}, deadLimit},
 	{Code{"missing-tool", Warning, "The policy names a tool that the server does not offer."}, missingTool},
 	{Code{"unreachable-tool", Warning, "No role names a tool that the server offers."}, unreachableTool},
 	{Code{"mislabelled-tool", Warning, "A tool's hints say that it does not destroy, and its name says that it does."}, mislabelledTool},
 	{Code{"empty-role", Warning, "A role permits nothing, itself or by what it includes."}, emptyRole},
 	{Code{"empty-scope", Warning, "A scope reaches no tool."}, emptyScope},
+	{Code{"needless-condition", Note, "A condition asks for what every token has."}, keylessCondition},
 	{Code{"unreached-role", Note, "No scope reaches a role: its tools are had by tool:<name> alone."}, unreachedRole},
 }
 
@@ -77,9 +81,14 @@ func impossibleLimit(l *linter) {
 	for _, t := range l.Tools() {
 		facts, offered := l.facts[t]
 		for _, r := range l.rules[t] {
-			for _, argument := range sortedKeys(limitsOf(r)) {
+			limits := limitsOf(r)
+			for _, argument := range sortedKeys(limits) {
 				if offered && !slices.Contains(facts.Arguments, argument) {
-					l.add(atLimits(r.Role, t), fmt.Sprintf("%s has no argument %q, so that role %q permits no call of it", t, argument, r.Role),
+					effect := fmt.Sprintf("so that role %q permits no call of it", r.Role)
+					if onlyBounds(limits[argument]) {
+						effect = fmt.Sprintf("so that this limit of role %q limits nothing", r.Role)
+					}
+					l.add(atLimits(r.Role, t), fmt.Sprintf("%s has no argument %q, %s", t, argument, effect),
 						fmt.Sprintf("limit one of its arguments: %s", orNone(facts.Arguments)))
 				}
 			}
@@ -161,10 +170,10 @@ func (l *linter) overlaps(f func(tool string, outer, inner Rule) bool) {
 
 func undoneLimit(l *linter) {
 	l.overlaps(func(tool string, outer, inner Rule) bool {
-		undone := within(inner, outer) && !within(outer, inner)
+		undone := l.covers(outer, inner, outer) && !l.covers(inner, outer, outer)
 		if undone {
-			l.add(atRule(outer.Role, tool), fmt.Sprintf("role %q undoes the limit that the included role %q sets on %s", outer.Role, inner.Role, tool),
-				fmt.Sprintf("leave %s out of %q, or repeat the limit: of several rules any one may permit a call", tool, outer.Role))
+			l.add(atRule(outer.Role, tool), fmt.Sprintf("role %q undoes what the included role %q asks of %s", outer.Role, inner.Role, tool),
+				fmt.Sprintf("leave %s out of %q, or repeat limit and condition: of several rules any one may permit a call", tool, outer.Role))
 		}
 		return undone
 	})
@@ -172,7 +181,7 @@ func undoneLimit(l *linter) {
 
 func deadLimit(l *linter) {
 	l.overlaps(func(tool string, outer, inner Rule) bool {
-		dead := within(outer, inner)
+		dead := l.covers(inner, outer, outer)
 		if dead {
 			l.add(atRule(outer.Role, tool), fmt.Sprintf("the rule of role %q for %s never matters: the included role %q permits as much", outer.Role, tool, inner.Role),
 				fmt.Sprintf("narrow %s in %q, or do not include %q: a rule never takes away what another gives", tool, inner.Role, inner.Role))
@@ -218,7 +227,7 @@ func mislabelledTool(l *linter) {
 
 func emptyRole(l *linter) {
 	for _, role := range l.Roles() {
-		if len(l.under(role)) == 0 {
+		if len(l.under(role)) == 0 && !l.readsUnder(l.closure[role]) {
 			l.add(atRole(role), fmt.Sprintf("role %q permits nothing: whoever is given it can call no tool", role), "name its tools, or take the role out")
 		}
 	}
@@ -226,7 +235,7 @@ func emptyRole(l *linter) {
 
 func emptyScope(l *linter) {
 	for _, s := range l.listed {
-		if len(l.reached(s.Name)) == 0 {
+		if len(l.reached(s.Name)) == 0 && !l.readsUnder(l.scopes[s.Name].reach) {
 			l.add(atScope(s.Name), fmt.Sprintf("scope %q reaches no tool", s.Name), "let it reach a role that names tools, or take the scope out")
 		}
 	}
@@ -235,11 +244,18 @@ func emptyScope(l *linter) {
 func unreachedRole(l *linter) {
 	reached := l.fromScopes()
 	for _, role := range l.Roles() {
-		if named := l.direct(role); !reached[role] && len(named) > 0 {
+		if _, reads := l.reads[role]; !reached[role] && reads {
+			l.add(atRole(role), fmt.Sprintf("no scope reaches role %q: nobody can read what it names", role), "add a scope that reaches it")
+		} else if named := l.direct(role); !reached[role] && len(named) > 0 {
 			l.add(atRole(role), fmt.Sprintf("no scope reaches role %q: clients get %s by tool:<name> alone", role, few(named)),
 				"add a scope that reaches it, unless that is what you want")
 		}
 	}
+}
+
+// readsUnder reports whether one of the roles names resources or prompts.
+func (l *linter) readsUnder(roles map[string]bool) bool {
+	return slices.ContainsFunc(l.readRoles, func(r string) bool { return roles[r] })
 }
 
 // few names up to three of them.
