@@ -42,6 +42,7 @@ type User struct {
 	ConsoleRole  ConsoleRole
 	Disabled     bool
 	CreatedAt    time.Time
+	Service      bool // no person: a client that acts for itself, under the client's id (RFC 9068 §5)
 }
 
 // Session is a signed-in browser.
@@ -61,6 +62,7 @@ type People interface {
 	// UserByEmail and UserByID return ErrUserNotFound for the unknown; disabled users are returned.
 	UserByEmail(ctx context.Context, email string) (User, error)
 	UserByID(ctx context.Context, id string) (User, error)
+	// Users returns all of them; clients that act for themselves are found by ID alone.
 	Users(ctx context.Context) ([]User, error)
 	// DisableUser sets the flag and, when disabling, removes the user's sessions and ends every
 	// live task of the user as revoked with reason "user_disabled". It returns the ended tasks. The

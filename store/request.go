@@ -24,6 +24,7 @@ type Request struct {
 	Params    []byte // the validated parameters, in the server's own encoding
 	JKT       string // key named by the proof at PAR or by dpop_jkt; empty: none
 	Session   Hash   // browser session that it was shown to; zero: none yet
+	Device    Hash   // the device code that is decided about; zero: none
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }

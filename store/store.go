@@ -6,6 +6,7 @@
 //	signin.go     what users sign in with
 //	request.go    authorization requests (RFC 9126) and codes (OAuth 2.1 §4.1)
 //	task.go       tasks, grants, budgets
+//	start.go      tasks that begin without a code, device codes (RFC 8628), principals and backends
 //	token.go      refresh and access tokens
 //	feed.go       what resources are told, one gapless sequence each
 //	ledger.go     ledger records and their chain bytes
@@ -45,6 +46,8 @@ type Store interface {
 	Resources
 	Keys
 	Requests
+	Devices
+	Starts
 	Tasks
 	Tokens
 	Feed

@@ -67,6 +67,7 @@ type Task struct {
 	MaxCalls    int    // calls in all; 0: no budget
 	CallsUsed   int
 	Roles       []TaskRoles // the user's roles per resource, read live with the task
+	Delegates   []Delegate  // who acts for the user, newest first; empty: the client itself
 	CreatedAt   time.Time
 	ActivatedAt time.Time
 	SeenAt      time.Time // last issuance or execution
@@ -127,6 +128,15 @@ type Reservation struct {
 	Tool      string
 	JTI       string
 	ToolMax   int // calls allowed for this tool; 0: no budget
+	// Above are the tasks that TaskID hangs under and that lent it the tool, nearest first, each with
+	// its own limit for it: the call counts against all of them.
+	Above []Share
+}
+
+// Share is one of the tasks that a call counts against.
+type Share struct {
+	TaskID  string
+	ToolMax int
 }
 
 // Tasks keeps tasks, their grants and their budgets.
@@ -153,12 +163,12 @@ type Tasks interface {
 	// resource, would end now: each once, those under them included. It changes nothing.
 	WouldEnd(ctx context.Context, target Target) ([]Task, error)
 	// SuspendTask suspends an active task (ErrTaskNotActive otherwise, ErrTaskEnded if ended) and
-	// tells its resources. A task asleep by idleness, which its agent could wake, counts as active
+	// tells its resources, and so for every active task under it. A task asleep by idleness, which its agent could wake, counts as active
 	// for every other actor. Suspending and resuming leave ledger records of kind task.suspended and
 	// task.resumed.
 	SuspendTask(ctx context.Context, id string, by Actor, reason string, recs ...Record) (Task, error)
 	// ResumeTask wakes a suspended task. Only the actor who suspended it or an admin may:
-	// ErrTaskNotSuspended otherwise.
+	// ErrTaskNotSuspended otherwise. The tasks under it that were suspended with it wake with it.
 	ResumeTask(ctx context.Context, id string, by Actor, recs ...Record) (Task, error)
 	// EndLeg ends one resource's part of the task; the last leg ends the task as revoked. A resource
 	// with no part in the task is ErrResourceNotFound; a part, or a task, that has ended is
@@ -169,8 +179,8 @@ type Tasks interface {
 	// requests and sessions that expired over an hour ago.
 	SweepTasks(ctx context.Context) (int, error)
 	// ReserveCall counts one call against the tool's and the task's budget, in one step. A spent
-	// tool budget is ErrToolBudget; a spent task budget is ErrTaskBudget and has ended the task as
-	// expired with reason "budget". The task must be active and the token ours, live and of this
+	// tool budget is ErrToolBudget; a spent task budget, its own or that of one above, is ErrTaskBudget
+	// and has ended that task as expired with reason "budget". The task must be active and the token ours, live and of this
 	// task and resource (ErrTaskNotActive, ErrTaskEnded, ErrTokenNotFound). Left is what remains
 	// for tool and task, -1 for no budget. A budget is spent for the call after the last that it
 	// allowed. Repeating an execution answers what is left now and stores no records again.

@@ -14,6 +14,7 @@ FROM access_tokens a JOIN tasks t ON t.id = a.task_id WHERE a.jti = ? AND a.task
 	reservedSQL = `SELECT
 EXISTS (SELECT 1 FROM reservations WHERE task_id = ?1 AND execution = ?2 AND resource = ?3 AND tool = ?4),
 COALESCE((SELECT used FROM tool_calls WHERE task_id = ?1 AND resource = ?3 AND tool = ?4), 0)`
+	usedSQL      = `SELECT used FROM tool_calls WHERE task_id = ? AND resource = ? AND tool = ?`
 	reserveSQL   = `INSERT INTO reservations (task_id, execution, resource, tool) VALUES (?, ?, ?, ?)`
 	countToolSQL = `INSERT INTO tool_calls (task_id, resource, tool, used) VALUES (?, ?, ?, 1)
 ON CONFLICT DO UPDATE SET used = used + 1`
@@ -59,21 +60,19 @@ func (s *Store) ReserveCall(ctx context.Context, r store.Reservation, recs ...st
 		if _, err := tx.one(reservedSQL, []any{r.TaskID, r.Execution, r.Resource, r.Tool}, &again, &used); err != nil {
 			return err
 		}
-		if !again {
-			switch {
-			case t.MaxCalls > 0 && t.CallsUsed >= t.MaxCalls:
-				spent = store.ErrTaskBudget
-				_, err := tx.end(store.End{TaskID: t.ID, State: store.TaskExpired, By: store.ByServer, Reason: reasonBudget}, tx.now)
-				return err
-			case r.ToolMax > 0 && used >= r.ToolMax:
-				return store.ErrToolBudget
-			}
-			if err := tx.count(r, recs); err != nil {
-				return err
-			}
-			used, t.CallsUsed = used+1, t.CallsUsed+1
+		shares, err := tx.shares(r, t, used)
+		if err != nil {
+			return err
 		}
-		toolLeft, taskLeft = left(r.ToolMax, used), left(t.MaxCalls, t.CallsUsed)
+		if !again {
+			if spent, err = tx.affordable(shares); spent != nil || err != nil {
+				return err
+			}
+			if err := tx.count(r, shares, recs); err != nil {
+				return err
+			}
+		}
+		toolLeft, taskLeft = leastLeft(shares)
 		return nil
 	})
 	if err == nil {
@@ -85,17 +84,75 @@ func (s *Store) ReserveCall(ctx context.Context, r store.Reservation, recs ...st
 	return toolLeft, taskLeft, nil
 }
 
-func (tx *tx) count(r store.Reservation, recs []store.Record) error {
+// share is what one task has used and may use of a call.
+type share struct {
+	task          store.Task
+	toolMax, used int
+}
+
+// shares are the task of the call and those above it that it counts against.
+func (tx *tx) shares(r store.Reservation, t store.Task, used int) ([]*share, error) {
+	all := []*share{{t, r.ToolMax, used}}
+	for _, above := range r.Above {
+		t, _, err := tx.task(above.TaskID, tx.now)
+		if err != nil {
+			return nil, err
+		}
+		s := &share{task: t, toolMax: above.ToolMax}
+		if _, err := tx.one(usedSQL, []any{t.ID, r.Resource, r.Tool}, &s.used); err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// affordable reports whether a task's budget is spent, which ends that task, or a tool's, which does not.
+func (tx *tx) affordable(shares []*share) (spent, err error) {
+	for _, s := range shares {
+		if s.task.MaxCalls > 0 && s.task.CallsUsed >= s.task.MaxCalls {
+			_, err := tx.end(store.End{TaskID: s.task.ID, State: store.TaskExpired, By: store.ByServer, Reason: reasonBudget}, tx.now)
+			return store.ErrTaskBudget, err
+		}
+	}
+	for _, s := range shares {
+		if s.toolMax > 0 && s.used >= s.toolMax {
+			return nil, store.ErrToolBudget
+		}
+	}
+	return nil, nil
+}
+
+func (tx *tx) count(r store.Reservation, shares []*share, recs []store.Record) error {
 	if _, err := tx.exec(reserveSQL, r.TaskID, r.Execution, r.Resource, r.Tool); err != nil {
 		return err
 	}
-	if _, err := tx.exec(countToolSQL, r.TaskID, r.Resource, r.Tool); err != nil {
-		return err
-	}
-	if _, err := tx.exec(countTaskSQL, micros(tx.now), r.TaskID); err != nil {
-		return err
+	for _, s := range shares {
+		if _, err := tx.exec(countToolSQL, s.task.ID, r.Resource, r.Tool); err != nil {
+			return err
+		}
+		if _, err := tx.exec(countTaskSQL, micros(tx.now), s.task.ID); err != nil {
+			return err
+		}
+		s.used, s.task.CallsUsed = s.used+1, s.task.CallsUsed+1
 	}
 	return tx.record(recs...)
+}
+
+// leastLeft is what remains for tool and task under the tightest budget, -1 for none.
+func leastLeft(shares []*share) (tool, task int) {
+	tool, task = -1, -1
+	for _, s := range shares {
+		tool, task = tighter(tool, left(s.toolMax, s.used)), tighter(task, left(s.task.MaxCalls, s.task.CallsUsed))
+	}
+	return tool, task
+}
+
+func tighter(a, b int) int {
+	if a < 0 || b >= 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // left is what remains of a budget, -1 for none.

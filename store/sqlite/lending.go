@@ -38,7 +38,7 @@ func (s *Store) approvable(tx *tx, a store.Approval) error {
 	if err != nil {
 		return err
 	}
-	if r.ClientID != a.Task.ClientID {
+	if r.ClientID != a.Task.ClientID || !r.Device.IsZero() && r.Device != a.Code.ID {
 		return store.ErrRequestNotFound
 	}
 	if err := tx.liveUser(a.Task.UserID); err != nil {
@@ -87,13 +87,13 @@ func (tx *tx) extendable(a store.Approval) error {
 
 // A task under another never outlives it.
 const addTaskSQL = `INSERT INTO tasks (id, parent, user_id, client_id, jkt, purpose, state, suspended_by, reason, max_calls,
-calls_used, created_at, activated_at, seen_at, suspended_at, ends_at, ended_at, pending_until)
+calls_used, created_at, activated_at, seen_at, suspended_at, ends_at, ended_at, pending_until, delegates)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', '', '', ?7, 0, ?8, 0, 0, 0,
-MIN(?9, COALESCE((SELECT ends_at FROM tasks WHERE id = ?2), ?9)), 0, ?10)`
+MIN(?9, COALESCE((SELECT ends_at FROM tasks WHERE id = ?2), ?9)), 0, ?10, ?11)`
 
 func (tx *tx) addPendingTask(t store.Task, until time.Time) error {
 	_, err := tx.exec(addTaskSQL, t.ID, t.Parent, t.UserID, t.ClientID, t.JKT, t.Purpose, t.MaxCalls,
-		micros(orNow(t.CreatedAt, tx.now)), micros(t.EndsAt), micros(until))
+		micros(orNow(t.CreatedAt, tx.now)), micros(t.EndsAt), micros(until), delegates(t.Delegates))
 	return err
 }
 

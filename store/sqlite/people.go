@@ -27,7 +27,7 @@ func (tx *tx) addUser(u store.User) error {
 	return err
 }
 
-const anyUserSQL = `SELECT 1 FROM users LIMIT 1`
+const anyUserSQL = `SELECT 1 FROM users WHERE service = 0 LIMIT 1`
 
 // AddFirstAdmin stores u while there is no user at all.
 func (s *Store) AddFirstAdmin(ctx context.Context, u store.User, recs ...store.Record) error {
@@ -54,16 +54,16 @@ func errOr(err error, next func() error) error {
 	return next()
 }
 
-const userColumns = `u.id, u.email, u.name, u.password_hash, u.console_role, u.disabled, u.created_at`
+const userColumns = `u.id, u.email, u.name, u.password_hash, u.console_role, u.disabled, u.created_at, u.service`
 
 func userFields(u *store.User) []any {
-	return []any{&u.ID, &u.Email, &u.Name, &u.PasswordHash, &u.ConsoleRole, &u.Disabled, at(&u.CreatedAt)}
+	return []any{&u.ID, &u.Email, &u.Name, &u.PasswordHash, &u.ConsoleRole, &u.Disabled, at(&u.CreatedAt), &u.Service}
 }
 
 const (
-	userByEmailSQL = `SELECT ` + userColumns + ` FROM users u WHERE u.email_key = ?`
+	userByEmailSQL = `SELECT ` + userColumns + ` FROM users u WHERE u.email_key = ? AND u.service = 0`
 	userByIDSQL    = `SELECT ` + userColumns + ` FROM users u WHERE u.id = ?`
-	usersSQL       = `SELECT ` + userColumns + ` FROM users u ORDER BY u.email_key`
+	usersSQL       = `SELECT ` + userColumns + ` FROM users u WHERE u.service = 0 ORDER BY u.email_key`
 )
 
 // UserByEmail finds the user whatever the case of the e-mail.

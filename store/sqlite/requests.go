@@ -6,8 +6,8 @@ import (
 	"github.com/remit-auth/remit/store"
 )
 
-const pushRequestSQL = `INSERT INTO requests (id, client_id, params, jkt, session, decided, created_at, expires_at)
-VALUES (?, ?, ?, ?, ?, 0, ?, ?)`
+const pushRequestSQL = `INSERT INTO requests (id, client_id, params, jkt, session, decided, created_at, expires_at, device)
+VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)`
 
 // PushRequest stores a new request of a live client.
 func (s *Store) PushRequest(ctx context.Context, r store.Request, recs ...store.Record) error {
@@ -16,19 +16,19 @@ func (s *Store) PushRequest(ctx context.Context, r store.Request, recs ...store.
 			return err
 		}
 		_, err := tx.exec(pushRequestSQL, r.ID[:], r.ClientID, bytes(r.Params), r.JKT, hashValue(r.Session),
-			micros(orNow(r.CreatedAt, tx.now)), micros(r.ExpiresAt))
+			micros(orNow(r.CreatedAt, tx.now)), micros(r.ExpiresAt), hashValue(r.Device))
 		return errOr(err, func() error { return tx.record(recs...) })
 	})
 }
 
-const requestSQL = `SELECT id, client_id, params, jkt, session, created_at, expires_at, decided FROM requests WHERE id = ?`
+const requestSQL = `SELECT id, client_id, params, jkt, session, created_at, expires_at, device, decided FROM requests WHERE id = ?`
 
 // request returns a request that is known, unexpired and undecided, and of this client unless none
 // is named. Whether another client's is decided stays untold.
 func (s *Store) request(c *conn, id store.Hash, clientID string) (r store.Request, err error) {
 	var decided bool
 	found, err := c.one(requestSQL, []any{id[:]}, hash(&r.ID), &r.ClientID, &r.Params, &r.JKT, hash(&r.Session),
-		at(&r.CreatedAt), at(&r.ExpiresAt), &decided)
+		at(&r.CreatedAt), at(&r.ExpiresAt), hash(&r.Device), &decided)
 	switch {
 	case err != nil:
 		return store.Request{}, err
@@ -81,17 +81,26 @@ func (s *Store) decidable(tx *tx, id, session store.Hash) (store.Request, error)
 	if err == nil && (session.IsZero() || r.Session != session) {
 		err = store.ErrRequestBound
 	}
+	if err == nil && !r.Device.IsZero() {
+		err = tx.deviceOpen(r.Device)
+	}
 	return r, err
 }
 
 // Deny decides the request without a task.
 func (s *Store) Deny(ctx context.Context, id, session store.Hash, recs ...store.Record) error {
 	return s.write(ctx, func(tx *tx) error {
-		if _, err := s.decidable(tx, id, session); err != nil {
+		r, err := s.decidable(tx, id, session)
+		if err != nil {
 			return err
 		}
 		if _, err := tx.exec(decideRequestSQL, id[:]); err != nil {
 			return err
+		}
+		if !r.Device.IsZero() {
+			if _, err := tx.exec(denyDeviceSQL, r.Device[:]); err != nil {
+				return err
+			}
 		}
 		return tx.record(recs...)
 	})

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/remit-auth/remit/store"
@@ -42,6 +43,17 @@ func (s *Store) SuspendTask(ctx context.Context, id string, by store.Actor, reas
 		case t.State != store.TaskActive && !idle:
 			return store.ErrTaskNotActive
 		}
+		under, err := tx.under(t.ID)
+		if err != nil {
+			return err
+		}
+		for i := range under {
+			if under[i].State == store.TaskActive {
+				if err := tx.suspend(&under[i], by, reason, tx.now); err != nil {
+					return err
+				}
+			}
+		}
 		if err := tx.suspend(&t, by, reason, tx.now); err != nil {
 			return err
 		}
@@ -62,10 +74,27 @@ func (s *Store) ResumeTask(ctx context.Context, id string, by store.Actor, recs 
 		case t.State != store.TaskSuspended, by != t.SuspendedBy && by != store.ByAdmin:
 			return store.ErrTaskNotSuspended
 		}
+		under, err := tx.under(t.ID)
+		if err != nil {
+			return err
+		}
+		for i := range under {
+			if u := &under[i]; u.State == store.TaskSuspended && u.SuspendedBy == t.SuspendedBy && u.SuspendedAt.Equal(t.SuspendedAt) {
+				if err := tx.resume(u, by); err != nil {
+					return err
+				}
+			}
+		}
 		if err := tx.resume(&t, by); err != nil {
 			return err
 		}
 		return tx.record(recs...)
 	})
 	return t, err
+}
+
+// under returns the live tasks under this one.
+func (tx *tx) under(id string) ([]store.Task, error) {
+	tree, err := tx.taskRows(tx.now, treeSQL, id)
+	return slices.DeleteFunc(tree, func(t store.Task) bool { return t.ID == id || t.State.Terminal() }), err
 }

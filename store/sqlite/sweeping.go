@@ -20,6 +20,8 @@ const (
 
 	forgetRequestsSQL = `DELETE FROM requests WHERE rowid IN (SELECT rowid FROM requests WHERE expires_at <= ? LIMIT ?)`
 	forgetSessionsSQL = `DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE expires_at <= ? LIMIT ?)`
+	forgetDevicesSQL  = `DELETE FROM devices WHERE rowid IN (SELECT rowid FROM devices WHERE expires_at <= ? LIMIT ?)`
+	forgetSpentSQL    = `DELETE FROM spent WHERE id IN (SELECT id FROM spent WHERE expires_at <= ? LIMIT ?)`
 )
 
 // SweepTasks writes down what the clock has done to tasks, and forgets requests and sessions long
@@ -33,7 +35,7 @@ func (s *Store) SweepTasks(ctx context.Context) (moved int, err error) {
 			return moved, err
 		}
 	}
-	for _, query := range []string{forgetRequestsSQL, forgetSessionsSQL} {
+	for _, query := range []string{forgetRequestsSQL, forgetSessionsSQL, forgetDevicesSQL, forgetSpentSQL} {
 		if _, err := s.sweep(ctx, func(tx *tx) (int, error) { return tx.forget(query) }); err != nil {
 			return moved, err
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 const taskColumns = `t.id, t.parent, t.user_id, t.client_id, t.jkt, t.purpose, t.state, t.suspended_by, t.reason,
-t.max_calls, t.calls_used, t.created_at, t.activated_at, t.seen_at, t.suspended_at, t.ends_at, t.ended_at, t.pending_until`
+t.max_calls, t.calls_used, t.created_at, t.activated_at, t.seen_at, t.suspended_at, t.ends_at, t.ended_at, t.delegates, t.pending_until`
 
 // task is a task as its row has it.
 type task struct {
@@ -22,7 +22,9 @@ func (t *task) fields() []any {
 	return []any{
 		&t.ID, &t.Parent, &t.UserID, &t.ClientID, &t.JKT, &t.Purpose, &t.State, &t.SuspendedBy, &t.Reason,
 		&t.MaxCalls, &t.CallsUsed, at(&t.CreatedAt), at(&t.ActivatedAt), at(&t.SeenAt), at(&t.SuspendedAt),
-		at(&t.EndsAt), at(&t.EndedAt), at(&t.pendingUntil),
+		at(&t.EndsAt), at(&t.EndedAt),
+		jsonColumn{&t.Delegates},
+		at(&t.pendingUntil),
 	}
 }
 

@@ -11,6 +11,13 @@ CREATE TABLE access_tokens (
 
 CREATE INDEX access_tokens_task ON access_tokens (task_id, resource, expires_at);
 
+CREATE TABLE backends (
+    resource TEXT NOT NULL REFERENCES resources (uri),
+    backend  TEXT NOT NULL REFERENCES resources (uri),
+    scopes   TEXT NOT NULL, -- JSON
+    PRIMARY KEY (resource, backend)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE checkpoints (
     id     INTEGER PRIMARY KEY,
     size   INTEGER NOT NULL,
@@ -62,6 +69,19 @@ CREATE TABLE codes (
     spent         INTEGER NOT NULL,
     extends       INTEGER NOT NULL  -- 1: its task was running when the code was made
 ) STRICT;
+
+CREATE TABLE devices (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    user_code  BLOB    NOT NULL UNIQUE,
+    client_id  TEXT    NOT NULL REFERENCES clients (id),
+    params     BLOB    NOT NULL,
+    jkt        TEXT    NOT NULL,
+    denied     INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX devices_expiry ON devices (expires_at);
 
 CREATE TABLE feed (
     resource TEXT    NOT NULL REFERENCES resources (uri),
@@ -224,7 +244,7 @@ CREATE TABLE requests (
     decided    INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
-) STRICT;
+, device BLOB) STRICT;
 
 CREATE INDEX requests_client ON requests (client_id);
 
@@ -281,6 +301,13 @@ CREATE INDEX sessions_expiry ON sessions (expires_at);
 
 CREATE INDEX sessions_of ON sessions (user_id, auth_time);
 
+CREATE TABLE spent (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX spent_expiry ON spent (expires_at);
+
 CREATE TABLE tasks (
     id            TEXT    NOT NULL PRIMARY KEY,
     parent        TEXT    NOT NULL,
@@ -299,7 +326,7 @@ CREATE TABLE tasks (
     suspended_at  INTEGER NOT NULL,
     ends_at       INTEGER NOT NULL,
     ended_at      INTEGER NOT NULL, -- 0: live
-    pending_until INTEGER NOT NULL, -- when its code expires
+    pending_until INTEGER NOT NULL, delegates TEXT NOT NULL DEFAULT '[]', -- when its code expires
     CHECK ((ended_at = 0) = (state IN ('pending', 'active', 'suspended'))),
     CHECK ((suspended_by <> '') = (state = 'suspended'))
 ) STRICT;
@@ -359,5 +386,5 @@ CREATE TABLE users (
     console_role  TEXT    NOT NULL,
     disabled      INTEGER NOT NULL,
     created_at    INTEGER NOT NULL
-) STRICT;
+, service INTEGER NOT NULL DEFAULT 0) STRICT;
 
