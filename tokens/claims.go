@@ -25,6 +25,7 @@ type Claims struct {
 	Expires   time.Time
 	Scope     []string
 	Roles     []string // of the user at this resource, RFC 9068 §2.2.3.1
+	Grade     string   // client_grade: how the client came to be known; empty: not said
 	JKT       string   // cnf.jkt, RFC 9449 §6.1; empty: a bearer token
 	Task      TaskClaim
 	Details   Details
@@ -60,6 +61,7 @@ type claimsWire struct {
 	Expires   int64     `json:"exp"`
 	Scope     string    `json:"scope,omitempty"`
 	Roles     []string  `json:"roles,omitempty"`
+	Grade     string    `json:"client_grade,omitempty"`
 	Confirm   *cnfWire  `json:"cnf,omitempty"`
 	Task      *taskWire `json:"task,omitempty"`
 	Details   *Details  `json:"authorization_details,omitempty"`
@@ -94,7 +96,7 @@ func (c Claims) MarshalJSON() ([]byte, error) {
 	w := claimsWire{
 		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, ClientID: c.ClientID, ID: c.ID,
 		IssuedAt: c.IssuedAt.Unix(), Expires: c.Expires.Unix(),
-		Scope: strings.Join(c.Scope, " "), Roles: c.Roles, GrantHash: c.GrantHash, Act: c.Act.wire(),
+		Scope: strings.Join(c.Scope, " "), Roles: c.Roles, Grade: c.Grade, GrantHash: c.GrantHash, Act: c.Act.wire(),
 	}
 	if c.JKT != "" {
 		w.Confirm = &cnfWire{c.JKT}
@@ -142,6 +144,8 @@ func parseAccess(raw []byte) (accessPayload, error) {
 			c.Scope = r.scope()
 		case "roles":
 			c.Roles = r.texts()
+		case "client_grade":
+			c.Grade = r.text()
 		case "cnf":
 			bound, c.JKT = true, r.confirmation()
 		case "task":
