@@ -87,11 +87,7 @@ func (s *Server) useAssertion(ctx context.Context, keys tokens.KeySet, raw, clie
 	if err != nil {
 		return &oauth.Error{Code: oauth.InvalidClient, Description: errClient.Description, Cause: err}
 	}
-	epoch, err := s.ephemeral.Epoch(ctx)
-	if err != nil {
-		return replayUnknown(err)
-	}
-	first, err := s.ephemeral.FirstUse(ctx, epoch, "assertion:"+clientID+":"+a.ID, a.Expires.Sub(s.now())+2*time.Minute)
+	first, err := s.firstUse(ctx, "assertion:"+clientID+":"+a.ID, a.Expires.Sub(s.now())+2*time.Minute)
 	if err != nil {
 		return replayUnknown(err)
 	}
@@ -99,6 +95,20 @@ func (s *Server) useAssertion(ctx context.Context, keys tokens.KeySet, raw, clie
 		return &oauth.Error{Code: oauth.InvalidClient, Description: errClient.Description, Cause: errors.New("assertion replayed")}
 	}
 	return nil
+}
+
+// firstUse spends what carries no nonce, and so belongs to no epoch.
+func (s *Server) firstUse(ctx context.Context, key string, ttl time.Duration) (first bool, err error) {
+	for range 2 { // an epoch that was over may have been an old reading
+		var epoch string
+		if epoch, err = s.ephemeral.Epoch(ctx); err != nil {
+			return false, err
+		}
+		if first, err = s.ephemeral.FirstUse(ctx, epoch, key, ttl); !errors.Is(err, store.ErrEpochOver) {
+			break
+		}
+	}
+	return first, err
 }
 
 func replayUnknown(err error) error {

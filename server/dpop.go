@@ -39,15 +39,20 @@ func (s *Server) proveKey(w http.ResponseWriter, r *http.Request, path, accessTo
 	proof, err := tokens.ParseProof(headers, tokens.ProofWant{
 		Method: r.Method, URL: s.url(path), AccessToken: accessToken,
 		Now: now, MaxAge: proofWindow, MaxAhead: proofWindow,
+		Nonce: func(nonce string) bool { return s.nonces.Check(nonce, epoch, now) },
 	})
+	if errors.Is(err, tokens.ErrProofNonce) {
+		return "", s.askForNonce(w, epoch, now)
+	}
 	if err != nil {
 		return "", &oauth.Error{Code: oauth.InvalidDPoPProof, Description: "the DPoP proof is not valid: " + proofText(err), Cause: err}
 	}
-	if !s.nonces.Check(proof.Nonce, epoch, now) {
-		s.offerNonce(w, epoch, now)
-		return "", oauth.Refuse(oauth.UseDPoPNonce, "make the proof again with the nonce of the DPoP-Nonce header")
-	}
 	first, err := s.ephemeral.FirstUse(r.Context(), epoch, proof.ReplayKey(), replayLife)
+	if errors.Is(err, store.ErrEpochOver) { // the memory has forgotten something since the nonce was made
+		if epoch, err = s.ephemeral.Epoch(r.Context()); err == nil {
+			return "", s.askForNonce(w, epoch, now)
+		}
+	}
 	if err != nil {
 		return "", replayUnknown(err)
 	}
@@ -56,6 +61,12 @@ func (s *Server) proveKey(w http.ResponseWriter, r *http.Request, path, accessTo
 	}
 	s.offerNonce(w, epoch, now)
 	return proof.JKT, nil
+}
+
+// askForNonce refuses a proof for its nonce alone.
+func (s *Server) askForNonce(w http.ResponseWriter, epoch string, now time.Time) error {
+	s.offerNonce(w, epoch, now)
+	return oauth.Refuse(oauth.UseDPoPNonce, "make the proof again with the nonce of the DPoP-Nonce header")
 }
 
 // offerNonce hands out the current nonce (RFC 9449 §8.2), readable by browser clients too.

@@ -25,6 +25,7 @@ var (
 	ErrProofTime      = errors.New("the DPoP proof is not of this time")
 	ErrProofID        = errors.New("the jti of a DPoP proof must be 1 to 255 bytes")
 	ErrProofToken     = errors.New("the ath of the DPoP proof is not the hash of the access token")
+	ErrProofNonce     = errors.New("the nonce of the DPoP proof is not one of ours, or there is none")
 )
 
 // The window around the verifier's clock when none is asked for.
@@ -54,10 +55,13 @@ type ProofWant struct {
 	Now         time.Time
 	MaxAge      time.Duration // of iat; zero: DefaultProofAge
 	MaxAhead    time.Duration // of iat and nbf; zero: DefaultProofAhead
+	// Nonce reports whether a nonce is good. It is asked after everything else but the signature, so
+	// that a proof without a good one costs no curve arithmetic. Nil: the caller judges Proof.Nonce.
+	Nonce func(nonce string) bool
 }
 
 // ParseProof verifies the DPoP header of a request, given as all its values. The checks are those
-// of RFC 9449 §4.3 but for nonce and replay; the signature, which costs most, comes last.
+// of RFC 9449 §4.3 but for replay; the signature, which costs most, comes last.
 func ParseProof(headers []string, want ProofWant) (Proof, error) {
 	switch len(headers) {
 	case 0:
@@ -82,6 +86,9 @@ func ParseProof(headers []string, want ProofWant) (Proof, error) {
 	}
 	if err := claims.judge(want); err != nil {
 		return Proof{}, err
+	}
+	if want.Nonce != nil && !want.Nonce(claims.Nonce) {
+		return Proof{}, ErrProofNonce
 	}
 	if !known {
 		if signer, err = c.prover(); err != nil {

@@ -72,7 +72,7 @@ func (a *app) inProcess(ctx context.Context, cfg Config) (*admin, error) {
 	closeAll := func() error {
 		settled := srv.server.Settle(context.WithoutCancel(ctx))
 		srv.server.Close()
-		return errors.Join(settled, srv.store.Close())
+		return errors.Join(settled, srv.close())
 	}
 	return &admin{client: &http.Client{Transport: handlerTransport{srv.server.Admin()}}, close: closeAll}, nil
 }

@@ -59,6 +59,9 @@ var (
 	secretKeys = []string{"database_url", "redis_url", "registration_token"}
 )
 
+// redisSchemes are the kinds of Redis: one server, Sentinel, Cluster, each plain or over TLS.
+var redisSchemes = []string{"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"}
+
 const envPrefix = "REMIT_"
 
 // defaultListen is where a server listens when nothing else is said.
@@ -234,8 +237,9 @@ func (c Config) checkTLS() error {
 }
 
 func (c Config) checkBackends() error {
-	if c.RedisURL != "" {
-		return errors.New("REMIT_REDIS_URL: this version keeps replay memory in the process; leave it empty")
+	if scheme, _, ok := strings.Cut(c.RedisURL, "://"); c.RedisURL != "" && (!ok || !slices.Contains(redisSchemes, scheme)) {
+		// The rest of the URL may hold a password.
+		return fmt.Errorf("REMIT_REDIS_URL: begin it with one of %s://", strings.Join(redisSchemes, "://, "))
 	}
 	_, err := c.database()
 	return err

@@ -147,6 +147,7 @@ func TestCheckConfig(t *testing.T) {
 		"with TLS":    change(good, func(c *Config) { c.Listen, c.TLSCert, c.TLSKey = ":443", "c", "k" }),
 		"a file":      change(good, func(c *Config) { c.DatabaseURL = "/data/x.db" }),
 		"a file URL":  change(good, func(c *Config) { c.DatabaseURL = "sqlite:///data/x.db" }),
+		"redis":       change(good, func(c *Config) { c.RedisURL = "redis+sentinel://:secret@h:1?master_name=m" }),
 		"ops":         change(good, func(c *Config) { c.OpsListen = "127.0.0.1:9" }),
 		"ops outside": change(good, func(c *Config) { c.OpsListen = "0.0.0.0:9" }),
 	}
@@ -180,7 +181,7 @@ func TestCheckConfig(t *testing.T) {
 		"half of TLS":            {change(good, func(c *Config) { c.TLSCert = "c" }), "both or neither"},
 		"no data directory":      {change(good, func(c *Config) { c.DataDir = "" }), "REMIT_DATA_DIR"},
 		"another database":       {change(good, func(c *Config) { c.DatabaseURL = "postgres://u:secret@h/db" }), "postgres"},
-		"redis":                  {change(good, func(c *Config) { c.RedisURL = "redis://:secret@h" }), "REMIT_REDIS_URL"},
+		"no kind of Redis":       {change(good, func(c *Config) { c.RedisURL = "http://:secret@h" }), "REMIT_REDIS_URL"},
 		"a proxy by name":        {change(good, func(c *Config) { c.TrustedProxies = []string{"proxy"} }), "CIDR"},
 	}
 	for name, tt := range refused {

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/server"
-	"github.com/remit-auth/remit/store/memory"
-	"github.com/remit-auth/remit/store/sqlite"
 )
 
 // How long a connection may take. Feeds set their own deadlines, frame by frame.
@@ -59,41 +57,42 @@ func (c *serveCmd) logger(a *app) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.err, options))
 }
 
-// instance is a server with its store, not yet listening.
+// instance is a server with its memories, not yet listening.
 type instance struct {
-	store  *sqlite.Store
+	*backends
 	server *server.Server
 }
 
 // open makes the server of these settings. The store's lock is held from here on.
-func open(ctx context.Context, cfg Config, log *slog.Logger) (*instance, error) {
+func open(ctx context.Context, cfg Config, log *slog.Logger) (_ *instance, err error) {
 	if err := cfg.prepareDataDir(); err != nil {
 		return nil, err
 	}
-	database, err := cfg.database()
+	b, err := openBackends(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.Open(ctx, database, sqlite.Options{})
-	if err != nil {
-		return nil, err
-	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close())
+		}
+	}()
 	masterKey, err := readMasterKey(cfg)
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, err
 	}
 	settings := server.Config{
-		Issuer: cfg.Issuer, InsecureHTTP: cfg.Dev, Store: db, Ephemeral: memory.New(memory.Options{}),
+		Issuer: cfg.Issuer, InsecureHTTP: cfg.Dev, Store: b.store, Ephemeral: b.ephemeral,
 		MasterKey: masterKey, TrustedProxies: cfg.TrustedProxies, NoRules: cfg.Rules == "off", Log: log,
 	}
 	if err := cfg.clients(&settings); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, err
 	}
 	s, err := server.New(ctx, settings)
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, err
 	}
-	return &instance{store: db, server: s}, nil
+	return &instance{backends: b, server: s}, nil
 }
 
 // service is a server at work: listeners, housekeeping, and how they end.
@@ -229,5 +228,5 @@ func (s *service) stop() error {
 		s.stopJobs()
 		jobs = <-s.jobsDone
 	}
-	return errors.Join(jobs, s.store.Close())
+	return errors.Join(jobs, s.close())
 }
