@@ -21,6 +21,9 @@ var arrows = map[string][]string{
 	"server/oauth":                 {},
 	"server/fetch":                 {},
 	"server/fetch/fetchtest":       {},
+	"server/passkey":               {},
+	"server/onetime":               {},
+	"server/upstream":              {"server/fetch"},
 	"server/provider":              {"tokens", "store", "server/oauth"},
 	"consent":                      {"store", "tokens"},
 	"store":                        {},
@@ -50,6 +53,9 @@ var libraries = map[string][]string{
 // homes are the only packages that may import these modules.
 var homes = map[string][]string{
 	"github.com/ory/fosite":                  {"server/provider"},
+	"github.com/go-webauthn/webauthn":        {"server/passkey"},
+	"github.com/coreos/go-oidc/v3":           {"server/upstream"},
+	"github.com/pquerna/otp":                 {"server/onetime"},
 	"github.com/redis/go-redis/v9":           {"store/redis", "tokens/resource/redisreplay"},
 	"github.com/jackc/pgx/v5":                {"store/postgres"},
 	"modernc.org/sqlite":                     {"store/sqlite"},

@@ -58,6 +58,7 @@ func (s *Server) frame(v *visitor) web.Page {
 	p := web.Page{Operator: s.operator, Dev: s.insecure, Base: s.base}
 	if v != nil {
 		p.Email, p.SignOut, p.CSRF = v.User.Email, s.base+"/signout", s.formToken(v, "page")
+		p.Account = s.base + "/account"
 		if reaches(v.User.ConsoleRole, store.RoleViewer) {
 			p.Other = web.Link{Text: textConsole, Href: s.base + "/admin"}
 		}
@@ -73,6 +74,11 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, c te
 // renderLive is render for a page that its one script file keeps up to date.
 func (s *Server) renderLive(w http.ResponseWriter, r *http.Request, status int, c templ.Component) error {
 	return s.renderUnder(w, r, status, c, "; script-src 'self'; connect-src 'self'")
+}
+
+// renderScripted is render for a page with a script file that asks the server nothing.
+func (s *Server) renderScripted(w http.ResponseWriter, r *http.Request, status int, c templ.Component) error {
+	return s.renderUnder(w, r, status, c, "; script-src 'self'")
 }
 
 // renderTo is render for a page whose form ends in a redirect to another origin: browsers hold

@@ -37,7 +37,19 @@ func (s *Server) publicRoutes() []route {
 		{"POST", "/executions", s.protocolLarge(s.appendExecutions)}, // the Guard's half of the ledger
 		{"POST", "/executions/reserve", s.protocol(s.reserve)},       // budgets
 		{"GET", "/grants/{hash}", s.protocol(s.grant)},               // details too large for a token
+		{"GET", "/signin", s.page(s.askSignIn)},                      // who is there?
 		{"POST", "/signin", s.page(s.signIn)},                        // e-mail and password
+		{"POST", "/signin/code", s.page(s.signInCode)},               // RFC 6238
+		{"POST", "/signin/passkey", s.page(s.signInPasskey)},         // WebAuthn Level 3
+		{"GET", "/signin/with/{provider}", s.page(s.signInWith)},     // OpenID Connect Core 1.0 §3.1
+		{"GET", "/signin/from/{provider}", s.page(s.signInFrom)},     // and back
+		{"GET", "/setup", s.page(s.setUp)},                           // the first admin
+		{"POST", "/setup", s.page(s.setUp)},                          //
+		{"GET", "/account", s.page(s.account)},                       // how a user signs in, and where
+		{"POST", "/account", s.page(s.changeAccount)},                //
+		{"GET", "/account/codes", s.page(s.setUpCodes)},              // a second factor
+		{"POST", "/account/codes", s.page(s.setUpCodes)},             //
+		{"GET", "/account/export", s.page(s.export)},                 // all that is kept of a user
 		{"POST", "/signout", s.page(s.signOut)},                      //
 		{"POST", "/consent", s.page(s.decide)},                       // allow or deny
 		{"GET", "/agents", s.page(s.agents)},                         // the user's own tasks
@@ -54,7 +66,7 @@ func (s *Server) routes() http.Handler {
 		root.Get(path, s.protocol(s.metadata))
 	}
 	for _, rt := range s.publicRoutes() {
-		root.Method(rt.method, s.base+rt.path, rt.serve)
+		root.Method(rt.method, s.base+rt.path, s.unlessBehind(rt.path, rt.serve))
 	}
 	root.Method(http.MethodGet, s.base+"/static/*", web.Static()) // hash-named files
 	root.NotFound(s.notFound)

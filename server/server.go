@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,7 +19,9 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/server/fetch"
+	"github.com/remit-auth/remit/server/passkey"
 	"github.com/remit-auth/remit/server/provider"
+	"github.com/remit-auth/remit/server/upstream"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
@@ -33,8 +36,17 @@ type Config struct {
 	// Store and Ephemeral are the server's memory.
 	Store     store.Store
 	Ephemeral store.Ephemeral
-	// MasterKey seals every key at rest; 32 bytes.
+	// Master wraps the data keys that seal every key at rest. MasterKey, 32 bytes, is enough where
+	// there is one master key in memory.
+	Master    Master
 	MasterKey []byte
+	// KeyAlgorithm is what signing keys made from now on are for: ES256 or EdDSA; empty: ES256.
+	KeyAlgorithm string
+	// KeyAge is how old a signing key gets before the next one signs; 0: never by itself.
+	KeyAge time.Duration
+	// Sealed, when set, is told each checkpoint that this instance has made or taken over, with the
+	// epoch it belongs to: what outlives the database proves whether the database is an older one.
+	Sealed func(c store.Checkpoint, epoch int64)
 	// Operator names who runs this server, as its pages show it. Empty: the issuer's host.
 	Operator string
 	// AccessLife is how long an access token lives at most; 0: 300 s, which is also the most allowed.
@@ -55,6 +67,10 @@ type Config struct {
 	Fetch fetch.Config
 	// NoRules turns off the rules that suspend a task by themselves.
 	NoRules bool
+	// Upstream are the OpenID providers that users may sign in with, and UpstreamRoots the certificate
+	// authorities trusted for them; nil: the system's.
+	Upstream      []upstream.Config
+	UpstreamRoots *x509.CertPool
 	// Now tells the time; nil: time.Now.
 	Now func() time.Time
 	// Log receives what clients are not told; nil: slog.Default.
@@ -73,13 +89,19 @@ type Server struct {
 	nonces    *tokens.Nonces
 	provider  *provider.Provider
 	passwords *passwordHasher
-	formKey   []byte // HMAC key of form tokens
+	formKey   []byte        // HMAC key of form tokens
+	forms     tokens.Sealer // of what travels in pages, and of second factors
+	passkeys  passkey.Party
+	upstreams map[string]*upstream.Provider
+	providers []string // their names, as configured
 	proxies   proxies
 	refusals  refusals
 	rules     rules
 	hubs      feedHubs // open feeds of Guards
 	live      live     // open pages of users
 	seal      seal     // newest ledger checkpoint
+	sealed    func(store.Checkpoint, int64)
+	behind    behind // proof that the database is an older one
 	cimd      CIMD
 	strangers *strangers
 
@@ -127,7 +149,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if s.proxies, err = parseProxies(c.TrustedProxies); err != nil {
 		return nil, err
 	}
-	if s.ring, err = openKeyRing(ctx, c.Store, c.MasterKey, s.now); err != nil {
+	s.sealed = c.Sealed
+	if s.ring, err = openKeyRing(ctx, c.Store, c, s.now); err != nil {
 		return nil, err
 	}
 	nonceKey, err1 := s.derive("dpop-nonce")
@@ -137,11 +160,24 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s.nonces = tokens.NewNonces(nonceKey, nonceLife)
 	s.formKey = formKey
+	sealKey, err := s.derive("sealed-forms")
+	if err != nil {
+		return nil, err
+	}
+	if s.forms, err = tokens.NewSealer(sealKey); err != nil {
+		return nil, err
+	}
+	if s.passkeys, err = passkey.New(s.issuer, s.operator); err != nil {
+		return nil, err
+	}
+	if err := s.openUpstreams(c.Upstream, c.UpstreamRoots); err != nil {
+		return nil, err
+	}
 	s.rules.off = c.NoRules
 	s.passwords = newPasswordHasher(c.PasswordSlots)
 	s.provider = provider.New(provider.Config{
 		Issuer: s.issuer, Store: s.store, Now: s.now, AccessLife: c.AccessLife,
-		Signer: s.ring.Signer, BearerAllowed: s.bearerAllowed,
+		Signer: s.ring.SignerOf, BearerAllowed: s.bearerAllowed,
 		Findings: s.worthRecording,
 	})
 	return s, nil

@@ -51,7 +51,7 @@ func (s *Server) visitor(r *http.Request) (*visitor, error) {
 }
 
 // startSession signs the user in with a new cookie; one set before is never kept.
-func (s *Server) startSession(w http.ResponseWriter, r *http.Request, user store.User) error {
+func (s *Server) startSession(w http.ResponseWriter, r *http.Request, user store.User, method string) error {
 	if old, err := s.visitor(r); err == nil && old != nil {
 		if err := s.store.RemoveSession(r.Context(), old.ID); err != nil {
 			return err
@@ -59,10 +59,10 @@ func (s *Server) startSession(w http.ResponseWriter, r *http.Request, user store
 	}
 	secret := tokens.NewSecret("sid_")
 	now := s.now()
-	rec := store.NewRecord("session.started", nil)
-	rec.User = user.ID
+	rec := about(store.NewRecord("session.started", map[string]any{"method": method}), user)
 	err := s.store.AddSession(r.Context(), store.Session{
 		ID: store.HashOf(secret), UserID: user.ID, AuthTime: now, ExpiresAt: now.Add(sessionLife),
+		Method: method, Browser: browserName(r.UserAgent()),
 	}, rec)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (s *Server) signedInForm(r *http.Request) (*visitor, oauth.Params, error) {
 // safeReturn keeps only the server's own pages as a place to return to; anything else leads to the
 // user's agents.
 func (s *Server) safeReturn(raw string) string {
-	for _, page := range []string{"/authorize", "/agents", "/admin"} {
+	for _, page := range []string{"/authorize", "/agents", "/admin", "/account"} {
 		if raw == s.base+page || strings.HasPrefix(raw, s.base+page+"?") || page == "/admin" && s.consolePage(raw) {
 			if !strings.ContainsAny(raw, "\\\r\n\t") {
 				return raw

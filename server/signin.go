@@ -14,20 +14,40 @@ import (
 
 // signInPage asks who is there; afterwards the browser returns to where it was.
 func (s *Server) signInPage(w http.ResponseWriter, r *http.Request, status int, email, problem, clientHost, returnTo string) error {
-	return s.render(w, r, status, web.SignInPage(web.SignIn{
-		Page: s.frame(nil), Action: s.base + "/signin",
-		Hidden: []web.Field{{Name: "return_to", Value: returnTo}},
-		Email:  email, Error: problem, ClientHost: clientHost,
-	}))
+	return s.showSignIn(w, r, status, web.SignIn{Email: email, Error: problem, ClientHost: clientHost}, returnTo)
 }
 
-// signIn serves POST /signin.
+// showSignIn completes the page with all ways to sign in.
+func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request, status int, view web.SignIn, returnTo string) error {
+	passkey, err := s.passkeySignIn()
+	if err != nil {
+		return err
+	}
+	view.Page, view.Action, view.Passkey = s.frame(nil), s.base+"/signin", passkey
+	view.Hidden = []web.Field{{Name: web.FieldReturnTo, Value: returnTo}}
+	view.Providers = s.providerLinks("", returnTo)
+	return s.renderScripted(w, r, status, web.SignInPage(view))
+}
+
+// askSignIn serves GET /signin, for those who want to sign in, or must again.
+func (s *Server) askSignIn(w http.ResponseWriter, r *http.Request) error {
+	returnTo := s.safeReturn(r.URL.Query().Get(web.FieldReturnTo))
+	view := web.SignIn{}
+	if v, err := s.visitor(r); err != nil {
+		return err
+	} else if v != nil {
+		view.Email, view.Notice = v.User.Email, textSignInAgain
+	}
+	return s.showSignIn(w, r, http.StatusOK, view, returnTo)
+}
+
+// signIn serves POST /signin: the password, and after it a code where the user has a second factor.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	form, refused := oauth.ParseForm(r)
 	if refused != nil {
 		return refused
 	}
-	email, returnTo := strings.TrimSpace(form.Get("email")), s.safeReturn(form.Get("return_to"))
+	email, returnTo := strings.TrimSpace(form.Get(web.FieldEmail)), s.safeReturn(form.Get(web.FieldReturnTo))
 	if wait, err := s.signInAllowed(r, email); err != nil {
 		return err
 	} else if wait > 0 {
@@ -38,7 +58,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !errors.Is(err, store.ErrUserNotFound) {
 		return err
 	}
-	ok, err := s.passwords.verify(r.Context(), form.Get("password"), user.PasswordHash)
+	ok, err := s.passwords.verify(r.Context(), form.Get(web.FieldPassword), user.PasswordHash)
 	if err != nil {
 		return err
 	}
@@ -46,11 +66,24 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		s.refusals.count("/signin", "wrong_password")
 		return s.signInPage(w, r, http.StatusUnauthorized, email, textSignInWrong, "", returnTo)
 	}
-	if err := s.startSession(w, r, user); err != nil {
+	_, err = s.store.SecondFactorOf(r.Context(), user.ID)
+	if errors.Is(err, store.ErrNoSecondFactor) {
+		return s.signedIn(w, r, user, store.ByPassword, returnTo)
+	}
+	if err != nil {
 		return err
 	}
-	s.rememberBrowser(w, email)
-	http.Redirect(w, r, returnTo, http.StatusSeeOther) // 303, never 307: the password must not travel on
+	return s.askCode(w, r, user, returnTo)
+}
+
+// signedIn begins the session and sends the browser back to where it was: by 303, never 307, so that
+// no password travels on.
+func (s *Server) signedIn(w http.ResponseWriter, r *http.Request, user store.User, method, returnTo string) error {
+	if err := s.startSession(w, r, user, method); err != nil {
+		return err
+	}
+	s.rememberBrowser(w, user.Email)
+	http.Redirect(w, r, returnTo, http.StatusSeeOther)
 	return nil
 }
 
@@ -61,15 +94,20 @@ func (s *Server) signInAllowed(r *http.Request, email string) (time.Duration, er
 	if mark := s.knownBrowser(r, email); mark != "" {
 		who = "signin:known:" + mark
 	}
-	for _, bucket := range []struct {
-		key   string
-		rate  float64 // per second
-		burst int
-	}{
-		{"signin:address:" + s.clientAddress(r), 1, 60},
-		{who, 1.0 / 6, 10},
-	} {
-		ok, wait, err := s.ephemeral.Take(r.Context(), bucket.key, bucket.rate, bucket.burst)
+	return s.draw(r, bucket{"signin:address:" + s.clientAddress(r), 1, 60}, bucket{who, 1.0 / 6, 10})
+}
+
+// bucket is what attempts draw from.
+type bucket struct {
+	key   string
+	rate  float64 // per second
+	burst int
+}
+
+// draw takes one from each bucket in turn, and says how long to wait for the first that is empty.
+func (s *Server) draw(r *http.Request, buckets ...bucket) (time.Duration, error) {
+	for _, b := range buckets {
+		ok, wait, err := s.ephemeral.Take(r.Context(), b.key, b.rate, b.burst)
 		if err != nil {
 			return 0, replayUnknown(err)
 		}

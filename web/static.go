@@ -21,7 +21,7 @@ type asset struct {
 	body             []byte
 }
 
-var assets = loadAssets("remit.css", "remit.svg", "agents.js")
+var assets = loadAssets("remit.css", "remit.svg", "agents.js", "passkey.js")
 
 func loadAssets(names ...string) map[string]asset {
 	types := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}

@@ -41,17 +41,8 @@ type Page struct {
 	Dev      bool   // says loudly that this is a development server
 	SignOut  string // where "Not you?" posts to; empty: not offered
 	Base     string // path of the issuer, under which Static is mounted; empty: the root
+	Account  string // where a signed-in user says how to sign in; empty: not offered
 	Other    Link   // the other place of whoever has two: console and own agents
-}
-
-// SignIn is all that the sign-in page shows.
-type SignIn struct {
-	Page
-	Action     string // where the form posts to
-	Hidden     []Field
-	Email      string // what was typed before, kept
-	Error      string // why the last attempt failed
-	ClientHost string // whom signing in continues to; empty: nobody
 }
 
 // Field is one hidden form field.
@@ -72,7 +63,8 @@ type Consent struct {
 	AgentsURL   string // where running tasks are watched and ended
 	History     string // such as: You gave claude.ai access 4 times before; last 19 Nov.
 	CanRemember bool
-	Details     string // the technical request, folded
+	Details     string  // the technical request, folded
+	StepUp      *StepUp // the running task that would get more; nil: a new task
 }
 
 // ClientCard says who asks. Host is what was verified; Name is what the client calls itself.
@@ -114,6 +106,7 @@ type ToolRow struct {
 	Ticked      bool
 	Disabled    bool
 	Note        string
+	Modes       []Mode // how it may be used; empty: not asked
 }
 
 // Chip is a short fact: an icon, words and a colour, so that no fact is told by colour alone.
@@ -153,6 +146,7 @@ type Agents struct {
 	Page
 	Action     string // where its forms post to; empty: /agents
 	Live       Live
+	Waiting    []Waiting // calls that wait for the user
 	Running    []TaskRow
 	Finished   []TaskRow
 	Notice     string // what the last action did

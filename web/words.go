@@ -43,6 +43,8 @@ type words struct {
 	Quote    string
 
 	Console consoleWords
+	Account accountWords
+	Approve approveWords
 }
 
 // say is the language spoken.
@@ -148,6 +150,8 @@ var english = words{
 	Quote:    "“{0}”",
 
 	Console: consoleEnglish,
+	Account: accountEnglish,
+	Approve: approveEnglish,
 }
 
 // part is a piece of a sentence: text of the catalogue, or the argument with number Arg.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -34,11 +35,15 @@ type User struct {
 	Credentials     [][]byte // as Create and SignIn returned them
 }
 
-// New returns the party whose origin is the issuer's (WebAuthn Level 3 §5.4.2).
+// New returns the party whose origin is the issuer's (WebAuthn Level 3 §5.4.2). Passkeys belong to a
+// domain: at an issuer whose host is an IP address, it is a party without passkeys.
 func New(issuer, name string) (Party, error) {
 	u, err := url.Parse(issuer)
 	if err != nil {
 		return Party{}, err
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return Party{}, nil
 	}
 	timeout := webauthn.TimeoutConfig{Enforce: true, Timeout: Life, TimeoutUVD: Life}
 	w, err := webauthn.New(&webauthn.Config{
@@ -54,6 +59,9 @@ func New(issuer, name string) (Party, error) {
 	}
 	return Party{w}, nil
 }
+
+// Able reports whether there are passkeys here.
+func (p Party) Able() bool { return p.web != nil }
 
 // BeginCreate returns the options for the browser (PublicKeyCredentialCreationOptionsJSON) and the
 // state for Create. Passkeys that the user has are not made twice.
