@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 )
@@ -19,22 +20,34 @@ type answer struct {
 	in   *message
 	open bool // events have been sent
 	done bool
+
+	seal        func(id string) string // makes event ids the agent's; nil: it can resume nothing
+	marked      bool                   // an event with an id was sent, after which the agent can resume
+	resumed     bool                   // what the agent missed of another stream comes too
+	listChanged bool                   // the server said so
 }
 
 func (a *answer) header() http.Header { return a.w.Header() }
 
 // relay hands one message of the server on. It reports whether that was the answer, and returns a
 // request of the server's, which the agent never sees.
-func (a *answer) relay(status int, raw []byte, stream bool) (asked *wire, err error) {
-	w, err := readWire(raw)
+func (a *answer) relay(status int, e event, stream bool) (asked *wire, err error) {
+	if len(e.data) == 0 {
+		if a.seal == nil { // it marks a place to which this agent cannot come back
+			return nil, nil
+		}
+		return nil, a.send(e, readTime)
+	}
+	w, err := readWire(e.data)
 	switch {
 	case err != nil:
 		return nil, err
 	case w.Method != "" && has(w.ID):
 		return &w, nil
 	case w.Method != "":
+		a.listChanged = a.listChanged || w.Method == methodListChanged
 		if stream && forAgent(w.Method) {
-			return nil, a.event(w)
+			return nil, a.event(w, e)
 		}
 		return nil, nil
 	case !sameID(w.ID, a.in.ID) && (has(w.ID) || has(w.Result)): // an error may lack the id
@@ -45,9 +58,48 @@ func (a *answer) relay(status int, raw []byte, stream bool) (asked *wire, err er
 	}
 	if stream {
 		a.done = true
-		return nil, a.event(w)
+		return nil, a.event(w, e)
 	}
 	return nil, a.whole(status, w)
+}
+
+// tell hands one message of a stream on that answers no request. Answers come on one that an agent
+// resumes; they are screened for what lists and greetings must not show.
+func (a *answer) tell(e event) (asked *wire, err error) {
+	if len(e.data) == 0 {
+		return nil, a.send(e, readTime)
+	}
+	w, err := readWire(e.data)
+	switch {
+	case err != nil:
+		return nil, err
+	case w.Method != "" && has(w.ID):
+		return &w, nil
+	case w.Method != "":
+		a.listChanged = a.listChanged || w.Method == methodListChanged
+		if news[w.Method] {
+			return nil, a.event(w, e)
+		}
+		return nil, nil
+	case !a.resumed:
+		return nil, nil
+	}
+	var members map[string]json.RawMessage
+	if has(w.Result) {
+		if err := json.Unmarshal(w.Result, &members); err != nil {
+			return nil, errAnswer
+		}
+	}
+	if has(members["tools"]) {
+		w.Result, err = filter(w.Result, func(tool string) bool { return a.in.permit.May(a.ctx, tool) })
+	}
+	if err == nil && has(members["capabilities"]) {
+		w.Result, err = narrow(w.Result, true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.event(w, e)
 }
 
 // revise makes the server's answer the agent's.
@@ -65,7 +117,7 @@ func (a *answer) revise(w wire) (wire, error) {
 	case methodList:
 		w.Result, err = filter(w.Result, func(tool string) bool { return a.in.permit.May(a.ctx, tool) })
 	case methodInitialize, methodDiscover:
-		w.Result, err = narrow(w.Result)
+		w.Result, err = narrow(w.Result, a.seal != nil)
 	}
 	return w, err
 }
@@ -89,15 +141,23 @@ func (a *answer) json(status int, raw []byte) error {
 }
 
 // event sends a message as an event, at once.
-func (a *answer) event(w wire) error {
-	raw, err := w.encode()
-	if err != nil {
+func (a *answer) event(w wire, e event) (err error) {
+	if e.data, err = w.encode(); err != nil {
 		return err
 	}
-	return a.send(raw, readTime)
+	return a.send(e, readTime)
 }
 
-func (a *answer) send(raw []byte, limit time.Duration) error {
+// begin opens a stream before there is anything to say.
+func (a *answer) begin() error {
+	a.open = true
+	a.private("text/event-stream")
+	a.deadline(readTime)
+	a.w.WriteHeader(http.StatusOK)
+	return http.NewResponseController(a.w).Flush()
+}
+
+func (a *answer) send(e event, limit time.Duration) error {
 	if !a.open {
 		a.open = true
 		a.private("text/event-stream")
@@ -107,10 +167,32 @@ func (a *answer) send(raw []byte, limit time.Duration) error {
 	if err := a.ctx.Err(); err != nil && limit != lastWord {
 		return err
 	}
-	if _, err := a.w.Write([]byte("event: message\ndata: " + string(raw) + "\n\n")); err != nil {
+	if _, err := a.w.Write(a.lines(e)); err != nil {
 		return err
 	}
 	return http.NewResponseController(a.w).Flush()
+}
+
+// lines is an event as it is sent. One without data marks where an agent may resume.
+func (a *answer) lines(e event) []byte {
+	var b []byte
+	if e.comment {
+		b = append(b, ":\n"...)
+	}
+	if e.id != "" && a.seal != nil {
+		a.marked = true
+		b = append(append(append(b, "id: "...), a.seal(e.id)...), '\n')
+		if len(e.data) == 0 {
+			b = append(b, "data:\n"...)
+		}
+	}
+	if e.retry != "" {
+		b = append(append(append(b, "retry: "...), e.retry...), '\n')
+	}
+	if len(e.data) > 0 {
+		b = append(append(append(b, "event: message\ndata: "...), e.data...), '\n')
+	}
+	return append(b, '\n')
 }
 
 // accepted answers a notification.
@@ -125,7 +207,7 @@ func (a *answer) fail(status int, e rpcError) {
 	case a.done:
 	case a.open:
 		a.done = true
-		_ = a.send(e.to(a.in.ID), lastWord) // nobody is left to tell
+		_ = a.send(event{data: e.to(a.in.ID)}, lastWord) // nobody is left to tell
 	default:
 		_ = a.json(status, e.to(a.in.ID)) // nobody is left to tell
 	}

@@ -25,6 +25,7 @@ const (
 // sessions: the gateway has introduced itself to it and answers initialize and ping for it.
 type child struct {
 	upstream Upstream
+	announce func() // says that the tools have changed
 	log      *slog.Logger
 	stop     context.CancelFunc
 	stopped  chan struct{}
@@ -43,9 +44,9 @@ type introduced struct {
 	advice  json.RawMessage // instructions
 }
 
-func newChild(u Upstream, log *slog.Logger) *child {
+func newChild(u Upstream, announce func(), log *slog.Logger) *child {
 	ctx, stop := context.WithCancel(context.Background())
-	c := &child{upstream: u, log: log, stop: stop, stopped: make(chan struct{}), changed: make(chan struct{})}
+	c := &child{upstream: u, announce: announce, log: log, stop: stop, stopped: make(chan struct{}), changed: make(chan struct{})}
 	go c.supervise(ctx)
 	return c
 }
@@ -79,7 +80,7 @@ func (c *child) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	talk := converse(p.in, c.log)
+	talk := converse(p.in, c.announce, c.log)
 	var readers sync.WaitGroup
 	readers.Go(func() { talk.listen(p.out) })
 	readers.Go(func() { p.logErrors(c.log) })
@@ -193,6 +194,10 @@ func (c *child) exchange(ctx context.Context, in *message, out *answer) error {
 	}
 	return out.whole(http.StatusOK, w)
 }
+
+// listen and forget implement backend: there are no sessions to have streams in.
+func (c *child) listen(context.Context, *message, *answer) error { return noStream }
+func (c *child) forget(context.Context, *message, *answer) error { return noStream }
 
 // front answers for the child what must not concern it again.
 func (i *introduced) front(in *message) wire {

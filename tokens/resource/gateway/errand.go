@@ -25,6 +25,7 @@ var introduction = map[string]any{
 // no agent's.
 type errand struct {
 	session, version string
+	announces        bool // it tells when its tools change
 	next             int64
 }
 
@@ -61,18 +62,49 @@ func (r *remote) introduce(ctx context.Context) error {
 		return err
 	}
 	var result struct {
-		Version string `json:"protocolVersion"`
+		Version      string          `json:"protocolVersion"`
+		Capabilities json.RawMessage `json:"capabilities"`
 	}
 	if err := json.Unmarshal(raw, &result); err != nil || !carried[versionHeader].MatchString(result.Version) {
 		return fmt.Errorf("%w: initialize: no protocol version", errAnswer)
 	}
-	e.version = result.Version
+	e.version, e.announces = result.Version, announces(result.Capabilities)
 	resp, err := r.send(ctx, http.MethodPost, e.header(), []byte(`{"jsonrpc":"2.0","method":"`+methodInitialized+`"}`))
 	if err != nil {
 		return err
 	}
 	r.own = e
+	if e.announces && e.session != "" {
+		r.hearing.Go(func() { r.hear(e) })
+	}
 	return resp.Body.Close()
+}
+
+// hear waits in the gateway's own session for the news that tools have changed. A server that will
+// not tell is asked from time to time.
+func (r *remote) hear(e *errand) {
+	h := e.header()
+	h.Set("Accept", "text/event-stream")
+	resp, err := r.send(r.life, http.MethodGet, h, nil)
+	if err != nil {
+		return
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return
+	}
+	for event, err := range events(resp.Body) {
+		if err != nil {
+			return
+		}
+		if w, err := readWire(event.data); err == nil && w.Method == methodListChanged {
+			r.announce()
+		} else if err == nil && w.Method != "" && has(w.ID) {
+			if err := r.refuse(r.life, w, e.header()); err != nil {
+				return
+			}
+		}
+	}
 }
 
 func (e *errand) header() http.Header {
@@ -128,11 +160,14 @@ func (r *remote) result(ctx context.Context, resp *http.Response, e *errand, id 
 		}
 		return outcome(w, id)
 	}
-	for raw, err := range events(resp.Body) {
+	for event, err := range events(resp.Body) {
 		if err != nil {
 			return nil, err
 		}
-		w, err := readWire(raw)
+		if len(event.data) == 0 {
+			continue
+		}
+		w, err := readWire(event.data)
 		switch {
 		case err != nil:
 			return nil, err

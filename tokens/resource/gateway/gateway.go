@@ -11,9 +11,11 @@
 //	remote.go    a server on streamable HTTP; headers.go, sessions.go, sse.go
 //	child.go     a server that the gateway starts; process.go, stdio.go
 //	tools.go     the live definitions
+//	streams.go   streams that agents open and resume; params.go: headers that repeat arguments
+//	watch.go     the first enrolment, and news of the tools
 //
-// Agents cannot open streams with GET, answer requests of servers, or use anything but tools: the
-// Guard lets none of that through, so the gateway offers none of it.
+// Agents cannot answer requests of servers: the Guard lets no answers through, so the gateway refuses
+// the requests.
 package gateway
 
 import (
@@ -25,6 +27,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/remit-auth/remit/tokens/resource"
 )
@@ -47,6 +52,8 @@ type Upstream struct {
 	Path string
 	// Host is the host name that they arrive for; empty: any.
 	Host string
+	// Poll is how often the server is asked for its tools when nobody calls; 0: 30 s.
+	Poll time.Duration
 
 	// URL is the endpoint of a server on streamable HTTP. Redirects are not followed.
 	URL string
@@ -66,16 +73,28 @@ type Credential struct{ Header, Value string }
 
 // Gateway is a running gateway.
 type Gateway struct {
-	routes []*route
+	routes  []*route
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
 // route is one upstream at work.
 type route struct {
-	host, path, metadata string
-	guard                *resource.Guard
-	backend              backend
-	protected            http.Handler
-	log                  *slog.Logger
+	resource, host, path, metadata string
+	backend                        backend
+	tools                          *definitions
+	news                           chan struct{} // receives when the server says that its tools have changed
+	poll                           time.Duration
+	log                            *slog.Logger
+
+	behind atomic.Pointer[guarded] // nil: not enrolled yet
+	up     chan struct{}           // closed when enrolled
+}
+
+// guarded is a Guard and what stands behind it.
+type guarded struct {
+	*resource.Guard
+	protected http.Handler
 }
 
 // backend is an MCP server, wherever it runs.
@@ -83,6 +102,9 @@ type backend interface {
 	// exchange sends an agent's message on and hands what comes back to out. It returns with the
 	// answer, or with an error when there is none.
 	exchange(ctx context.Context, in *message, out *answer) error
+	// listen sends what the server says by itself, until it ends; forget ends the agent's session.
+	listen(ctx context.Context, in *message, out *answer) error
+	forget(ctx context.Context, in *message, out *answer) error
 	// call is a request of the gateway's own.
 	call(ctx context.Context, method string, params any) ([]byte, error)
 	close() error
@@ -90,8 +112,9 @@ type backend interface {
 
 const wellKnown = "/.well-known/oauth-protected-resource" // RFC 9728 §3
 
-// New starts the servers and their Guards. A Guard that was never enrolled needs its server running,
-// because it enrols with its tools.
+// New starts the servers and their Guards. A Guard that was never enrolled enrols with its server's
+// tools; when server or authorization server do not answer yet, that is tried again, and until then
+// requests are answered with 503.
 func New(ctx context.Context, c Config) (*Gateway, error) {
 	if len(c.Upstreams) == 0 {
 		return nil, errors.New("gateway: there are no upstreams")
@@ -100,13 +123,18 @@ func New(ctx context.Context, c Config) (*Gateway, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{}
+	life, stop := context.WithCancel(context.Background())
+	g.stop = stop
 	for _, u := range c.Upstreams {
 		r, err := newRoute(u, c.Log.With("resource", u.Guard.Resource))
 		if err == nil {
 			err = g.add(r)
 		}
 		if err == nil {
-			err = r.start(ctx, u)
+			err = r.connect(u)
+		}
+		if err == nil {
+			err = g.start(ctx, life, r, u)
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("gateway: upstream %s: %w", u.Guard.Resource, err), g.Close())
@@ -121,7 +149,13 @@ func newRoute(u Upstream, log *slog.Logger) (*route, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &route{host: strings.ToLower(u.Host), path: u.Path, log: log}
+	r := &route{
+		resource: u.Guard.Resource, host: strings.ToLower(u.Host), path: u.Path, poll: u.Poll, log: log,
+		news: make(chan struct{}, 1), up: make(chan struct{}),
+	}
+	if r.poll <= 0 {
+		r.poll = pollEvery
+	}
 	if r.path == "" {
 		r.path = uri.EscapedPath()
 	}
@@ -130,17 +164,27 @@ func newRoute(u Upstream, log *slog.Logger) (*route, error) {
 		return nil, fmt.Errorf("the path %q does not begin with a slash", r.path)
 	}
 	r.metadata = wellKnown + strings.TrimSuffix(uri.EscapedPath(), "/")
+	return r, nil
+}
+
+// connect names the server, and starts it where it is a command.
+func (r *route) connect(u Upstream) error {
 	switch {
 	case (u.URL == "") == (len(u.Command) == 0):
-		return nil, errors.New("name either a URL or a command")
+		return errors.New("name either a URL or a command")
 	case u.URL != "" && (len(u.Env) > 0 || u.Dir != ""), u.URL == "" && u.Credential != nil:
-		return nil, errors.New("environment and directory are for a command, a credential for a URL")
-	case u.URL != "":
-		r.backend, err = newRemote(u, log)
+		return errors.New("environment and directory are for a command, a credential for a URL")
+	case u.URL == "":
+		r.backend = newChild(u, r.announce, r.log)
 	default:
-		r.backend = newChild(u, log)
+		remote, err := newRemote(u, r.announce, r.log)
+		if err != nil {
+			return err
+		}
+		r.backend = remote
 	}
-	return r, err
+	r.tools = &definitions{backend: r.backend}
+	return nil
 }
 
 // add refuses two upstreams in one place.
@@ -154,20 +198,6 @@ func (g *Gateway) add(r *route) error {
 	return nil
 }
 
-// start puts the Guard before the server.
-func (r *route) start(ctx context.Context, u Upstream) (err error) {
-	config := u.Guard
-	config.Tools = (&definitions{backend: r.backend}).read
-	if config.Log == nil {
-		config.Log = r.log
-	}
-	if r.guard, err = resource.New(ctx, config); err != nil {
-		return err
-	}
-	r.protected = r.guard.Protect(http.HandlerFunc(r.serve))
-	return nil
-}
-
 // ServeHTTP serves the upstreams and the metadata of each.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, host := strings.TrimSuffix(r.URL.EscapedPath(), "/"), hostname(r.Host)
@@ -177,16 +207,16 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case one.host != "" && one.host != host:
 			continue
 		case path == one.path:
-			one.protected.ServeHTTP(w, r)
+			one.serveGuarded(w, r, func(g *guarded) http.Handler { return g.protected })
 			return
 		case path == one.metadata:
-			one.guard.Metadata().ServeHTTP(w, r)
+			one.serveGuarded(w, r, func(g *guarded) http.Handler { return g.Metadata() })
 			return
 		}
 		here = append(here, one)
 	}
 	if path == wellKnown && len(here) == 1 { // where some clients look alone
-		here[0].guard.Metadata().ServeHTTP(w, r)
+		here[0].serveGuarded(w, r, func(g *guarded) http.Handler { return g.Metadata() })
 		return
 	}
 	http.NotFound(w, r)
@@ -202,19 +232,40 @@ func hostname(host string) string {
 // Ready returns when every Guard can allow calls.
 func (g *Gateway) Ready(ctx context.Context) error {
 	for _, r := range g.routes {
-		if err := r.guard.Ready(ctx); err != nil {
+		select {
+		case <-r.up:
+		case <-ctx.Done():
+			return fmt.Errorf("gateway: %s is not enrolled yet: %w", r.resource, ctx.Err())
+		}
+		if err := r.behind.Load().Ready(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// ReloadPolicy puts another policy file in force at one resource. With an error the old one stays.
+func (g *Gateway) ReloadPolicy(resource string, src []byte) error {
+	for _, r := range g.routes {
+		if r.resource != resource {
+			continue
+		}
+		if b := r.behind.Load(); b != nil {
+			return b.ReloadPolicy(src)
+		}
+		return nil // the first start reads the file
+	}
+	return fmt.Errorf("gateway: there is no upstream %s", resource)
+}
+
 // Close ends the servers that the gateway has started, and the Guards.
 func (g *Gateway) Close() error {
+	g.stop()
+	g.running.Wait()
 	var errs []error
 	for _, r := range g.routes {
-		if r.guard != nil {
-			errs = append(errs, r.guard.Close())
+		if b := r.behind.Load(); b != nil {
+			errs = append(errs, b.Close())
 		}
 		if r.backend != nil {
 			errs = append(errs, r.backend.close())

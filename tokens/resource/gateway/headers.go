@@ -55,7 +55,7 @@ func carry(in *message) (http.Header, *failure) {
 			h.Set(name, wrap(body))
 		}
 	}
-	return h, nil
+	return h, repeat(in, h)
 }
 
 // The form of header values that are not plain (MCP 2026-07-28).

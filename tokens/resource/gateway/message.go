@@ -22,6 +22,7 @@ const (
 	methodList        = "tools/list"
 	methodCall        = "tools/call"
 	methodCancelled   = "notifications/cancelled"
+	methodListChanged = "notifications/tools/list_changed"
 )
 
 // Error codes of JSON-RPC, and of a denial as the Guard writes it.
@@ -51,10 +52,12 @@ func has(raw json.RawMessage) bool { return len(raw) > 0 && !bytes.Equal(raw, []
 // message is what an agent sent and the Guard let through.
 type message struct {
 	wire
-	body   []byte // as the Guard checked it
-	tool   string
-	permit *resource.Permit
-	header http.Header
+	body      []byte // as the Guard checked it
+	tool      string
+	arguments json.RawMessage
+	bindings  []binding // of the tool
+	permit    *resource.Permit
+	header    http.Header
 }
 
 func readMessage(r *http.Request, permit *resource.Permit) (*message, error) {
@@ -70,11 +73,14 @@ func readMessage(r *http.Request, permit *resource.Permit) (*message, error) {
 		return nil, fmt.Errorf("gateway: the permit is for %s, the message for %s", permit.Method(), m.Method)
 	}
 	if m.Method == methodCall {
-		var params struct{ Name string }
+		var params struct {
+			Name      string
+			Arguments json.RawMessage
+		}
 		if err := json.Unmarshal(m.Params, &params); err != nil {
 			return nil, err
 		}
-		m.tool = params.Name
+		m.tool, m.arguments = params.Name, params.Arguments
 	}
 	return m, nil
 }
@@ -189,16 +195,30 @@ func filter(result json.RawMessage, may func(tool string) bool) (json.RawMessage
 	return json.Marshal(members)
 }
 
-// narrow leaves of a server's capabilities what agents can use: tools, without news of them.
-func narrow(result json.RawMessage) (json.RawMessage, error) {
+// narrow leaves of a server's capabilities what agents can use: tools, and news of them where there
+// is a stream on which they come.
+func narrow(result json.RawMessage, streams bool) (json.RawMessage, error) {
 	members := map[string]json.RawMessage{}
 	if err := json.Unmarshal(result, &members); err != nil {
 		return nil, err
 	}
-	if _, says := members["capabilities"]; says {
+	if raw, says := members["capabilities"]; says {
 		members["capabilities"] = json.RawMessage(`{"tools":{}}`)
+		if streams && announces(raw) {
+			members["capabilities"] = json.RawMessage(`{"tools":{"listChanged":true}}`)
+		}
 	}
 	return json.Marshal(members)
+}
+
+// announces reports whether a server says that it tells when its tools change.
+func announces(capabilities json.RawMessage) bool {
+	var c struct {
+		Tools struct {
+			ListChanged bool `json:"listChanged"`
+		} `json:"tools"`
+	}
+	return json.Unmarshal(capabilities, &c) == nil && c.Tools.ListChanged
 }
 
 // succeeded reads of a call's answer whether the tool did what it was asked to.

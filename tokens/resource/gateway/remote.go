@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -30,12 +31,18 @@ type remote struct {
 	sessions   *sessions
 	log        *slog.Logger
 
+	key      []byte // of the event ids that agents see
+	announce func() // says that the tools have changed
+	life     context.Context
+	end      context.CancelFunc
+	hearing  sync.WaitGroup
+
 	mu  sync.Mutex // one errand at a time
 	own *errand    // nil: not introduced
 }
 
 // newRemote checks where the server is. Nothing is sent yet.
-func newRemote(u Upstream, log *slog.Logger) (*remote, error) {
+func newRemote(u Upstream, announce func(), log *slog.Logger) (*remote, error) {
 	at, err := url.Parse(u.URL)
 	switch {
 	case err != nil, at.Host == "", at.Scheme != "http" && at.Scheme != "https", at.User != nil, at.Fragment != "":
@@ -46,11 +53,13 @@ func newRemote(u Upstream, log *slog.Logger) (*remote, error) {
 	case at.Scheme == "http" && !loopback(at.Hostname()):
 		return nil, errors.New("a credential does not travel over http to another machine")
 	}
-	r := &remote{url: u.URL, credential: u.Credential, log: log, conns: &http.Transport{ // no proxy: the URL is the configuration's
+	r := &remote{url: u.URL, credential: u.Credential, log: log, key: make([]byte, 32), announce: announce, conns: &http.Transport{ // no proxy: the URL is the configuration's
 		DialContext:         (&net.Dialer{Timeout: errandTime}).DialContext,
 		TLSHandshakeTimeout: errandTime, MaxIdleConnsPerHost: 256, IdleConnTimeout: 30 * time.Second,
 		DisableCompression: true, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 32 << 10,
 	}}
+	rand.Read(r.key) // never fails
+	r.life, r.end = context.WithCancel(context.Background())
 	now := u.Guard.Now
 	if now == nil {
 		now = time.Now
@@ -90,6 +99,7 @@ func (r *remote) exchange(ctx context.Context, in *message, out *answer) error {
 			return noSession
 		}
 		h.Set(sessionHeader, upstream)
+		out.seal = r.seals(id)
 	} else if in.notification() {
 		out.accepted() // of nobody's session: a server that keeps none has no use for it
 		return nil
@@ -110,6 +120,7 @@ func (r *remote) exchange(ctx context.Context, in *message, out *answer) error {
 			return tooMany
 		}
 		out.header().Set(sessionHeader, id)
+		out.seal = r.seals(id)
 	}
 	return r.read(ctx, resp, h, in, out)
 }
@@ -152,7 +163,7 @@ func (r *remote) read(ctx context.Context, resp *http.Response, sent http.Header
 		if err != nil {
 			return unavailable(err)
 		}
-		asked, err := out.relay(resp.StatusCode, raw, false)
+		asked, err := out.relay(resp.StatusCode, event{data: raw}, false)
 		if err == nil && asked != nil {
 			err = errAnswer
 		}
@@ -166,11 +177,11 @@ func (r *remote) read(ctx context.Context, resp *http.Response, sent http.Header
 
 // stream hands events on as they come, until the answer or the end of the task.
 func (r *remote) stream(ctx context.Context, body io.Reader, sent http.Header, out *answer) error {
-	for raw, err := range events(body) {
+	for e, err := range events(body) {
 		if err != nil {
-			return unavailable(err)
+			return r.broken(out, err)
 		}
-		asked, err := out.relay(http.StatusOK, raw, true)
+		asked, err := out.relay(http.StatusOK, e, true)
 		if err == nil && asked != nil {
 			err = r.refuse(ctx, *asked, sent)
 		}
@@ -178,7 +189,16 @@ func (r *remote) stream(ctx context.Context, body io.Reader, sent http.Header, o
 			return err
 		}
 	}
-	return unavailable(io.ErrUnexpectedEOF)
+	return r.broken(out, io.ErrUnexpectedEOF)
+}
+
+// broken is the end of a stream before its answer. An agent that can resume it is left to do so.
+func (r *remote) broken(out *answer, err error) error {
+	if out.marked && !errors.Is(err, errLong) {
+		out.done = true
+		return nil
+	}
+	return unavailable(err)
 }
 
 // refuse answers what a server asks an agent in the stream of its request.
@@ -217,6 +237,8 @@ func (r *remote) endSession(id string) {
 }
 
 func (r *remote) close() error {
+	r.end()
+	r.hearing.Wait()
 	r.sessions.close()
 	r.mu.Lock()
 	own := r.own

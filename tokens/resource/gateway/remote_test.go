@@ -27,7 +27,7 @@ func TestServersOfTheSDK(t *testing.T) {
 			if stateful != (session.ID() != "") {
 				t.Errorf("the session is %q", session.ID())
 			}
-			if caps, err := json.Marshal(session.InitializeResult().Capabilities); err != nil || string(caps) != `{"tools":{}}` {
+			if caps, err := json.Marshal(session.InitializeResult().Capabilities); err != nil || string(caps) != map[bool]string{false: `{"tools":{}}`, true: `{"tools":{"listChanged":true}}`}[stateful] {
 				t.Errorf("the capabilities are %s %v", caps, err)
 			}
 			if result, err := call(t, session, "search", ticket{Project: "WEB"}); err != nil || result.IsError {
@@ -369,7 +369,6 @@ func TestNewRefuses(t *testing.T) {
 		"a credential for a command":     {{Command: []string{"true"}, Credential: &gateway.Credential{Header: "A", Value: "x"}}},
 		"an environment for a URL":       {{URL: "http://127.0.0.1:1", Env: []string{"A=b"}}},
 		"a path without a slash":         {{URL: "http://127.0.0.1:1", Path: "mcp"}},
-		"a server that is not there":     {{URL: "http://127.0.0.1:1"}},
 		"a command that is not there":    {{Command: []string{"/nowhere/at/all"}}},
 		"two upstreams in the same path": {newRemote(t, false).upstream(), newRemote(t, false).upstream()},
 	}

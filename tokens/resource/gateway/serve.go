@@ -14,6 +14,7 @@ type failure struct {
 	status     int
 	rpc        rpcError
 	retryAfter int // seconds; 0: not said
+	allow      string
 	cause      error
 }
 
@@ -71,11 +72,21 @@ func (r *route) serve(w http.ResponseWriter, req *http.Request) {
 	if permit.Method() == methodCall {
 		permit.SetOutcome(false) // until an answer says otherwise
 	}
-	in, err := readMessage(req, permit)
-	if err != nil {
-		r.log.Error("a message that the guard let through cannot be read", "error", err)
-		http.Error(w, "the message could not be read", http.StatusBadRequest)
-		return
+	in := &message{permit: permit, header: req.Header}
+	do := r.backend.listen
+	switch permit.Method() {
+	case http.MethodGet:
+	case http.MethodDelete:
+		do = r.backend.forget
+	default:
+		do = r.backend.exchange
+		var err error
+		if in, err = readMessage(req, permit); err != nil {
+			r.log.Error("a message that the guard let through cannot be read", "error", err)
+			http.Error(w, "the message could not be read", http.StatusBadRequest)
+			return
+		}
+		in.bindings = r.tools.bindings(in.tool)
 	}
 	ctx, cut := context.WithCancelCause(req.Context())
 	defer cut(nil)
@@ -87,7 +98,7 @@ func (r *route) serve(w http.ResponseWriter, req *http.Request) {
 	out := &answer{w: w, ctx: ctx, in: in}
 	stop := context.AfterFunc(ctx, func() { out.deadline(lastWord) }) // a slow reader holds nothing up
 	defer stop()
-	err = r.backend.exchange(ctx, in, out)
+	err := do(ctx, in, out)
 	if err == nil && !out.done {
 		err = errAnswer
 	}
@@ -98,6 +109,9 @@ func (r *route) serve(w http.ResponseWriter, req *http.Request) {
 
 // failed tells agent and operator that an exchange went wrong.
 func (r *route) failed(ctx context.Context, out *answer, err error) {
+	if out.open && out.in.Method == "" {
+		return // a stream that answers nothing just ends
+	}
 	f, known := errors.AsType[*failure](context.Cause(ctx))
 	if !known {
 		if ctx.Err() != nil {
@@ -112,6 +126,9 @@ func (r *route) failed(ctx context.Context, out *answer, err error) {
 	}
 	if f.retryAfter > 0 && !out.open {
 		out.header().Set("Retry-After", strconv.Itoa(f.retryAfter))
+	}
+	if f.allow != "" {
+		out.header().Set("Allow", f.allow)
 	}
 	out.fail(f.status, f.rpc)
 }

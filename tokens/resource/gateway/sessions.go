@@ -16,7 +16,7 @@ const (
 )
 
 // sessions are those that agents have at a server which keeps sessions. An agent never learns the
-// server's own id: the one that it gets is worth something for its user and client alone, because
+// server's own id: the one that it gets is worth something for its task and key alone, because
 // the server, which is not told who asks, cannot know whose a session is.
 type sessions struct {
 	now func() time.Time
@@ -29,17 +29,20 @@ type sessions struct {
 type session struct {
 	owner, upstream string
 	used            time.Time
+	streams         int // open now
 }
 
-// ownerOf is whose a session is.
-func ownerOf(p resource.Principal) string { return p.Issuer + "|" + p.User + "|" + p.Client }
+// ownerOf is whose a session is: one task's, and one key's.
+func ownerOf(p resource.Principal) string {
+	return p.Issuer + "|" + p.User + "|" + p.Client + "|" + p.Task + "|" + p.JKT
+}
 
 // find returns the server's id of a session of this owner's.
 func (s *sessions) find(id, owner string) (upstream string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one, ok := s.all[id]
-	if !ok || one.owner != owner || s.now().Sub(one.used) > sessionIdle {
+	if !ok || one.owner != owner || one.streams == 0 && s.now().Sub(one.used) > sessionIdle {
 		return "", false
 	}
 	one.used = s.now()
@@ -54,7 +57,7 @@ func (s *sessions) add(upstream, owner string) (id string, ok bool) {
 	var oldest string
 	for id, one := range s.all {
 		switch {
-		case s.now().Sub(one.used) > sessionIdle:
+		case one.streams == 0 && s.now().Sub(one.used) > sessionIdle:
 			s.drop(id)
 		case one.owner == owner:
 			mine++
@@ -70,8 +73,24 @@ func (s *sessions) add(upstream, owner string) (id string, ok bool) {
 		return "", false
 	}
 	id = rand.Text()
-	s.all[id] = &session{owner, upstream, s.now()}
+	s.all[id] = &session{owner: owner, upstream: upstream, used: s.now()}
 	return id, true
+}
+
+// hold counts a stream that opens (1) or ends (-1); false: there may be no more.
+func (s *sessions) hold(id string, n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, ok := s.all[id]
+	if !ok {
+		return n < 0
+	}
+	if one.streams+n > streamsOfOne {
+		return false
+	}
+	one.streams += n
+	one.used = s.now()
+	return true
 }
 
 // forget drops a session that the server no longer has.

@@ -28,8 +28,9 @@ var (
 // number that is never used again, and an answer goes to whoever's number it bears: what agents call
 // their requests never reaches the child.
 type conversation struct {
-	in  io.WriteCloser
-	log *slog.Logger
+	in       io.WriteCloser
+	announce func() // says that the tools have changed
+	log      *slog.Logger
 
 	write sync.Mutex // one line at a time
 
@@ -41,8 +42,8 @@ type conversation struct {
 	asked   chan wire     // by the child, and not refused yet
 }
 
-func converse(in io.WriteCloser, log *slog.Logger) *conversation {
-	c := &conversation{in: in, log: log, waiting: map[uint64]chan wire{}, done: make(chan struct{}), asked: make(chan wire, 64)}
+func converse(in io.WriteCloser, announce func(), log *slog.Logger) *conversation {
+	c := &conversation{in: in, announce: announce, log: log, waiting: map[uint64]chan wire{}, done: make(chan struct{}), asked: make(chan wire, 64)}
 	go c.refuse()
 	return c
 }
@@ -133,6 +134,8 @@ func (c *conversation) listen(out io.Reader) {
 			case c.asked <- w:
 			default: // it asks faster than it reads
 			}
+		case w.Method == methodListChanged:
+			c.announce()
 		default: // a notification: whom it concerns, it does not say
 			c.log.Debug("a notification of the server is dropped", "method", w.Method)
 		}

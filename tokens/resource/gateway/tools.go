@@ -24,7 +24,18 @@ type definitions struct {
 	mu     sync.Mutex
 	failed error
 	at     time.Time
+	bound  map[string][]binding // by tool, those that have any
 }
+
+// bindings returns what the tool wants repeated in headers.
+func (d *definitions) bindings(tool string) []binding {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.bound[tool]
+}
+
+// errUpstream says that the definitions could not be read.
+var errUpstream = errors.New("gateway: the server's tools cannot be read")
 
 // read returns all tools, or an error: never a part, never what was there before. Those who come
 // right after a failure share it: they do not wait for a server that hangs, one after the other.
@@ -41,12 +52,22 @@ func (d *definitions) read(ctx context.Context) ([]json.RawMessage, error) {
 	limited, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	all, err := d.list(limited)
-	if err != nil && ctx.Err() == nil {
-		d.mu.Lock()
-		d.failed, d.at = err, time.Now()
-		d.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		err = errors.Join(errUpstream, err)
+		if ctx.Err() == nil {
+			d.failed, d.at = err, time.Now()
+		}
+		return nil, err
 	}
-	return all, err
+	d.bound = map[string][]binding{}
+	for _, entry := range all {
+		if tool, bound := bindingsOf(entry); len(bound) > 0 {
+			d.bound[tool] = bound
+		}
+	}
+	return all, nil
 }
 
 func (d *definitions) list(ctx context.Context) ([]json.RawMessage, error) {

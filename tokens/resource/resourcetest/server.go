@@ -56,6 +56,12 @@ func (i *Issuer) Manifest(uri string) (policy string, tools []json.RawMessage) {
 	return i.resources[uri].policy, i.resources[uri].tools
 }
 
+// WaitManifest waits until what the resource's Guard published last is as the test wants it.
+func (i *Issuer) WaitManifest(uri string, holds func(policy string, tools []json.RawMessage) bool) {
+	i.t.Helper()
+	i.until("the manifest", func() bool { return holds(i.resources[uri].policy, i.resources[uri].tools) })
+}
+
 func (i *Issuer) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", i.metadata)
