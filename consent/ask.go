@@ -7,6 +7,7 @@
 //	ask.go       the validated request, as it is kept
 //	risk.go      what a tool can do, from its approved annotations
 //	offer.go     what is shown
+//	stepup.go    what a running task does not have yet
 //	decision.go  what was decided
 package consent
 
@@ -59,6 +60,14 @@ func DecodeAsk(raw []byte) (Ask, error) {
 	var err error
 	f.Ask.Details, err = tokens.ParseDetails(f.RawDetails)
 	return f.Ask, err
+}
+
+// Task is the running task that the request names, "" when it names none.
+func (a Ask) Task() string {
+	if a.Details.Task == nil {
+		return ""
+	}
+	return a.Details.Task.Task
 }
 
 // Purpose is the task in the agent's words, "" when it gave none.

@@ -18,39 +18,36 @@ var (
 // Decision is what the person chose.
 type Decision struct {
 	Tools    []string
-	Duration time.Duration
+	Duration time.Duration                 // not asked for by a step-up
+	Terms    map[string]Terms              // by tool; without any, the tool is lent as offered
+	Limits   map[string]tokens.Constraints // by tool; they join what was offered, and so only narrow it
+}
+
+// Terms are how a tool is lent for the task: zero as offered.
+type Terms struct {
+	EachCall bool // ask before each call
+	MaxCalls int  // so many calls at most
 }
 
 // Granted is what a decision makes.
 type Granted struct {
-	Task  store.Task
+	Task  store.Task // of a step-up: the running one
 	Grant store.Grant
 }
 
-// Decide turns a decision on this offer into a pending task and its grant. Nothing is granted that
-// was not offered.
+// Decide turns a decision on this offer into a pending task and its grant, or into what a running
+// task gets on top. Nothing is granted that was not offered.
 func (o Offer) Decide(d Decision, user store.User, now time.Time) (Granted, error) {
-	if !slices.Contains(o.Durations, d.Duration) {
+	if o.Extends == nil && !slices.Contains(o.Durations, d.Duration) {
 		return Granted{}, ErrNotOffered
 	}
-	details := tokens.Details{Task: &tokens.TaskDetail{
-		Purpose: o.Ask.Purpose(), MaxDuration: int(d.Duration / time.Second), MaxCalls: o.MaxCalls,
-	}}
-	var names []string
-	for _, name := range d.Tools {
-		i := slices.IndexFunc(o.Tools, func(t Tool) bool { return t.Detail.Tool == name })
-		if i < 0 || slices.Contains(names, name) {
-			return Granted{}, ErrNotOffered
-		}
-		names = append(names, name)
+	tools, names, err := o.decideTools(d)
+	if err != nil {
+		return Granted{}, err
 	}
-	for _, t := range o.Tools { // in the order asked, not in the order ticked
-		if slices.Contains(names, t.Detail.Tool) {
-			details.Tools = append(details.Tools, t.Detail)
-		}
-	}
-	if len(details.Tools) == 0 {
-		return Granted{}, ErrNothing
+	details := tokens.Details{Tools: tools}
+	if o.Extends == nil {
+		details.Task = &tokens.TaskDetail{Purpose: o.Ask.Purpose(), MaxDuration: int(d.Duration / time.Second), MaxCalls: o.MaxCalls}
 	}
 	canonical, err := details.Canonical()
 	if err != nil {
@@ -61,8 +58,45 @@ func (o Offer) Decide(d Decision, user store.User, now time.Time) (Granted, erro
 		Purpose: o.Ask.Purpose(), State: store.TaskPending, MaxCalls: o.MaxCalls,
 		CreatedAt: now, SeenAt: now, EndsAt: now.Add(d.Duration),
 	}
+	scopes := o.rights.Scopes
+	if o.Extends != nil {
+		task, scopes = o.Extends.Task, o.scopesToExtend
+	}
 	return Granted{Task: task, Grant: store.Grant{
 		ID: tokens.NewID("gnt_"), TaskID: task.ID, Resource: o.Resource.URI,
-		Scopes: o.rights.Scopes(names), Details: canonical, Hash: tokens.HashBytes(canonical), CreatedAt: now,
+		Scopes: scopes(names), Details: canonical, Hash: tokens.HashBytes(canonical), CreatedAt: now,
 	}}, nil
+}
+
+// decideTools are the details of the tools that were chosen, in the order asked, not in the order
+// ticked.
+func (o Offer) decideTools(d Decision) (details []tokens.ToolDetail, names []string, err error) {
+	for _, name := range d.Tools {
+		i := slices.IndexFunc(o.Tools, func(t Tool) bool { return t.Detail.Tool == name })
+		if i < 0 || slices.Contains(names, name) {
+			return nil, nil, ErrNotOffered
+		}
+		names = append(names, name)
+	}
+	for _, t := range o.Tools {
+		if !slices.Contains(names, t.Detail.Tool) {
+			continue
+		}
+		detail, terms := t.Detail, d.Terms[t.Detail.Tool]
+		if terms.MaxCalls < 0 {
+			return nil, nil, ErrNotOffered
+		}
+		if terms.EachCall {
+			detail.Approval = tokens.ApprovalEachCall
+		}
+		detail.MaxCalls = least(detail.MaxCalls, terms.MaxCalls)
+		if limits := d.Limits[t.Detail.Tool]; len(limits) > 0 {
+			detail.Constraints = detail.Constraints.And(limits)
+		}
+		details = append(details, detail)
+	}
+	if len(details) == 0 {
+		return nil, nil, ErrNothing
+	}
+	return details, names, nil
 }

@@ -22,12 +22,16 @@ type Rights interface {
 	BearerAllowed(readOnly bool) bool
 	// Scopes returns the scopes to grant so that exactly these tools are reached by this user.
 	Scopes(tools []string) []string
+	// Moves reports whether the policy's own terms for a tool that is reached by some scopes are
+	// others once more scopes join them.
+	Moves(scopes, more []string, tool string) bool
 }
 
 // Reach is what the policy lets a user do with a tool.
 type Reach struct {
 	Limits   []tokens.Constraints // alternatives: any of them permits
 	MaxCalls int                  // 0: no budget
+	EachCall bool                 // the user is asked about each call, whatever the client and the user say
 }
 
 // Offer is all that the consent page may show, and so all that may be granted.
@@ -41,6 +45,8 @@ type Offer struct {
 	Default   time.Duration
 	MaxCalls  int // of the whole task; 0: no budget
 
+	Extends *Running // the task that this is a step-up of; nil: a new task
+
 	rights Rights
 }
 
@@ -52,6 +58,9 @@ type Tool struct {
 	Risk        Risk
 	Ticked      bool
 	PolicyLimit tokens.Constraints // the server's own limit, when there is exactly one
+
+	Change string             // step-up: how it differs from what the task has; empty: new
+	Was    *tokens.ToolDetail // what the task has of it
 }
 
 // LeftOut is a tool that was asked for and is not offered.
@@ -134,6 +143,9 @@ func (o *Offer) offerTool(detail tokens.ToolDetail) (Tool, string) {
 	detail.Locations = []string{o.Resource.URI}
 	detail.Definition = listed.Hash
 	detail.MaxCalls = least(detail.MaxCalls, reach.MaxCalls)
+	if reach.EachCall {
+		detail.Approval = tokens.ApprovalEachCall
+	}
 	risk := RiskOf(def)
 	if o.Ask.Bearer && !o.rights.BearerAllowed(risk.ReadOnly) {
 		return Tool{}, OutNotKeyBound
@@ -207,7 +219,11 @@ func (o Offer) Digest() string {
 		LeftOut   []LeftOut
 		Durations []time.Duration
 		Policy    string
+		Extends   string
 	}{Ask: o.Ask, LeftOut: o.LeftOut, Durations: o.Durations, Policy: o.Resource.PolicyVersion}
+	if o.Extends != nil {
+		shown.Extends = o.Extends.Task.ID + " " + o.Extends.Grant.ID
+	}
 	for _, t := range o.Tools {
 		shown.Details.Tools = append(shown.Details.Tools, t.Detail)
 		shown.Titles = append(shown.Titles, t.Title, t.Description)

@@ -17,6 +17,7 @@ type table struct {
 	named   []string
 	refuses map[string]string
 	calls   map[string]int
+	moves   string // the tool whose terms another scope would change
 }
 
 func (r table) Tools() []string { return r.named }
@@ -159,11 +160,11 @@ func TestGrantedIsShown(t *testing.T) {
 		if rapid.Bool().Draw(t, "an offered duration") {
 			chosen = rapid.SampledFrom(o.Durations).Draw(t, "duration")
 		}
-		got, err := o.Decide(Decision{ticked, chosen}, store.User{ID: "u"}, time.Unix(0, 0))
+		got, err := o.Decide(Decision{Tools: ticked, Duration: chosen}, store.User{ID: "u"}, time.Unix(0, 0))
 		if err != nil {
 			return
 		}
-		details, err := tokens.ParseDetails(got.Grant.Details)
+		details, err := tokens.ParseGrant(got.Grant.Details)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,3 +187,6 @@ func TestGrantedIsShown(t *testing.T) {
 		}
 	})
 }
+
+// Moves never: the table has one answer for each tool.
+func (r table) Moves(_, _ []string, tool string) bool { return r.moves == tool }

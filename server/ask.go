@@ -133,9 +133,6 @@ func checkScopes(client store.Client, pol *policy.Policy, scopes []string) error
 // checkTools refuses details that no consent could grant: tools that the manifest does not know,
 // and definitions that are not the approved ones.
 func checkTools(details tokens.Details, resource store.Resource) error {
-	if details.Task != nil && details.Task.Task != "" {
-		return oauth.Refuse(oauth.InvalidAuthorizationDetails, "extending a running task is not offered; ask for a new one")
-	}
 	for n, t := range details.Tools {
 		if slices.ContainsFunc(details.Tools[:n], func(u tokens.ToolDetail) bool { return u.Tool == t.Tool }) {
 			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "a tool is listed twice: "+plain(t.Tool)) // once with its location, once without

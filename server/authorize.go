@@ -129,6 +129,11 @@ func (s *Server) frontChannel(w http.ResponseWriter, r *http.Request, v *visitor
 	if ask.Bearer, err = s.asksBearer(client, resource, ask.JKT); err != nil {
 		return err
 	}
+	if err := s.checkExtends(r.Context(), ask); err != nil {
+		refused := wire(err)
+		s.note(r, refused)
+		return s.redirectRefusal(w, r, redirect, p.Get("state"), refused)
+	}
 	secret, err := s.pushRequest(r, ask, v.ID)
 	if err != nil {
 		return err
@@ -174,5 +179,6 @@ func (s *Server) offer(r *http.Request, v *visitor, client store.Client, ask con
 		return consent.Offer{}, err
 	}
 	limit := time.Duration(client.Policy.MaxDuration) * time.Second
-	return consent.NewOffer(ask, resource, newRights(pol, ask, roles), limit), nil
+	o := consent.NewOffer(ask, resource, newRights(pol, ask, roles), limit)
+	return o, s.stepUp(r.Context(), v, &o)
 }

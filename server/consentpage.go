@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -18,6 +19,9 @@ import (
 // showConsent renders the offer as a page.
 func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, secret string, status int, notice string) error {
 	offer, err := s.offer(r, v, client, ask)
+	if errors.Is(err, errNotExtendable) {
+		return s.refuseAsk(w, r, v, client, ask, store.HashOf(secret))
+	}
 	if err != nil {
 		return err
 	}
@@ -48,6 +52,12 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor,
 		AgentsURL: s.base + "/agents",
 		Details:   technicalDetails(ask, offer),
 	}
+	if offer.Extends != nil {
+		if view.StepUp, err = s.stepUpCard(r.Context(), *offer.Extends, offer.Resource); err != nil {
+			return err
+		}
+		view.Task.Purpose = offer.Extends.Task.Purpose
+	}
 	for _, out := range offer.LeftOut {
 		view.LeftOut = append(view.LeftOut, web.LeftOut{Tool: out.Tool, Reason: textLeftOut[out.Reason]})
 	}
@@ -70,6 +80,7 @@ func toolGroups(o consent.Offer) []web.ToolGroup {
 		}
 		groups[i].Tools = append(groups[i].Tools, web.ToolRow{
 			Name: t.Detail.Tool, Title: t.Title, Description: t.Description, Chips: chips(t), Ticked: t.Ticked,
+			Note: changeNote(t), Modes: modes(t),
 		})
 	}
 	kept := groups[:0]
@@ -95,16 +106,7 @@ func chips(t consent.Tool) []web.Chip {
 	if t.Risk.OpenWorld {
 		all = append(all, web.Chip{Text: textLeaves, Tone: web.ToneWarn, Icon: "arrow"})
 	}
-	for _, limit := range t.Detail.Constraints.And(t.PolicyLimit).Text() {
-		all = append(all, web.Chip{Text: limit, Tone: web.ToneInfo, Icon: "limit"})
-	}
-	if t.Detail.MaxCalls > 0 {
-		all = append(all, web.Chip{Text: fmt.Sprintf("At most %d calls", t.Detail.MaxCalls), Tone: web.ToneInfo, Icon: "count"})
-	}
-	if t.Detail.Approval != "" {
-		all = append(all, web.Chip{Text: textEachCall, Tone: web.ToneInfo, Icon: "limit"})
-	}
-	return all
+	return append(all, termChips(t.Detail, t.PolicyLimit)...)
 }
 
 func durations(o consent.Offer) []web.Duration {

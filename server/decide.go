@@ -12,6 +12,7 @@ import (
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/server/provider"
 	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
 	"github.com/remit-auth/remit/web"
 )
 
@@ -38,12 +39,19 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if form.Get(web.FieldDecision) != web.Allow {
+	decision := form.Get(web.FieldDecision)
+	if decision != web.Allow && decision != web.End {
 		return s.deny(w, r, v, ask, held.ID)
 	}
 	offer, err := s.offer(r, v, client, ask)
+	if errors.Is(err, errNotExtendable) {
+		return s.refuseAsk(w, r, v, client, ask, held.ID)
+	}
 	if err != nil {
 		return err
+	}
+	if decision == web.End {
+		return s.endAsked(w, r, v, offer, held.ID)
 	}
 	if shownDigest(offer, client) != digest {
 		return s.showConsent(w, r, v, client, ask, secret, http.StatusConflict, textOfferChanged)
@@ -53,11 +61,11 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 
 // allow stores the decision and sends the code to the client.
 func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, offer consent.Offer, request store.Hash, form oauth.Params) error {
-	seconds, err := strconv.Atoi(form.Get(web.FieldDuration))
+	d, err := readDecision(offer, form)
 	if err != nil {
-		return oauth.Refuse(oauth.InvalidRequest, "Choose how long the task may last.")
+		return err
 	}
-	granted, err := offer.Decide(consent.Decision{Tools: form.All(web.FieldTool), Duration: time.Duration(seconds) * time.Second}, v.User, s.now())
+	granted, err := offer.Decide(d, v.User, s.now())
 	if errors.Is(err, consent.ErrNothing) {
 		return s.deny(w, r, v, offer.Ask, request)
 	}
@@ -67,43 +75,116 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	if err != nil {
 		return err
 	}
+	decided := store.Approval{Request: request, Session: v.ID, Task: granted.Task, Grants: []store.Grant{granted.Grant}}
+	if offer.Extends != nil {
+		decided.Extends = granted.Task.ID
+	}
 	code, err := s.provider.Approve(r.Context(), provider.Approval{
 		Client: client, RedirectURI: offer.Ask.RedirectURI, RedirectSent: offer.Ask.RedirectSent,
-		Challenge: offer.Ask.Challenge, JKT: offer.Ask.JKT,
-		Decision: store.Approval{Request: request, Session: v.ID, Task: granted.Task, Grants: []store.Grant{granted.Grant}},
-		Records:  consentRecords(client, offer, granted, seconds),
+		Challenge: offer.Ask.Challenge, JKT: offer.Ask.JKT, KeyBound: !offer.Ask.Bearer,
+		Decision: decided, Records: consentRecords(client, offer, granted, d),
 	})
+	if err != nil && decided.Extends != "" && notExtendable(err) {
+		return s.refuseAsk(w, r, v, client, offer.Ask, request)
+	}
 	if err != nil {
 		return requestError(err)
 	}
 	return s.redirectOut(w, offer.Ask.RedirectURI, offer.Ask.State, url.Values{"code": {code}, "iss": {s.issuer}})
 }
 
+// readDecision reads what the person chose: tools, how each may be used, and for how long.
+func readDecision(o consent.Offer, form oauth.Params) (d consent.Decision, err error) {
+	d.Tools, d.Terms, d.Limits = form.All(web.FieldTool), map[string]consent.Terms{}, map[string]tokens.Constraints{}
+	if o.Extends == nil {
+		seconds, err := strconv.Atoi(form.Get(web.FieldDuration))
+		if err != nil {
+			return d, oauth.Refuse(oauth.InvalidRequest, "Choose how long the task may last.")
+		}
+		d.Duration = time.Duration(seconds) * time.Second
+	}
+	for _, tool := range d.Tools {
+		if d.Terms[tool], err = readTerms(form.Get(web.FieldMode + tool)); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+// readTerms reads how one tool may be used: as offered, asked each time, or so many times.
+func readTerms(mode string) (consent.Terms, error) {
+	switch mode {
+	case "", web.ModeTask:
+		return consent.Terms{}, nil
+	case web.ModeEachCall:
+		return consent.Terms{EachCall: true}, nil
+	}
+	n, err := strconv.Atoi(mode)
+	if err != nil || n < 1 || n > 1_000_000 {
+		return consent.Terms{}, oauth.Refuse(oauth.InvalidRequest, "Choose how each tool may be used.")
+	}
+	return consent.Terms{MaxCalls: n}, nil
+}
+
+// notExtendable reports whether the store refused because of the task.
+func notExtendable(err error) bool {
+	return errors.Is(err, store.ErrTaskNotFound) || errors.Is(err, store.ErrTaskNotActive) || errors.Is(err, store.ErrTaskEnded)
+}
+
 // consentRecords tell the ledger what was shown and what was allowed.
-func consentRecords(c store.Client, o consent.Offer, g consent.Granted, seconds int) []store.Record {
+func consentRecords(c store.Client, o consent.Offer, g consent.Granted, d consent.Decision) []store.Record {
 	shown := make([]string, len(o.Tools))
 	for i, t := range o.Tools {
 		shown[i] = t.Detail.Tool
 	}
-	allowed := store.NewRecord("consent.allowed", map[string]any{
+	said := map[string]any{
 		"shown": shown, "left_out": o.LeftOut, "granted": string(g.Grant.Details), "grant": g.Grant.Hash,
-		"scope": g.Grant.Scopes, "seconds": seconds, "purpose": g.Task.Purpose, "redirect_uri": o.Ask.RedirectURI,
+		"scope": g.Grant.Scopes, "purpose": g.Task.Purpose, "redirect_uri": o.Ask.RedirectURI,
 		"client_name": c.Metadata.ClientName, "client_metadata": metadataDigest(c),
-	})
-	created := store.NewRecord("task.created", map[string]any{"ends": g.Task.EndsAt.Unix(), "max_calls": g.Task.MaxCalls})
-	recs := []store.Record{allowed, created}
+	}
+	var recs []store.Record
+	if o.Extends != nil {
+		said["extends"] = g.Task.ID
+		recs = append(recs, store.NewRecord("consent.allowed", said))
+	} else {
+		said["seconds"] = int(d.Duration / time.Second)
+		recs = append(recs, store.NewRecord("consent.allowed", said),
+			store.NewRecord("task.created", map[string]any{"ends": g.Task.EndsAt.Unix(), "max_calls": g.Task.MaxCalls}))
+	}
 	for i := range recs {
 		recs[i].Task, recs[i].User, recs[i].Client, recs[i].Agent, recs[i].Resource = g.Task.ID, g.Task.UserID, g.Task.ClientID, g.Task.JKT, g.Grant.Resource
 	}
 	return recs
 }
 
+// refuseAsk decides a request about a task that cannot be extended any more, and tells the client.
+func (s *Server) refuseAsk(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, request store.Hash) error {
+	if !redirectAllowed(client, ask.RedirectURI) {
+		return errNotExtendable
+	}
+	return s.denyWith(w, r, v, ask, request, errNotExtendable)
+}
+
+// endAsked ends the task that a step-up would have extended, as the user chose instead.
+func (s *Server) endAsked(w http.ResponseWriter, r *http.Request, v *visitor, offer consent.Offer, request store.Hash) error {
+	if offer.Extends != nil {
+		if _, err := s.endOne(r.Context(), offer.Extends.Task.ID); err != nil {
+			return err
+		}
+	}
+	return s.deny(w, r, v, offer.Ask, request)
+}
+
 // deny stores the refusal and tells the client (OAuth 2.1 §4.1.2.1).
 func (s *Server) deny(w http.ResponseWriter, r *http.Request, v *visitor, ask consent.Ask, request store.Hash) error {
+	return s.denyWith(w, r, v, ask, request, oauth.Refuse(oauth.AccessDenied, "the user did not allow it"))
+}
+
+func (s *Server) denyWith(w http.ResponseWriter, r *http.Request, v *visitor, ask consent.Ask, request store.Hash, refused *oauth.Error) error {
 	rec := store.NewRecord("consent.denied", map[string]any{"purpose": ask.Purpose(), "redirect_uri": ask.RedirectURI})
-	rec.User, rec.Client, rec.Agent, rec.Resource = v.User.ID, ask.ClientID, ask.JKT, ask.Resource
+	rec.Task, rec.User, rec.Client, rec.Agent, rec.Resource = ask.Task(), v.User.ID, ask.ClientID, ask.JKT, ask.Resource
 	if err := s.store.Deny(r.Context(), request, v.ID, rec); err != nil {
 		return requestError(err)
 	}
-	return s.redirectRefusal(w, r, ask.RedirectURI, ask.State, oauth.Refuse(oauth.AccessDenied, "the user did not allow it"))
+	return s.redirectRefusal(w, r, ask.RedirectURI, ask.State, refused)
 }

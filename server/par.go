@@ -48,6 +48,9 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request) error {
 	if ask.Bearer, err = s.asksBearer(client, resource, ask.JKT); err != nil {
 		return err
 	}
+	if err := s.checkExtends(r.Context(), ask); err != nil {
+		return err
+	}
 	uri, err := s.pushRequest(r, ask, store.Hash{})
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ var (
 	ErrCodeNotFound    = errors.New("store: authorization code unknown")
 	ErrCodeSpent       = errors.New("store: authorization code already used")
 	ErrCodeExpired     = errors.New("store: authorization code expired")
+	ErrGrantChanged    = errors.New("store: the task's grant was widened meanwhile")
 )
 
 // Request is an authorization request that waits for its user (RFC 9126 §2.2, or made from the
@@ -38,6 +39,8 @@ type Code struct {
 	RedirectSent bool   // the authorization request named it, so the token request may have to
 	Challenge    string // code_challenge, S256
 	JKT          string // key it is bound to (RFC 9449 §10); empty: fixed by the redeemer
+	KeyBound     bool   // the user was told that the token works with the agent's key alone
+	Extends      bool   // its task was running when the code was made (step-up); set by Approve
 	CreatedAt    time.Time
 	ExpiresAt    time.Time
 	Spent        bool
@@ -71,6 +74,12 @@ type Requests interface {
 	// in one step (OAuth 2.1 §4.1.3). Conditions, in this order: the code is known (ErrCodeNotFound),
 	// unspent (ErrCodeSpent), unexpired (ErrCodeExpired); user, client and the access token's resource
 	// live (ErrResourceNotFound); task pending (ErrTaskEnded). With any of them unmet nothing changes.
+	//
+	// A code that extends a task needs the task's own key, and the task running (ErrTaskNotActive,
+	// ErrTaskEnded). Its waiting grants come into force as they are or, with Widened, as that one
+	// grant, which takes the place of the grants named in Replaces. Those must be all that are in
+	// force at its resource, and at least one: another step-up may have come first (ErrGrantChanged:
+	// read anew), or the leg have ended (ErrTaskEnded).
 	RedeemCode(ctx context.Context, r Redemption, recs ...Record) error
 }
 
@@ -100,4 +109,7 @@ type Redemption struct {
 	JKT     string // the proof's key; empty: a bearer client
 	Access  AccessToken
 	Refresh *RefreshToken // nil: the client may not refresh
+
+	Widened  *Grant   // of a step-up: what was granted before and now, together
+	Replaces []string // ids of the grants that Widened was made from
 }

@@ -7,6 +7,7 @@
 //	request.go    authorization requests (RFC 9126) and codes (OAuth 2.1 §4.1)
 //	task.go       tasks, grants, budgets
 //	start.go      tasks that begin without a code, device codes (RFC 8628), principals and backends
+//	approval.go  approval of single calls
 //	token.go      refresh and access tokens
 //	feed.go       what resources are told, one gapless sequence each
 //	ledger.go     ledger records and their chain bytes
@@ -52,6 +53,7 @@ type Store interface {
 	Tokens
 	Feed
 	Ledger
+	Approvals
 
 	// Ping reports whether the store can serve reads and durable writes.
 	Ping(ctx context.Context) error

@@ -91,7 +91,8 @@ type Grant struct {
 	Details   []byte // authorization_details granted here, as a JSON array in RFC 8785 form
 	Hash      string // "sha-256:…" of Details
 	CreatedAt time.Time
-	EndedAt   time.Time // set when the resource ended its leg
+	EndedAt   time.Time // set when the resource ended its leg, or a wider grant took its place
+	Waiting   bool      // for the code of its step-up: not in force
 }
 
 // End is how a task ends.
@@ -145,7 +146,7 @@ type Share struct {
 // it down: past its deadline it is expired (reason "deadline"), pending past its code's life it is
 // expired ("not_redeemed"), active but unused for IdleAfter it is suspended by idleness ("idle").
 type Tasks interface {
-	// TaskByID returns the task with its grants; ErrTaskNotFound for the unknown.
+	// TaskByID returns the task with its grants, none of them waiting; ErrTaskNotFound for the unknown.
 	TaskByID(ctx context.Context, id string) (Task, []Grant, error)
 	// GrantByHash returns a grant of the resource with this hash of its details, whatever became of
 	// its task; ErrGrantNotFound for the unknown.

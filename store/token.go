@@ -20,7 +20,7 @@ type RefreshToken struct {
 	TaskID    string
 	ClientID  string
 	JKT       string   // key it is bound to (RFC 9449 §5); empty: confidential bearer client
-	Scopes    []string // what it can be refreshed to, never widened
+	Scopes    []string // of the consent that it came of; what it can be refreshed to are its task's grants
 	Resource  string   // set when it can serve one resource alone; empty: all of the task
 	ExpiresAt time.Time
 	CreatedAt time.Time

@@ -21,6 +21,7 @@ type Approval struct {
 	RedirectSent bool
 	Challenge    string
 	JKT          string // the key that the code is bound to; empty: fixed by the redeemer
+	KeyBound     bool   // the user was told that the tokens work with a key alone
 	Decision     store.Approval
 	Records      []store.Record
 }
@@ -62,7 +63,7 @@ func (p *Provider) Approve(ctx context.Context, a Approval) (code string, err er
 	now := p.now()
 	a.Decision.Code = store.Code{
 		ID: store.HashOf(code), TaskID: a.Decision.Task.ID, ClientID: a.Client.ID,
-		RedirectURI: a.RedirectURI, RedirectSent: a.RedirectSent, Challenge: a.Challenge, JKT: a.JKT,
+		RedirectURI: a.RedirectURI, RedirectSent: a.RedirectSent, Challenge: a.Challenge, JKT: a.JKT, KeyBound: a.KeyBound,
 		CreatedAt: now, ExpiresAt: now.Add(CodeLife),
 	}
 	if err := p.store.Approve(ctx, a.Decision, a.Records...); err != nil {
@@ -83,8 +84,20 @@ type CodeExchange struct {
 	JKT         string
 }
 
-// RedeemCode exchanges a code for tokens (OAuth 2.1 §4.1.3).
+// RedeemCode exchanges a code for tokens (OAuth 2.1 §4.1.3). The code of a step-up puts what was
+// granted there and what was granted before in force as one grant; if another step-up of the task
+// comes first, it is made anew.
 func (p *Provider) RedeemCode(ctx context.Context, in CodeExchange) (Response, error) {
+	for range stepUpTries {
+		response, err := p.redeemOnce(ctx, in)
+		if !errors.Is(err, store.ErrGrantChanged) {
+			return response, err
+		}
+	}
+	return Response{}, &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "other requests are widening this task; try again"}
+}
+
+func (p *Provider) redeemOnce(ctx context.Context, in CodeExchange) (Response, error) {
 	st, err := p.store.CodeByID(ctx, store.HashOf(in.Code))
 	if err != nil {
 		return Response{}, err
@@ -92,6 +105,13 @@ func (p *Provider) RedeemCode(ctx context.Context, in CodeExchange) (Response, e
 	grant, err := p.checkCode(ctx, in, st)
 	if err != nil {
 		return Response{}, err
+	}
+	redemption := store.Redemption{Code: st.Code.ID, JKT: in.JKT}
+	if st.Code.Extends {
+		if grant, redemption.Replaces, err = widen(grant, st.Grants, p.now()); err != nil {
+			return Response{}, err
+		}
+		redemption.Widened = &grant
 	}
 	detail, err := tokens.ParseGrant(grant.Details)
 	if err != nil {
@@ -106,14 +126,14 @@ func (p *Provider) RedeemCode(ctx context.Context, in CodeExchange) (Response, e
 	if err := p.runToken(ctx, rec, form); err != nil {
 		return Response{}, err
 	}
-	redemption := store.Redemption{Code: st.Code.ID, JKT: in.JKT, Access: accessRow(claims)}
+	redemption.Access = accessRow(claims)
 	if rec.refresh != "" {
 		redemption.Refresh = &store.RefreshToken{
 			ID: store.HashOf(rec.refresh), TaskID: st.Task.ID, ClientID: in.Client.ID, JKT: in.JKT,
 			Scopes: grant.Scopes, ExpiresAt: st.Task.EndsAt, CreatedAt: p.now(),
 		}
 	}
-	err = p.store.RedeemCode(ctx, redemption, issued("token.issued", claims))
+	err = p.store.RedeemCode(ctx, redemption, redeemed(st, grant, claims)...)
 	if errors.Is(err, store.ErrCodeSpent) {
 		return Response{}, p.codeReused(ctx, st)
 	}
@@ -135,7 +155,13 @@ func (p *Provider) checkCode(ctx context.Context, in CodeExchange, st store.Code
 	case in.RedirectURI != "" && in.RedirectURI != st.Code.RedirectURI:
 		return store.Grant{}, oauth.Refuse(oauth.InvalidGrant, "redirect_uri is not the one of the authorization request")
 	}
-	grant, err := chooseGrant(st.Grants, in.Resources)
+	if st.Code.KeyBound && in.JKT == "" { // what the user read stays true, whatever the policy says by now
+		return store.Grant{}, oauth.Refuse(oauth.InvalidDPoPProof, "send a DPoP proof: the user was told that these tokens are bound to a key")
+	}
+	if st.Code.Extends && in.JKT != st.Task.JKT {
+		return store.Grant{}, p.finding(ctx, in.Client, st.Task, in.JKT, "code_with_another_key", oauth.Refuse(oauth.InvalidGrant, "the task that this code extends is bound to another DPoP key"))
+	}
+	grant, err := chooseGrant(granted(st), in.Resources)
 	if err != nil {
 		return store.Grant{}, err
 	}

@@ -2,13 +2,15 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/remit-auth/remit/store"
 )
 
 const (
-	codeColumns = `c.id, c.task_id, c.client_id, c.redirect_uri, c.redirect_sent, c.challenge, c.jkt, c.created_at, c.expires_at, c.spent`
+	codeColumns = `c.id, c.task_id, c.client_id, c.redirect_uri, c.redirect_sent, c.challenge, c.jkt, c.key_bound, c.extends,
+c.created_at, c.expires_at, c.spent`
 	codeByIDSQL = `SELECT ` + codeColumns + `, ` + taskColumns + `, ` + clientColumns + `, ` + userColumns + `
 FROM codes c JOIN tasks t ON t.id = c.task_id JOIN clients cl ON cl.id = t.client_id JOIN users u ON u.id = t.user_id
 WHERE c.id = ?`
@@ -17,7 +19,7 @@ WHERE c.id = ?`
 func codeFields(c *store.Code) []any {
 	return []any{
 		hash(&c.ID), &c.TaskID, &c.ClientID, &c.RedirectURI, &c.RedirectSent, &c.Challenge, &c.JKT,
-		at(&c.CreatedAt), at(&c.ExpiresAt), &c.Spent,
+		&c.KeyBound, &c.Extends, at(&c.CreatedAt), at(&c.ExpiresAt), &c.Spent,
 	}
 }
 
@@ -86,6 +88,40 @@ const (
 	widenTaskSQL    = `UPDATE grants SET code = NULL WHERE task_id = ? AND code = ?`
 )
 
+const (
+	inForceSQL   = `SELECT g.id FROM grants g WHERE g.task_id = ? AND g.resource = ? AND g.ended_at = 0 AND g.code IS NULL`
+	supersedeSQL = `UPDATE grants SET ended_at = ? WHERE task_id = ? AND resource = ? AND ended_at = 0 AND code IS NULL`
+)
+
+// widen puts the code's grants in force, or the one grant that holds them and all before.
+func (tx *tx) widen(taskID string, r store.Redemption) error {
+	w := r.Widened
+	if w == nil {
+		_, err := tx.exec(widenTaskSQL, taskID, r.Code[:])
+		return err
+	}
+	var inForce []string
+	err := tx.each(inForceSQL, []any{taskID, w.Resource}, func(scan func(...any) error) error {
+		var id string
+		err := scan(&id)
+		inForce = append(inForce, id)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(inForce) == 0:
+		return store.ErrTaskEnded // its leg
+	case !slices.Equal(slices.Sorted(slices.Values(inForce)), slices.Sorted(slices.Values(r.Replaces))):
+		return store.ErrGrantChanged
+	}
+	if _, err := tx.exec(supersedeSQL, micros(tx.now), taskID, w.Resource); err != nil {
+		return err
+	}
+	_, err = tx.exec(addGrantSQL, w.ID, taskID, w.Resource, words(w.Scopes), bytes(w.Details), w.Hash, micros(orNow(w.CreatedAt, tx.now)), nil)
+	return err
+}
+
 // RedeemCode spends the code, activates its task, fixes the task's key, and stores the tokens.
 func (s *Store) RedeemCode(ctx context.Context, r store.Redemption, recs ...store.Record) error {
 	return s.write(ctx, func(tx *tx) error {
@@ -97,7 +133,7 @@ func (s *Store) RedeemCode(ctx context.Context, r store.Redemption, recs ...stor
 			return err
 		}
 		if extends {
-			if _, err = tx.exec(widenTaskSQL, t.ID, r.Code[:]); err == nil {
+			if err = tx.widen(t.ID, r); err == nil {
 				err = tx.seen(&t.Task, t.State)
 			}
 		} else {

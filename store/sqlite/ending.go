@@ -64,6 +64,9 @@ func (tx *tx) end(e store.End, ended time.Time) ([]store.Task, error) {
 		if _, err := tx.exec(endTaskSQL, string(t.State), t.Reason, micros(ended), t.ID); err != nil {
 			return nil, err
 		}
+		if err := tx.voidApprovals(*t, ""); err != nil {
+			return nil, err
+		}
 		if err := tx.announce(store.EventTaskEnded, *t, e.By); err != nil {
 			return nil, err
 		}
@@ -144,6 +147,8 @@ func (s *Store) EndLeg(ctx context.Context, id, resource, reason string, recs ..
 			if _, err = tx.end(e, tx.now); err != nil {
 				return err
 			}
+		} else if err := tx.voidApprovals(t, resource); err != nil {
+			return err
 		} else if err := tx.tell(store.Event{Resource: resource, Kind: store.EventTaskEnded, TaskID: id, State: store.TaskRevoked, Reason: reason}); err != nil {
 			return err
 		}

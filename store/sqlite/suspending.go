@@ -18,6 +18,9 @@ func (tx *tx) suspend(t *store.Task, by store.Actor, reason string, at time.Time
 	if _, err := tx.exec(suspendTaskSQL, string(by), reason, micros(at), t.ID); err != nil {
 		return err
 	}
+	if err := tx.voidApprovals(*t, ""); err != nil {
+		return err
+	}
 	return tx.announce(store.EventTaskSuspended, *t, by)
 }
 

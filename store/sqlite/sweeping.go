@@ -28,14 +28,14 @@ const (
 // past their life, so that strangers cannot fill the disk with them.
 func (s *Store) SweepTasks(ctx context.Context) (moved int, err error) {
 	for _, step := range []func(*tx) (int, error){
-		(*tx).expireUnused, (*tx).expireOverdue, (*tx).suspendIdle,
+		(*tx).expireUnused, (*tx).expireOverdue, (*tx).suspendIdle, (*tx).expireApprovals,
 	} {
 		n, err := s.sweep(ctx, step)
 		if moved += n; err != nil {
 			return moved, err
 		}
 	}
-	for _, query := range []string{forgetRequestsSQL, forgetSessionsSQL, forgetDevicesSQL, forgetSpentSQL} {
+	for _, query := range []string{forgetRequestsSQL, forgetSessionsSQL, forgetDevicesSQL, forgetSpentSQL, forgetApprovalsSQL} {
 		if _, err := s.sweep(ctx, func(tx *tx) (int, error) { return tx.forget(query) }); err != nil {
 			return moved, err
 		}

@@ -78,10 +78,10 @@ func (c *conn) task(id string, now time.Time) (t store.Task, grants []store.Gran
 	return t, grants, err
 }
 
-const grantColumns = `g.id, g.task_id, g.resource, g.scopes, g.details, g.hash, g.created_at, g.ended_at`
+const grantColumns = `g.id, g.task_id, g.resource, g.scopes, g.details, g.hash, g.created_at, g.ended_at, g.code IS NOT NULL`
 
 func grantFields(g *store.Grant) []any {
-	return []any{&g.ID, &g.TaskID, &g.Resource, jsonColumn{&g.Scopes}, &g.Details, &g.Hash, at(&g.CreatedAt), at(&g.EndedAt)}
+	return []any{&g.ID, &g.TaskID, &g.Resource, jsonColumn{&g.Scopes}, &g.Details, &g.Hash, at(&g.CreatedAt), at(&g.EndedAt), &g.Waiting}
 }
 
 // The roles ride along, so that a task and what its user may do are read in one statement.

@@ -15,6 +15,7 @@ func (w *world) refuseApproval(want error, a store.Approval) {
 var approval = map[string]func(*world){
 	"what was approved is stored": func(w *world) {
 		a := w.ask(atBoth(w), calls(60))
+		a.Code.KeyBound = true
 		w.must(w.s.Approve(w.ctx, a, record("task.created")))
 		want := a.Task
 		want.Roles = []store.TaskRoles{{Resource: mail}, {Resource: tickets}}
@@ -24,6 +25,7 @@ var approval = map[string]func(*world){
 		w.same("grants", grants, []store.Grant{a.Grants[1], a.Grants[0]})
 		st, err := w.s.CodeByID(w.ctx, a.Code.ID)
 		w.must(err)
+		w.same("what the user was told", st.Code.KeyBound, true)
 		w.same("code", st, store.CodeState{Code: a.Code, Task: want, Grants: grants, Client: w.client, User: w.user})
 		w.same("ledger", w.kinds(), []string{"task.created"})
 		_, err = w.s.RequestByID(w.ctx, a.Request, w.client.ID)

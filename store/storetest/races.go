@@ -100,6 +100,72 @@ var races = map[string]func(*world){
 			}), once(store.ErrRequestDecided))
 		}
 	},
+	"one approval of a call": func(w *world) {
+		for range rounds {
+			l := w.lend()
+			a := w.allowed(l, "sha-256:a")
+			asks := each(func() store.ApprovalAsk { return w.askCall(l, "sha-256:a") })
+			var mu sync.Mutex
+			states, runs := map[store.ApprovalState]int{}, map[string]bool{}
+			w.only(race(func(i int) error {
+				got, err := w.s.AskApproval(w.ctx, asks[i])
+				mu.Lock()
+				defer mu.Unlock()
+				states[got.State]++
+				if got.State == store.ApprovalSpent {
+					runs[got.Execution] = true
+				}
+				return err
+			}), map[error]int{nil: runners})
+			w.same("states", states, map[store.ApprovalState]int{store.ApprovalSpent: 1, store.ApprovalAsked: runners - 1})
+			w.same("runs", len(runs), 1)
+			w.same("spent", w.approvalState(a.ID), store.ApprovalSpent)
+		}
+	},
+	"one decision on a call": func(w *world) {
+		for range rounds {
+			a := w.asked(w.askCall(w.lend(), "sha-256:a"))
+			w.only(race(func(i int) error {
+				_, err := w.s.DecideApproval(w.ctx, a.ID, w.user.ID, i%2 == 0, w.clock.Now().Add(grace))
+				return err
+			}), once(store.ErrApprovalDecided))
+		}
+	},
+	"an approval spent while its task ends": func(w *world) {
+		for range rounds {
+			l := w.lend()
+			a := w.allowed(l, "sha-256:a")
+			asks := each(func() store.ApprovalAsk { return w.askCall(l, "sha-256:a") })
+			outcomes := race(func(i int) error {
+				if i == 0 {
+					w.end(l.ID)
+					return nil
+				}
+				_, err := w.s.AskApproval(w.ctx, asks[i])
+				return err
+			})
+			if n := outcomes[nil] + outcomes[store.ErrTaskEnded]; n != runners {
+				w.t.Fatalf("outcomes = %v", outcomes)
+			}
+			if s := w.approvalState(a.ID); s != store.ApprovalSpent && s != store.ApprovalVoid {
+				w.t.Errorf("afterwards it is %s", s)
+			}
+		}
+	},
+	"step-ups of one task": func(w *world) {
+		for range rounds {
+			l := w.lend()
+			rs := each(func() store.Redemption { _, r := w.stepUp(l); return r })
+			w.only(race(func(i int) error { return w.s.RedeemCode(w.ctx, rs[i]) }), once(store.ErrGrantChanged))
+			inForce := 0
+			for _, g := range w.grants(l.ID) {
+				if g.EndedAt.IsZero() {
+					inForce++
+				}
+			}
+			w.same("in force", inForce, 1)
+		}
+	},
 	"one refresh token, no grace": func(w *world) {
 		for range rounds {
 			l := w.lend()

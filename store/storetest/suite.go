@@ -56,6 +56,8 @@ func Run(t *testing.T, open Opener, opts ...Option) {
 		{"approval", approval},
 		{"codes", codes},
 		{"starting", starting},
+		{"widening", widening},
+		{"approvals", approvals},
 		{"devices", devices},
 		{"backends", backends},
 		{"tasks", tasks},

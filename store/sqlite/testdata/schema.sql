@@ -11,6 +11,31 @@ CREATE TABLE access_tokens (
 
 CREATE INDEX access_tokens_task ON access_tokens (task_id, resource, expires_at);
 
+CREATE TABLE approvals (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    task_id    TEXT    NOT NULL REFERENCES tasks (id),
+    user_id    TEXT    NOT NULL REFERENCES users (id),
+    resource   TEXT    NOT NULL,
+    tool       TEXT    NOT NULL,
+    definition TEXT    NOT NULL,
+    digest     TEXT    NOT NULL, -- of the arguments in RFC 8785 form
+    arguments  BLOB,             -- sealed; NULL: nobody has to decide on them any more
+    state      TEXT    NOT NULL,
+    execution  TEXT    NOT NULL, -- that asked, then that which spent it
+    asked_at   INTEGER NOT NULL,
+    decided_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    CHECK ((state = 'asked') = (arguments IS NOT NULL))
+) STRICT;
+
+CREATE INDEX approvals_expiry ON approvals (expires_at);
+
+CREATE UNIQUE INDEX approvals_live ON approvals (task_id, resource, tool, definition, digest) WHERE state IN ('asked', 'allowed');
+
+CREATE INDEX approvals_task ON approvals (task_id, asked_at);
+
+CREATE INDEX approvals_user ON approvals (user_id) WHERE state = 'asked';
+
 CREATE TABLE backends (
     resource TEXT NOT NULL REFERENCES resources (uri),
     backend  TEXT NOT NULL REFERENCES resources (uri),
@@ -68,7 +93,7 @@ CREATE TABLE codes (
     expires_at    INTEGER NOT NULL,
     spent         INTEGER NOT NULL,
     extends       INTEGER NOT NULL  -- 1: its task was running when the code was made
-) STRICT;
+, key_bound INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE devices (
     id         BLOB    NOT NULL PRIMARY KEY,

@@ -1,0 +1,94 @@
+package consent
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// Running is a task that a request would extend (step-up), and what it may do at the offer's resource.
+type Running struct {
+	Task   store.Task
+	Grant  store.Grant    // in force
+	Before tokens.Details // of the grant
+	Named  bool           // by the request; otherwise it was found by client, user and key
+}
+
+// NewRunning finds the task's part at the resource; false: it has none, or not any more.
+func NewRunning(t store.Task, grants []store.Grant, resource string, named bool) (Running, bool, error) {
+	i := slices.IndexFunc(grants, func(g store.Grant) bool { return g.Resource == resource && g.EndedAt.IsZero() })
+	if i < 0 {
+		return Running{}, false, nil
+	}
+	before, err := tokens.ParseGrant(grants[i].Details)
+	return Running{Task: t, Grant: grants[i], Before: before, Named: named}, err == nil, err
+}
+
+// Extendable reports whether the task can be extended now: it runs, or sleeps by idleness alone.
+func Extendable(t store.Task) bool {
+	return t.State == store.TaskActive || t.State == store.TaskSuspended && t.SuspendedBy == store.ByIdle
+}
+
+// Extend turns the offer into one that holds only what the running task does not have yet: new
+// tools, tools whose approved definition is another by now, and, for a request that names the task,
+// tools that it asks for with other limits. Whoever asks for all its scopes again, as clients do that
+// know nothing of tasks, asks for no other limits. It reports whether anything is left.
+func (o *Offer) Extend(r Running) bool {
+	o.Extends = &r
+	o.MaxCalls = r.Task.MaxCalls
+	o.Durations, o.Refused, o.Default = nil, nil, 0
+	kept := o.Tools[:0]
+	for _, t := range o.Tools {
+		i := slices.IndexFunc(r.Before.Tools, func(d tokens.ToolDetail) bool { return d.Tool == t.Detail.Tool })
+		if i >= 0 {
+			was := r.Before.Tools[i]
+			switch {
+			case was.Definition != t.Detail.Definition:
+				t.Change = ChangedTool
+			case r.Named && !sameTerms(was, t.Detail):
+				t.Change = ChangedTerms
+			default:
+				continue // lent already
+			}
+			t.Was, t.Ticked = &was, false
+		}
+		kept = append(kept, t)
+	}
+	o.Tools = kept
+	return len(kept) > 0
+}
+
+// sameTerms reports whether two details of one tool allow the same.
+func sameTerms(a, b tokens.ToolDetail) bool {
+	x, err1 := tokens.Details{Tools: []tokens.ToolDetail{a}}.Canonical()
+	y, err2 := tokens.Details{Tools: []tokens.ToolDetail{b}}.Canonical()
+	return errors.Join(err1, err2) == nil && reflect.DeepEqual(x, y)
+}
+
+// How an offered tool differs from what a running task has.
+const (
+	ChangedTool  = "tool"  // its definition is another
+	ChangedTerms = "terms" // its limits are
+)
+
+// scopesToExtend are the scopes that make exactly the new tools reached. A scope that would move the
+// limits of a tool lent before is not among them: the tools are named one by one instead.
+func (o Offer) scopesToExtend(names []string) []string {
+	scopes := o.rights.Scopes(names)
+	for _, t := range o.Extends.Before.Tools {
+		if !slices.Contains(names, t.Tool) && o.rights.Moves(o.Extends.Grant.Scopes, scopes, t.Tool) {
+			scopes = nil
+			for _, name := range names {
+				scopes = append(scopes, ToolScope+name)
+			}
+			break
+		}
+	}
+	return scopes
+}
+
+// ToolScope begins the scope that names one tool.
+const ToolScope = "tool:"

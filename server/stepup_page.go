@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/remit-auth/remit/consent"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/web"
+)
+
+// stepUpCard says which task would get more, and what it has already.
+func (s *Server) stepUpCard(ctx context.Context, r consent.Running, resource store.Resource) (*web.StepUp, error) {
+	calls, err := s.store.TaskCalls(ctx, r.Task.ID)
+	if err != nil {
+		return nil, err
+	}
+	card := &web.StepUp{
+		Left:  fmt.Sprintf(textLeft, spanText(r.Task.EndsAt.Sub(s.now()))),
+		Calls: fmt.Sprintf(textCallsSoFar, calls[r.Task.ID].All),
+	}
+	if calls[r.Task.ID].All == 1 {
+		card.Calls = textOneCallSoFar
+	}
+	titles := toolTitles(resource)
+	for _, d := range r.Before.Tools {
+		card.Lent = append(card.Lent, web.LentTool{Name: d.Tool, Title: titles[d.Tool], Chips: termChips(d, nil)})
+	}
+	return card, nil
+}
+
+// changeNote says how a tool that the task has already would be another.
+func changeNote(t consent.Tool) string {
+	switch t.Change {
+	case consent.ChangedTool:
+		return textToolChanged
+	case consent.ChangedTerms:
+		var terms []string
+		for _, c := range termChips(*t.Was, nil) {
+			terms = append(terms, c.Text)
+		}
+		if len(terms) == 0 {
+			terms = []string{textNoLimits}
+		}
+		return fmt.Sprintf(textTermsChanged, strings.Join(terms, ", "))
+	}
+	return ""
+}
+
+// termChips are the limits of a detail, in words.
+func termChips(d tokens.ToolDetail, more tokens.Constraints) (all []web.Chip) {
+	for _, limit := range d.Constraints.And(more).Text() {
+		all = append(all, web.Chip{Text: limit, Tone: web.ToneInfo, Icon: "limit"})
+	}
+	if d.MaxCalls > 0 {
+		all = append(all, web.Chip{Text: fmt.Sprintf(textAtMost, d.MaxCalls), Tone: web.ToneInfo, Icon: "count"})
+	}
+	if d.Approval != "" {
+		all = append(all, web.Chip{Text: textEachCall, Tone: web.ToneInfo, Icon: "limit"})
+	}
+	return all
+}
+
+// counts are the numbers of calls that a person may choose from.
+var counts = []int{1, 5, 20}
+
+// modes are the ways in which a tool may be used: never more than is offered.
+func modes(t consent.Tool) []web.Mode {
+	if t.Detail.Approval != "" {
+		return nil // nothing is left to choose: each call is asked about
+	}
+	all := []web.Mode{{Value: web.ModeTask, Text: textModeTask, Selected: true}, {Value: web.ModeEachCall, Text: textModeEachCall}}
+	if t.Detail.MaxCalls > 0 {
+		all[0].Text = fmt.Sprintf(textModeTaskMost, t.Detail.MaxCalls)
+	}
+	for _, n := range counts {
+		if t.Detail.MaxCalls > 0 && n >= t.Detail.MaxCalls {
+			continue
+		}
+		text := fmt.Sprintf(textModeCalls, n)
+		if n == 1 {
+			text = textModeOnce
+		}
+		all = append(all, web.Mode{Value: strconv.Itoa(n), Text: text})
+	}
+	return all
+}
+
+const (
+	textLeft         = "%s left"
+	textCallsSoFar   = "%d calls so far"
+	textOneCallSoFar = "1 call so far"
+	textToolChanged  = "The server has changed this tool since you allowed it."
+	textTermsChanged = "You allowed this before: %s. Your answer here replaces that."
+	textNoLimits     = "without limits of your own"
+	textAtMost       = "At most %d calls"
+	textModeTask     = "For this task"
+	textModeTaskMost = "For this task, at most %d calls"
+	textModeEachCall = "Ask me each time"
+	textModeCalls    = "For %d calls"
+	textModeOnce     = "For 1 call only"
+)

@@ -1,0 +1,47 @@
+package web
+
+// approveWords are the texts of step-ups and approvals.
+type approveWords struct {
+	OneMore, MoreTools, SameTask, NotLonger, Lent, New  string
+	KeepGoing, EndTask, AllowMore, Mode                 string
+	Title, Tab, WantsToCall, NoArguments, ShowAll, Size string
+	Hidden, OneHidden, Allow, Deny, OnlyThis, SignAgain string
+	SignAgainNote, InTask, AskedAt, Exactly             string
+	Waiting, OneWaits, ManyWait, Decide, Until          string
+}
+
+var approveEnglish = approveWords{
+	OneMore:   "{0} asks for 1 more tool",
+	MoreTools: "{0} asks for {1} more tools",
+	SameTask:  "Same task",
+	NotLonger: "It does not last longer for this; its deadline and its budget stay.",
+	Lent:      "Already allowed for this task ({0}), unchanged",
+	New:       "New",
+	KeepGoing: "No, keep going without it",
+	EndTask:   "End the whole task now",
+	AllowMore: "Allow it for this task",
+	Mode:      "How may it be used?",
+
+	Title:         "May {0} do this?",
+	Tab:           "Allow this one call?",
+	WantsToCall:   "It wants to call, now",
+	NoArguments:   "without any arguments",
+	ShowAll:       "Show all of it",
+	Size:          "{0} characters",
+	Hidden:        "{0} characters in it cannot be seen; they stand here as ⟨U+…⟩",
+	OneHidden:     "one character in it cannot be seen; it stands here as ⟨U+…⟩",
+	Allow:         "Allow this call once",
+	Deny:          "Don’t allow",
+	OnlyThis:      "Your answer counts for exactly this call: this tool with these arguments, once.",
+	SignAgain:     "Sign in again to allow it",
+	SignAgainNote: "This can destroy something. To allow it, show that it is you.",
+	InTask:        "For the task",
+	AskedAt:       "Asked",
+	Exactly:       "exactly as the server would get them",
+
+	Waiting:  "Waiting for you",
+	OneWaits: "1 call waits for your answer.",
+	ManyWait: "{0} calls wait for your answer.",
+	Decide:   "Look and decide",
+	Until:    "until {0}",
+}
