@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -145,8 +144,7 @@ func (s *Server) setConsoleRole(ctx context.Context, a acting, u store.User, rol
 	return s.store.SetConsoleRole(ctx, u.ID, role, rec)
 }
 
-// approve makes the live definition with this hash the approved one; without a hash, the one that
-// is live now. It returns the hash that is approved.
+// approve makes the live definition with this hash the approved one. It returns that hash.
 func (s *Server) approve(ctx context.Context, a acting, uri, name, hash, reason string) (string, error) {
 	res, err := s.store.ResourceByURI(ctx, uri)
 	if err != nil {
@@ -157,7 +155,6 @@ func (s *Server) approve(ctx context.Context, a acting, uri, name, hash, reason 
 		return "", store.ErrResourceNotFound
 	}
 	tool := res.Tools[i]
-	hash = cmp.Or(hash, liveHash(tool))
 	if tool.LiveHash == "" && hash == tool.Hash {
 		return hash, nil
 	}
@@ -169,4 +166,21 @@ func (s *Server) approve(ctx context.Context, a acting, uri, name, hash, reason 
 // rotate makes a new key the signing one.
 func (s *Server) rotate(ctx context.Context, a acting, reason string) (kid string, err error) {
 	return s.ring.Rotate(ctx, func(about map[string]any) store.Record { return a.record("key.rotated", reason, about) })
+}
+
+// killKey makes a key worthless everywhere, and seals the ledger with the one that takes its place.
+func (s *Server) killKey(ctx context.Context, a acting, kid, reason string) error {
+	err := s.ring.Kill(ctx, kid, func(about map[string]any) store.Record { return a.record("key.killed", reason, about) })
+	if err != nil {
+		return err
+	}
+	if err := s.Settle(ctx); err != nil { // the housekeeping tries again
+		s.log.Error("ledger not sealed anew after a key was killed", "err", err)
+	}
+	return nil
+}
+
+// rewrapKeys wraps what seals the keys under the newest master key.
+func (s *Server) rewrapKeys(ctx context.Context, a acting, reason string) (int, error) {
+	return s.ring.Rewrap(ctx, func(about map[string]any) store.Record { return a.record("key.rewrapped", reason, about) })
 }

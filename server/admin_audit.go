@@ -92,33 +92,3 @@ func (s *Server) auditCheckpoints(w http.ResponseWriter, r *http.Request) error 
 	}
 	return writeJSON(w, http.StatusOK, map[string]any{"checkpoints": views})
 }
-
-// listKeys serves GET /admin/api/keys: never the keys themselves.
-func (s *Server) listKeys(w http.ResponseWriter, r *http.Request) error {
-	keys, err := s.store.Keys(r.Context())
-	if err != nil {
-		return err
-	}
-	type view struct {
-		ID        string         `json:"kid"`
-		Use       string         `json:"use"`
-		Algorithm string         `json:"alg"`
-		State     store.KeyState `json:"state"`
-		CreatedAt time.Time      `json:"created_at"`
-	}
-	views := []view{}
-	for _, k := range keys {
-		views = append(views, view{k.ID, k.Use, k.Algorithm, k.State, k.CreatedAt.UTC()})
-	}
-	return writeJSON(w, http.StatusOK, map[string]any{"keys": views})
-}
-
-// rotateKey serves POST /admin/api/keys/rotate: a new key signs from now on, and the former one
-// still verifies what it signed.
-func (s *Server) rotateKey(w http.ResponseWriter, r *http.Request) error {
-	kid, err := s.rotate(r.Context(), atSocket, "")
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusCreated, map[string]string{"kid": kid})
-}

@@ -120,7 +120,7 @@ func (s *Server) bearerOfTask(w http.ResponseWriter, r *http.Request, path strin
 	}
 	// A token of a task that has ended may still ask how it ended; a revoked one may nothing.
 	switch state, err := s.store.AccessByJTI(r.Context(), claims.ID); {
-	case errors.Is(err, store.ErrTokenNotFound), err == nil && state.Token.Revoked:
+	case errors.Is(err, store.ErrTokenNotFound), err == nil && (state.Token.Revoked || !signedAsStored(claims, state.Token)):
 		return tokens.Claims{}, &oauth.Error{Code: oauth.InvalidToken, Description: "the access token is not valid or has expired", Cause: err}
 	case err != nil:
 		return tokens.Claims{}, err
@@ -143,6 +143,9 @@ func dpopToken(r *http.Request) (string, error) {
 
 // ready reports whether single use can be judged at all.
 func (s *Server) ready(ctx context.Context) error {
+	if s.behind.proof.Load() != nil {
+		return errBehind
+	}
 	if _, err := s.ephemeral.Epoch(ctx); err != nil {
 		return err
 	}

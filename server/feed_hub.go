@@ -207,7 +207,7 @@ func (h *hub) tell(ctx context.Context) error {
 			if e.Seq != h.seq+1 {
 				return errFeedGap
 			}
-			if err := h.tellEvent(e); err != nil {
+			if err := h.tellEvent(ctx, e); err != nil {
 				return err
 			}
 		}
@@ -217,10 +217,22 @@ func (h *hub) tell(ctx context.Context) error {
 	}
 }
 
-func (h *hub) tellEvent(e store.Event) error {
-	bytes, err := h.server.setFrame("set", h.resource, e.Kind, e.Seq, feedEvent{
-		Seq: e.Seq, Task: e.TaskID, JTI: e.JTI, State: e.State, Reason: e.Reason, At: e.At.UnixMilli(),
-	})
+func (h *hub) tellEvent(ctx context.Context, e store.Event) error {
+	body := feedEvent{Seq: e.Seq, Task: e.TaskID, JTI: e.JTI, State: e.State, Reason: e.Reason, At: e.At.UnixMilli()}
+	if e.Kind == store.EventKeyKilled || e.Kind == store.EventEpochRaised {
+		// What no longer counts must not sign the news of it.
+		if err := h.server.ring.Reload(ctx); err != nil {
+			return err
+		}
+		body.JTI = ""
+		if e.Kind == store.EventKeyKilled {
+			body.KID = e.JTI
+		} else {
+			epoch := h.server.Epoch()
+			body.Epoch, body.NotBefore = epoch.N, notBefore(epoch)
+		}
+	}
+	bytes, err := h.server.setFrame("set", h.resource, e.Kind, e.Seq, body)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 		return writeJSON(w, http.StatusOK, inactive)
 	case err != nil:
 		return err // unknown is never inactive
-	case state.Token.Resource != res.URI || !state.Live(s.now()):
+	case state.Token.Resource != res.URI || !state.Live(s.now()) || !signedAsStored(claims, state.Token):
 		return writeJSON(w, http.StatusOK, inactive)
 	}
 	return s.writeActive(w, claims, state)

@@ -20,6 +20,7 @@ const (
 	sealEvery     = 4 * time.Second
 	sweepEvery    = time.Second
 	flushEvery    = time.Minute
+	pruneEvery    = 10 * time.Second
 	lastSeal      = 5 * time.Second // what shutdown may take for it
 )
 
@@ -39,6 +40,9 @@ func (s *Server) Run(ctx context.Context) error {
 		{"seal the ledger", sealEvery, s.sealLedger},
 		{"sweep tasks", sweepEvery, s.sweep},
 		{"apply the rules", sequenceEvery, s.applyRules},
+		{"read the keys", reloadEvery, s.ring.Reload},
+		{"rotate the keys", reloadEvery, s.rotateKeys},
+		{"forget what is over", pruneEvery, s.prune},
 		{"write refusals", flushEvery, s.flushRefusals},
 		{"forget unused clients", flushEvery, s.forgetClients},
 	} {
@@ -96,6 +100,11 @@ func (s *Server) sequence(ctx context.Context) error {
 	}
 }
 
+func (s *Server) prune(ctx context.Context) error {
+	_, err := s.store.Prune(ctx)
+	return err
+}
+
 func (s *Server) sweep(ctx context.Context) error {
 	_, err := s.store.SweepTasks(ctx)
 	return err
@@ -106,6 +115,9 @@ type seal struct {
 	mu   sync.Mutex // one sealing at a time
 	last atomic.Pointer[store.Checkpoint]
 }
+
+// forget makes the next sealing read the newest checkpoint again.
+func (l *seal) forget() { l.last.Store(nil) }
 
 // newest is the newest checkpoint that this instance knows; zero before the first.
 func (l *seal) newest() store.Checkpoint {
@@ -119,7 +131,8 @@ func (l *seal) newest() store.Checkpoint {
 // sealed over: `remit audit verify` tells what happened.
 var errLedgerAltered = errors.New("server: the ledger no longer matches its last checkpoint")
 
-// sealLedger signs a checkpoint when the chain has grown since the last one.
+// sealLedger signs a checkpoint when the chain has grown since the last one, or when the last one is
+// signed by a key that does not count any more.
 func (s *Server) sealLedger(ctx context.Context) error {
 	s.seal.mu.Lock()
 	defer s.seal.mu.Unlock()
@@ -131,7 +144,7 @@ func (s *Server) sealLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.continues(ctx, last, size, head); err != nil || size == last.Size {
+	if err := s.continues(ctx, last, size, head); err != nil || size == last.Size && s.stands(last) {
 		return err
 	}
 	c := store.Checkpoint{Size: size, Head: head, At: s.now().UTC().Truncate(time.Microsecond)}
@@ -142,8 +155,25 @@ func (s *Server) sealLedger(ctx context.Context) error {
 	if err := s.store.AddCheckpoint(ctx, c); err != nil {
 		return err
 	}
-	s.seal.last.Store(&c)
+	s.sealedAs(&c)
 	return nil
+}
+
+// stands reports whether a Guard could verify the checkpoint now.
+func (s *Server) stands(c store.Checkpoint) bool {
+	if c.Size == 0 {
+		return true
+	}
+	_, err := s.ring.Keys().VerifyCheckpoint(c.Signed)
+	return err == nil
+}
+
+// sealedAs takes a checkpoint for the newest one.
+func (s *Server) sealedAs(c *store.Checkpoint) {
+	s.seal.last.Store(c)
+	if s.sealed != nil {
+		s.sealed(*c, s.Epoch().N)
+	}
 }
 
 // lastCheckpoint is the newest checkpoint: the one sealed here, or at the start the stored one if
@@ -156,14 +186,14 @@ func (s *Server) lastCheckpoint(ctx context.Context) (store.Checkpoint, error) {
 	if err != nil || last.Size == 0 {
 		return last, err
 	}
-	signed, err := s.ring.Keys().VerifyCheckpoint(last.Signed)
+	signed, err := s.ring.All().VerifyCheckpoint(last.Signed)
 	if err != nil {
 		return last, fmt.Errorf("%w: its signature: %w", errLedgerAltered, err)
 	}
 	if signed.Issuer != s.issuer || signed.Size != last.Size || signed.Head != last.Head.String() {
 		return last, errLedgerAltered
 	}
-	s.seal.last.Store(&last)
+	s.sealedAs(&last)
 	return last, nil
 }
 
@@ -209,28 +239,4 @@ func (s *Server) SealedAt() float64 {
 		return float64(at.Unix())
 	}
 	return 0
-}
-
-// OpenKeys is the public side of a sealed key ring, for whoever checks signatures without a server.
-func OpenKeys(keys []store.Key, masterKey []byte) (tokens.KeySet, error) {
-	sealer, err := tokens.NewSealer(masterKey)
-	if err != nil {
-		return tokens.KeySet{}, err
-	}
-	var signing []tokens.SigningKey
-	for _, k := range keys {
-		if k.Use != useSign {
-			continue
-		}
-		raw, err := sealer.Open(k.Sealed, k.ID)
-		if err != nil {
-			return tokens.KeySet{}, fmt.Errorf("server: the master key does not open key %s: %w", k.ID, err)
-		}
-		key, err := tokens.ParseSigningKey(raw)
-		if err != nil {
-			return tokens.KeySet{}, err
-		}
-		signing = append(signing, key)
-	}
-	return tokens.NewKeySet(signing...), nil
 }

@@ -133,6 +133,7 @@ var wireMap = []struct {
 	{store.ErrUserDisabled, oauth.InvalidGrant, "the user may no longer delegate"},
 	{store.ErrClientDisabled, oauth.InvalidClient, "the client is disabled"},
 	{store.ErrResourceNotFound, oauth.InvalidTarget, "the resource is not known here, or is switched off"},
+	{store.ErrKeyStale, oauth.TemporarilyUnavailable, "the signing keys were just changed; try again"},
 	{store.ErrTaskNotActive, oauth.TemporarilyUnavailable, "the task is suspended; keep the credentials and try again later"},
 }
 

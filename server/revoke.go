@@ -75,6 +75,9 @@ func (s *Server) revokeAccess(r *http.Request, client store.Client, token string
 	if err != nil {
 		return err
 	}
+	if !signedAsStored(claims, st.Token) {
+		return nil
+	}
 	if st.Token.ClientID != client.ID {
 		return s.foreignRevocation(r, client, st.Task)
 	}

@@ -78,6 +78,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	response, err := g.serve(r, grantRequest{client, p, scopes, jkt})
+	if errors.Is(err, store.ErrKeyStale) { // the key was changed between signing and storing; nothing was spent
+		if err = s.ring.Reload(r.Context()); err == nil {
+			response, err = g.serve(r, grantRequest{client, p, scopes, jkt})
+		}
+	}
 	if errors.Is(err, store.ErrTaskNotActive) {
 		retryLater(w, 30) // suspended: clients must keep their credentials
 	}

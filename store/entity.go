@@ -225,33 +225,3 @@ type Resources interface {
 	// ended tasks. No token is issued for a disabled resource; its Guard goes on hearing and telling.
 	DisableResource(ctx context.Context, uri string, disabled bool, recs ...Record) ([]Task, error)
 }
-
-// KeyState is where a key stands in its life.
-type KeyState string
-
-// Key states: published but not yet signing, signing, published for verification alone, gone.
-const (
-	KeyNext    KeyState = "next"
-	KeyActive  KeyState = "active"
-	KeyRetired KeyState = "retired"
-)
-
-// Key is a signing or sealing key, sealed under the master key.
-type Key struct {
-	ID        string // kid
-	Use       string // "sig", or "enc" for server secrets
-	Algorithm string // ES256, A256GCM
-	Sealed    []byte
-	State     KeyState
-	CreatedAt time.Time
-}
-
-// Keys keeps the key ring.
-type Keys interface {
-	// AddFirstKey stores k as active unless an active key with this use exists; either way it
-	// returns the active one, so that instances which start together agree. The records go with k.
-	AddFirstKey(ctx context.Context, k Key, recs ...Record) (Key, error)
-	Keys(ctx context.Context) ([]Key, error)
-	// RotateKey makes k the active key of its use and the former one retired.
-	RotateKey(ctx context.Context, k Key, recs ...Record) error
-}

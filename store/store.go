@@ -2,10 +2,12 @@
 // backend keeps: verbs named for the protocol, each atomic, each committed together with its
 // ledger records before it returns. It knows no SQL, no HTTP and no cryptography beyond SHA-256.
 //
-//	entity.go     users, clients, resources, sessions, keys
+//	entity.go     users, clients, resources, sessions
+//	key.go        the key ring; restorations from a backup
 //	signin.go     what users sign in with
 //	request.go    authorization requests (RFC 9126) and codes (OAuth 2.1 §4.1)
 //	task.go       tasks, grants, budgets
+//	approval.go  approval of single calls
 //	start.go      tasks that begin without a code, device codes (RFC 8628), principals and backends
 //	approval.go  approval of single calls
 //	token.go      refresh and access tokens
@@ -46,11 +48,13 @@ type Store interface {
 	Clients
 	Resources
 	Keys
+	Epochs
 	Requests
 	Devices
 	Starts
 	Tasks
 	Tokens
+	Approvals
 	Feed
 	Ledger
 	Approvals

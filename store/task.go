@@ -53,6 +53,10 @@ const (
 // IdleAfter is how long a task may go unused before it is suspended by idleness.
 const IdleAfter = 30 * time.Minute
 
+// KeepEnded is how long what belonged to an ended task is kept: a Guard that was offline may tell of
+// its calls until then without a dispute.
+const KeepEnded = 72 * time.Hour
+
 // Task is the delegated unit of work.
 type Task struct {
 	ID          string // tsk_…
@@ -164,12 +168,14 @@ type Tasks interface {
 	// resource, would end now: each once, those under them included. It changes nothing.
 	WouldEnd(ctx context.Context, target Target) ([]Task, error)
 	// SuspendTask suspends an active task (ErrTaskNotActive otherwise, ErrTaskEnded if ended) and
-	// tells its resources, and so for every active task under it. A task asleep by idleness, which its agent could wake, counts as active
-	// for every other actor. Suspending and resuming leave ledger records of kind task.suspended and
-	// task.resumed.
+	// tells its resources, and so for every active task under it. A task asleep by idleness, which its
+	// agent could wake, counts as active for every other actor. Suspending and resuming leave ledger
+	// records of kind task.suspended and task.resumed, one for each task.
 	SuspendTask(ctx context.Context, id string, by Actor, reason string, recs ...Record) (Task, error)
 	// ResumeTask wakes a suspended task. Only the actor who suspended it or an admin may:
 	// ErrTaskNotSuspended otherwise. The tasks under it that were suspended with it wake with it.
+	// While the task above is suspended, but for idleness, nobody may resume a task, nor redeem its
+	// code: ErrTaskNotActive.
 	ResumeTask(ctx context.Context, id string, by Actor, recs ...Record) (Task, error)
 	// EndLeg ends one resource's part of the task; the last leg ends the task as revoked. A resource
 	// with no part in the task is ErrResourceNotFound; a part, or a task, that has ended is
@@ -179,6 +185,11 @@ type Tasks interface {
 	// within its life, and suspends idle ones; it returns how many it moved. It also forgets
 	// requests and sessions that expired over an hour ago.
 	SweepTasks(ctx context.Context) (int, error)
+	// Prune forgets what nothing asks for any more, a bounded number of rows at a time, and returns how
+	// many tasks and events it dealt with: codes, refresh and access tokens and reservations of tasks
+	// that ended at least KeepEnded ago, and feed events as old, but for each resource's newest. What
+	// replay detection needs while a task lives is never forgotten, nor are tasks, grants and records.
+	Prune(ctx context.Context) (int, error)
 	// ReserveCall counts one call against the tool's and the task's budget, in one step. A spent
 	// tool budget is ErrToolBudget; a spent task budget, its own or that of one above, is ErrTaskBudget
 	// and has ended that task as expired with reason "budget". The task must be active and the token ours, live and of this

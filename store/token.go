@@ -35,6 +35,7 @@ type AccessToken struct {
 	Resource  string
 	ClientID  string
 	JKT       string // empty: bearer
+	KID       string // the key that signed it; empty: none did
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	Revoked   bool
@@ -72,7 +73,9 @@ type Rotation struct {
 	GraceUses int           // and how often
 }
 
-// Tokens keeps refresh and access tokens.
+// Tokens keeps refresh and access tokens. Every verb, of this interface or another, that stores an
+// access token whose KID is set does so only while that key is active, or retired for less than
+// RetiredSigns; otherwise nothing happens, and it is ErrKeyStale: sign again with another key.
 type Tokens interface {
 	// RefreshByID returns the refresh token with all that its rotation depends on, in one read;
 	// spent and expired ones too. Unknown: ErrRefreshNotFound.
@@ -86,7 +89,7 @@ type Tokens interface {
 	RotateRefreshToken(ctx context.Context, r Rotation, recs ...Record) (successor []byte, replayed bool, err error)
 
 	// AccessByJTI returns the issued token with its task; ErrTokenNotFound for the unknown. A token
-	// for a leg that has ended (EndLeg) is Revoked.
+	// for a leg that has ended (EndLeg), or signed by a killed key, is Revoked.
 	AccessByJTI(ctx context.Context, jti string) (AccessState, error)
 	// RevokeAccess kills one access token and tells its resource. Unknown: ErrTokenNotFound;
 	// repeating it is fine, and leaves no records again.

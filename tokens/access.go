@@ -17,8 +17,11 @@ func (k SigningKey) SignAccessToken(c Claims) (string, error) {
 	if err := c.check(); err != nil {
 		return "", fmt.Errorf("tokens: sign access token: %w", err)
 	}
-	if c.Audience == "" {
+	switch {
+	case c.Audience == "":
 		return "", fmt.Errorf("tokens: sign access token: aud missing")
+	case c.KeyID != "" && c.KeyID != k.id:
+		return "", fmt.Errorf("tokens: sign access token: %w: it is meant for another", ErrKey)
 	}
 	return k.Sign(TypeAccess, c)
 }
@@ -62,7 +65,7 @@ func (s KeySet) OpenAccessToken(raw, issuer string) (Claims, error) {
 }
 
 func (s KeySet) openAccess(raw, issuer string) (accessPayload, error) {
-	payload, _, err := s.Verify(raw, TypeAccess)
+	payload, kid, err := s.Verify(raw, TypeAccess)
 	if err != nil {
 		return accessPayload{}, err
 	}
@@ -73,5 +76,6 @@ func (s KeySet) openAccess(raw, issuer string) (accessPayload, error) {
 	if issuer == "" || c.Issuer != issuer {
 		return accessPayload{}, fmt.Errorf("%w: %s", ErrWrongIssuer, shown(c.Issuer))
 	}
+	c.KeyID = kid
 	return c, nil
 }

@@ -42,6 +42,7 @@ func TestAccessToken(t *testing.T) {
 			c := testClaims(t)
 			change(&c)
 			raw := must[string](t)(k.SignAccessToken(c))
+			c.KeyID = k.ID()
 			got, err := NewKeySet(newKey(t), k).VerifyAccessToken(raw, wantAccess(testNow))
 			if err != nil {
 				t.Fatal(err)

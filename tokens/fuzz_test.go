@@ -19,7 +19,7 @@ import (
 // fixedKey is the same in every run, so that a corpus stays good.
 func fixedKey(t testing.TB) SigningKey {
 	key := must[*ecdsa.PrivateKey](t)(ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{1}, 32)))
-	return must[SigningKey](t)(signingKey(key))
+	return must[SigningKey](t)(signingKey(SigningKey{key: key}))
 }
 
 var algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA}
@@ -56,7 +56,7 @@ func FuzzParseProof(f *testing.F) {
 	}
 	f.Add(`{"typ":"dpop+jwt",`+proofHeader(k)[1:], `{"jti":"j0",`+proofPayload()[1:], rfc9449ResourceProof)
 	f.Fuzz(func(t *testing.T, header, payload, raw string) {
-		signed := must[string](t)(signCompact(k.key, []byte(header), []byte(payload)))
+		signed := must[string](t)(k.compact([]byte(header), []byte(payload)))
 		for _, raw := range []string{signed, raw} {
 			p, err := ParseProof([]string{raw}, wantProof())
 			if err != nil {
@@ -107,7 +107,7 @@ func FuzzVerifyAccessToken(f *testing.F) {
 		f.Add(accessHeader(k), edit(payload, name, value), "")
 	}
 	f.Fuzz(func(t *testing.T, header, payload, raw string) {
-		signed := must[string](t)(signCompact(k.key, []byte(header), []byte(payload)))
+		signed := must[string](t)(k.compact([]byte(header), []byte(payload)))
 		for _, raw := range []string{signed, raw} {
 			c, err := NewKeySet(k).VerifyAccessToken(raw, wantAccess(testNow))
 			if err == nil {
@@ -159,7 +159,7 @@ func FuzzVerifyAssertion(f *testing.F) {
 	f.Add(`{"alg":"ES256"}`, assertionPayload())
 	f.Add(`{"alg":"ES256","typ":"jwt","kid":"x"}`, edit(assertionPayload(), "aud", `["https://as.example"]`))
 	f.Fuzz(func(t *testing.T, header, payload string) {
-		raw := must[string](t)(signCompact(k.key, []byte(header), []byte(payload)))
+		raw := must[string](t)(k.compact([]byte(header), []byte(payload)))
 		a, err := NewKeySet(k).VerifyAssertion(raw, testClient, testIssuer, testNow)
 		if err != nil {
 			return

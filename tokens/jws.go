@@ -149,17 +149,22 @@ func (c compact) verify(k publicKey) bool {
 	return ecdsa.Verify(k.ec, digest[:], r, s)
 }
 
-// signCompact signs header and payload with ES256 (RFC 7518 §3.4: r and s, 32 bytes each).
-func signCompact(key *ecdsa.PrivateKey, header, payload []byte) (string, error) {
-	if key == nil {
+// compact signs header and payload: with ES256 (RFC 7518 §3.4: r and s, 32 bytes each), or EdDSA
+// (RFC 8037 §3.1).
+func (k SigningKey) compact(header, payload []byte) (string, error) {
+	if k.key == nil && k.ed == nil {
 		return "", errors.New("tokens: no key to sign with")
 	}
 	text := make([]byte, 0, b64.EncodedLen(len(header))+b64.EncodedLen(len(payload))+88)
 	text = b64.AppendEncode(text, header)
 	text = append(text, '.')
 	text = b64.AppendEncode(text, payload)
+	if k.ed != nil {
+		sig := ed25519.Sign(k.ed, text)
+		return string(b64.AppendEncode(append(text, '.'), sig)), nil
+	}
 	digest := sha256.Sum256(text)
-	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
+	r, s, err := ecdsa.Sign(rand.Reader, k.key, digest[:])
 	if err != nil {
 		return "", fmt.Errorf("tokens: sign: %w", err)
 	}
@@ -179,11 +184,11 @@ func (k SigningKey) Sign(typ string, claims any) (string, error) {
 		Alg string `json:"alg"`
 		Kid string `json:"kid"`
 		Typ string `json:"typ"`
-	}{algES256, k.id, typ})
+	}{k.Algorithm(), k.id, typ})
 	if err != nil {
 		return "", fmt.Errorf("tokens: sign: %w", err)
 	}
-	raw, err := signCompact(k.key, header, payload)
+	raw, err := k.compact(header, payload)
 	if err == nil && len(raw) > limit(typ) {
 		return "", fmt.Errorf("tokens: sign: %s of more than %d bytes", typ, limit(typ))
 	}

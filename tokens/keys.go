@@ -1,7 +1,9 @@
 package tokens
 
 import (
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
@@ -11,27 +13,56 @@ import (
 
 const maxKeys = 32 // of one set
 
-// A SigningKey is an ES256 key; its id is its RFC 7638 thumbprint. The zero value signs nothing.
+// A SigningKey is an ES256 or EdDSA key; its id is its RFC 7638 thumbprint. The zero value signs
+// nothing.
 type SigningKey struct {
-	key *ecdsa.PrivateKey
+	key *ecdsa.PrivateKey // one of the two
+	ed  ed25519.PrivateKey
 	id  string
 }
 
-// NewSigningKey makes a fresh key.
-func NewSigningKey() (SigningKey, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return SigningKey{}, fmt.Errorf("tokens: make a key: %w", err)
+// NewSigningKey makes a fresh ES256 key.
+func NewSigningKey() (SigningKey, error) { return NewSigningKeyFor(algES256) }
+
+// NewSigningKeyFor makes a fresh key for an algorithm: ES256, or EdDSA with Ed25519 (RFC 8037).
+func NewSigningKeyFor(alg string) (SigningKey, error) {
+	switch alg {
+	case algES256:
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return SigningKey{}, fmt.Errorf("tokens: make a key: %w", err)
+		}
+		return signingKey(SigningKey{key: key})
+	case algEdDSA:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return SigningKey{}, fmt.Errorf("tokens: make a key: %w", err)
+		}
+		return signingKey(SigningKey{ed: key})
 	}
-	return signingKey(key)
+	return SigningKey{}, fmt.Errorf("%w: keys are for ES256 or EdDSA, not for %s", ErrKey, shown(alg))
 }
 
-func signingKey(key *ecdsa.PrivateKey) (SigningKey, error) {
-	id, err := Thumbprint(&key.PublicKey)
-	if err != nil {
-		return SigningKey{}, err
+// signingKey names the key.
+func signingKey(k SigningKey) (SigningKey, error) {
+	id, err := Thumbprint(k.public())
+	k.id = id
+	return k, err
+}
+
+func (k SigningKey) public() crypto.PublicKey {
+	if k.ed != nil {
+		return k.ed.Public()
 	}
-	return SigningKey{key, id}, nil
+	return &k.key.PublicKey
+}
+
+// Algorithm returns the one algorithm that the key signs with.
+func (k SigningKey) Algorithm() string {
+	if k.ed != nil {
+		return algEdDSA
+	}
+	return algES256
 }
 
 // ID returns the kid.
@@ -43,9 +74,9 @@ func (k SigningKey) PublicJWK() json.RawMessage {
 }
 
 func (k SigningKey) jwk() jwk {
-	j, err := jwkOf(&k.key.PublicKey)
+	j, err := jwkOf(k.public())
 	if err != nil {
-		panic(err) // a SigningKey holds P-256
+		panic(err) // a SigningKey holds P-256 or Ed25519
 	}
 	j.kid = k.id
 	return j
@@ -56,22 +87,32 @@ type privateJWK struct {
 	Kty string `json:"kty"`
 	Crv string `json:"crv"`
 	X   string `json:"x"`
-	Y   string `json:"y"`
+	Y   string `json:"y,omitempty"`
 	D   string `json:"d"`
 	Kid string `json:"kid"`
 }
 
 // Marshal returns the private JWK: a secret.
 func (k SigningKey) Marshal() ([]byte, error) {
-	if k.key == nil {
-		return nil, fmt.Errorf("%w: none", ErrKey)
+	j := k.jwkOrNone()
+	switch {
+	case k.ed != nil:
+		return json.Marshal(privateJWK{"OKP", j.crv, j.x, "", b64.EncodeToString(k.ed.Seed()), k.id})
+	case k.key != nil:
+		d, err := k.key.Bytes()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %v", ErrKey, err)
+		}
+		return json.Marshal(privateJWK{"EC", j.crv, j.x, j.y, b64.EncodeToString(d), k.id})
 	}
-	d, err := k.key.Bytes()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrKey, err)
+	return nil, fmt.Errorf("%w: none", ErrKey)
+}
+
+func (k SigningKey) jwkOrNone() jwk {
+	if k.key == nil && k.ed == nil {
+		return jwk{}
 	}
-	j := k.jwk()
-	return json.Marshal(privateJWK{"EC", j.crv, j.x, j.y, b64.EncodeToString(d), k.id})
+	return k.jwk()
 }
 
 // ParseSigningKey reads what Marshal wrote. The public half must be that of the private one.
@@ -81,15 +122,21 @@ func ParseSigningKey(raw []byte) (SigningKey, error) {
 		return SigningKey{}, fmt.Errorf("%w: not a private JWK", ErrKey) // never a part of it
 	}
 	d, err := decode64(j.D)
-	if err != nil || len(d) != 32 || j.Kty != "EC" || j.Crv != "P-256" {
-		return SigningKey{}, fmt.Errorf("%w: not a private JWK of P-256", ErrKey)
+	if err != nil || len(d) != 32 {
+		return SigningKey{}, fmt.Errorf("%w: not a private JWK of 32 bytes", ErrKey)
 	}
-	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), d)
-	if err != nil {
-		return SigningKey{}, fmt.Errorf("%w: not a private key of P-256", ErrKey)
+	var k SigningKey
+	switch {
+	case j.Kty == "EC" && j.Crv == "P-256":
+		if k.key, err = ecdsa.ParseRawPrivateKey(elliptic.P256(), d); err != nil {
+			return SigningKey{}, fmt.Errorf("%w: not a private key of P-256", ErrKey)
+		}
+	case j.Kty == "OKP" && j.Crv == "Ed25519": // RFC 8037 §2
+		k.ed = ed25519.NewKeyFromSeed(d)
+	default:
+		return SigningKey{}, fmt.Errorf("%w: not a private JWK of P-256 or Ed25519", ErrKey)
 	}
-	k, err := signingKey(key)
-	if err != nil {
+	if k, err = signingKey(k); err != nil {
 		return SigningKey{}, err
 	}
 	if p := k.jwk(); p.x != j.X || p.y != j.Y || k.id != j.Kid {
@@ -101,6 +148,17 @@ func ParseSigningKey(raw []byte) (SigningKey, error) {
 // A KeySet holds the public keys of one party, by kid. The zero value knows no key.
 type KeySet struct {
 	keys []jwk
+}
+
+// Without returns the set but for the keys with these ids.
+func (s KeySet) Without(kids ...string) KeySet {
+	var rest KeySet
+	for _, k := range s.keys {
+		if !slices.Contains(kids, k.kid) {
+			rest.keys = append(rest.keys, k)
+		}
+	}
+	return rest
 }
 
 // NewKeySet returns the public halves of keys, in their order.

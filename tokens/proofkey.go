@@ -33,6 +33,9 @@ func ParseProofKey(raw []byte) (ProofKey, error) {
 func proofKey(key SigningKey) ProofKey {
 	j := key.jwk()
 	header := fmt.Sprintf(`{"typ":"dpop+jwt","alg":"ES256","jwk":{"kty":"EC","crv":"P-256","x":"%s","y":"%s"}}`, j.x, j.y)
+	if key.ed != nil {
+		header = fmt.Sprintf(`{"typ":"dpop+jwt","alg":"EdDSA","jwk":{"kty":"OKP","crv":"Ed25519","x":"%s"}}`, j.x)
+	}
 	return ProofKey{key, []byte(header)}
 }
 
@@ -66,5 +69,5 @@ func (k ProofKey) Proof(method, url, nonce, accessToken string, now time.Time) (
 	if err != nil {
 		return "", fmt.Errorf("tokens: sign proof: %w", err)
 	}
-	return signCompact(k.key.key, k.header, payload)
+	return k.key.compact(k.header, payload)
 }

@@ -16,6 +16,7 @@ type SET struct {
 	ID       string
 	IssuedAt time.Time
 	Events   map[string]json.RawMessage
+	KeyID    string // the kid that it was signed with; VerifySET sets it
 }
 
 type setWire struct {
@@ -37,7 +38,7 @@ func (k SigningKey) SignSET(s SET) (string, error) {
 // VerifySET returns a SET that a key of s signed for this issuer and this audience alone. It
 // carries no exp (RFC 8417 §2.2): how old it may be is for the caller to judge.
 func (s KeySet) VerifySET(raw, issuer, audience string) (SET, error) {
-	payload, _, err := s.Verify(raw, TypeSET)
+	payload, kid, err := s.Verify(raw, TypeSET)
 	if err != nil {
 		return SET{}, err
 	}
@@ -53,6 +54,7 @@ func (s KeySet) VerifySET(raw, issuer, audience string) (SET, error) {
 	if err := set.check(); err != nil {
 		return SET{}, err
 	}
+	set.KeyID = kid
 	return set, nil
 }
 

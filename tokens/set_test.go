@@ -23,6 +23,7 @@ func TestSET(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	set.KeyID = k.ID()
 	if d := cmp.Diff(set, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}

@@ -56,7 +56,7 @@ func edit(object, name, value string) string {
 // mint is the raw writer of the attack cases: any header, any payload, a true signature.
 func mint(t testing.TB, key *ecdsa.PrivateKey, header, payload string) string {
 	t.Helper()
-	return must[string](t)(signCompact(key, []byte(header), []byte(payload)))
+	return must[string](t)(SigningKey{key: key}.compact([]byte(header), []byte(payload)))
 }
 
 func mintEd(key ed25519.PrivateKey, header, payload string) string {

@@ -224,7 +224,7 @@ func (p *Provider) held(c store.Client, grant store.Grant, claims tokens.Claims)
 	sess := &session{claims: claims}
 	rec := &recorder{client: adapted, session: sess, now: p.now}
 	rec.mint = func() (string, string, error) {
-		token, err := p.signer().SignAccessToken(claims)
+		token, err := p.signer(claims.KeyID).SignAccessToken(claims)
 		return token, claims.ID, err
 	}
 	rec.held = &fosite.Request{

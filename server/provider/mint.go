@@ -38,7 +38,7 @@ func (p *Provider) claims(m minting) tokens.Claims {
 		ID: tokens.NewID("at_"), IssuedAt: now, Expires: expires,
 		Scope: allowed(m.client, m.scopes), Roles: rolesAt(m.task, m.grant.Resource), JKT: m.jkt,
 		Task:    tokens.TaskClaim{ID: m.task.ID, Ends: m.task.EndsAt},
-		Details: m.detail,
+		Details: m.detail, KeyID: p.signer("").ID(),
 	}
 	if raw, err := m.detail.Canonical(); err == nil && len(raw) > maxTokenGrants {
 		c.Details, c.GrantHash = tokens.Details{}, tokens.HashBytes(raw)
@@ -73,7 +73,7 @@ func allowed(c store.Client, scopes []string) []string {
 // accessRow is the row of the token that these claims describe.
 func accessRow(c tokens.Claims) store.AccessToken {
 	return store.AccessToken{
-		JTI: c.ID, TaskID: c.Task.ID, Resource: c.Audience, ClientID: c.ClientID, JKT: c.JKT,
+		JTI: c.ID, TaskID: c.Task.ID, Resource: c.Audience, ClientID: c.ClientID, JKT: c.JKT, KID: c.KeyID,
 		IssuedAt: c.IssuedAt, ExpiresAt: c.Expires,
 	}
 }

@@ -26,7 +26,8 @@ type Config struct {
 	Store      store.Store
 	Now        func() time.Time
 	AccessLife time.Duration // 0: 300 s
-	Signer     func() tokens.SigningKey
+	// Signer returns the signing key with this id; for "" the one that signs now.
+	Signer func(kid string) tokens.SigningKey
 	// BearerAllowed tells whether a token of this grant may go to this client without a key, by the
 	// policies of client and resource as they are now. nil: never.
 	BearerAllowed func(ctx context.Context, c store.Client, g store.Grant) (bool, error)
@@ -41,7 +42,7 @@ type Provider struct {
 	store      store.Store
 	now        func() time.Time
 	accessLife time.Duration
-	signer     func() tokens.SigningKey
+	signer     func(kid string) tokens.SigningKey
 	bearer     func(context.Context, store.Client, store.Grant) (bool, error)
 	findings   func(ctx context.Context, task string) bool
 }

@@ -7,38 +7,55 @@ import (
 )
 
 const (
-	addKeySQL     = `INSERT INTO keys (id, use, algorithm, sealed, state, created_at) VALUES (?, ?, ?, ?, ?, ?)`
-	keyColumns    = `id, use, algorithm, sealed, state, created_at`
-	activeKeySQL  = `SELECT ` + keyColumns + ` FROM keys WHERE use = ? AND state = 'active'`
-	keysSQL       = `SELECT ` + keyColumns + ` FROM keys ORDER BY rowid`
-	retireKeysSQL = `UPDATE keys SET state = 'retired' WHERE use = ? AND state = 'active'`
+	keyColumns = `id, use, algorithm, sealed, state, created_at, active_at, retired_at, killed_at`
+	addKeySQL  = `INSERT INTO keys (` + keyColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0)`
+	keyInSQL   = `SELECT ` + keyColumns + ` FROM keys WHERE use = ? AND state = ?`
+	keyByIDSQL = `SELECT ` + keyColumns + ` FROM keys WHERE id = ?`
+	keysSQL    = `SELECT ` + keyColumns + ` FROM keys ORDER BY rowid`
 )
 
 func keyFields(k *store.Key) []any {
-	return []any{&k.ID, &k.Use, &k.Algorithm, &k.Sealed, &k.State, at(&k.CreatedAt)}
+	return []any{
+		&k.ID, &k.Use, &k.Algorithm, &k.Sealed, &k.State,
+		at(&k.CreatedAt), at(&k.ActiveAt), at(&k.RetiredAt), at(&k.KilledAt),
+	}
 }
 
-func (tx *tx) addActiveKey(k *store.Key) error {
-	k.State, k.CreatedAt = store.KeyActive, orNow(k.CreatedAt, tx.now)
-	_, err := tx.exec(addKeySQL, k.ID, k.Use, k.Algorithm, bytes(k.Sealed), string(k.State), micros(k.CreatedAt))
+// addKey stores k in this state.
+func (tx *tx) addKey(k *store.Key, state store.KeyState) error {
+	k.State, k.CreatedAt = state, orNow(k.CreatedAt, tx.now)
+	if state == store.KeyActive {
+		k.ActiveAt = tx.now
+	}
+	_, err := tx.exec(addKeySQL, k.ID, k.Use, k.Algorithm, bytes(k.Sealed), string(k.State), micros(k.CreatedAt), micros(k.ActiveAt))
 	return err
 }
 
 // AddFirstKey stores k unless its use has an active key, and returns the active one. The records
 // tell of k, so they are stored with it alone.
-func (s *Store) AddFirstKey(ctx context.Context, k store.Key, recs ...store.Record) (active store.Key, err error) {
+func (s *Store) AddFirstKey(ctx context.Context, k store.Key, recs ...store.Record) (store.Key, error) {
+	return s.addOnly(ctx, k, store.KeyActive, recs)
+}
+
+// StageKey stores k as next unless its use has a next key, and returns the next one.
+func (s *Store) StageKey(ctx context.Context, k store.Key, recs ...store.Record) (store.Key, error) {
+	return s.addOnly(ctx, k, store.KeyNext, recs)
+}
+
+// addOnly stores k in a state that one key of its use may have, and returns the key that has it.
+func (s *Store) addOnly(ctx context.Context, k store.Key, state store.KeyState, recs []store.Record) (held store.Key, err error) {
 	err = s.write(ctx, func(tx *tx) error {
-		found, err := tx.one(activeKeySQL, []any{k.Use}, keyFields(&active)...)
+		found, err := tx.one(keyInSQL, []any{k.Use, string(state)}, keyFields(&held)...)
 		if err != nil || found {
 			return err
 		}
-		active = k
-		if err := tx.addActiveKey(&active); err != nil {
+		held = k
+		if err := tx.addKey(&held, state); err != nil {
 			return err
 		}
 		return tx.record(recs...)
 	})
-	return active, err
+	return held, err
 }
 
 // Keys returns all keys, oldest first.
@@ -54,14 +71,120 @@ func (s *Store) Keys(ctx context.Context) (keys []store.Key, err error) {
 	return keys, err
 }
 
-// RotateKey makes k the active key of its use and the former one retired.
-func (s *Store) RotateKey(ctx context.Context, k store.Key, recs ...store.Record) error {
+const (
+	retireKeySQL   = `UPDATE keys SET state = 'retired', retired_at = ?2 WHERE use = ?1 AND state = 'active'`
+	activateKeySQL = `UPDATE keys SET state = 'active', active_at = ?2 WHERE id = ?1`
+	killKeySQL     = `UPDATE keys SET state = 'killed', killed_at = ?2 WHERE id = ?1`
+	rewrapKeySQL   = `UPDATE keys SET sealed = ?3 WHERE id = ?1 AND sealed = ?2`
+)
+
+// RotateKey makes the next key the active one, retires the former and stores fresh as next.
+func (s *Store) RotateKey(ctx context.Context, id string, fresh store.Key, recs ...store.Record) error {
 	return s.write(ctx, func(tx *tx) error {
-		if _, err := tx.exec(retireKeysSQL, k.Use); err != nil {
+		var next store.Key
+		found, err := tx.one(keyInSQL, []any{fresh.Use, string(store.KeyNext)}, keyFields(&next)...)
+		if err != nil {
 			return err
 		}
-		if err := tx.addActiveKey(&k); err != nil {
+		if !found || next.ID != id {
+			return store.ErrKeyChanged
+		}
+		if _, err := tx.exec(retireKeySQL, fresh.Use, micros(tx.now)); err != nil {
 			return err
+		}
+		if err := tx.promote(next, fresh); err != nil {
+			return err
+		}
+		return tx.record(recs...)
+	})
+}
+
+// promote makes the next key the active one and stores fresh in its place.
+func (tx *tx) promote(next, fresh store.Key) error {
+	if _, err := tx.exec(activateKeySQL, next.ID, micros(tx.now)); err != nil {
+		return err
+	}
+	return tx.addKey(&fresh, store.KeyNext)
+}
+
+// KillKey makes a key worthless, lets the next one take its place and tells every resource.
+func (s *Store) KillKey(ctx context.Context, id string, fresh store.Key, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		var k, next store.Key
+		found, err := tx.one(keyByIDSQL, []any{id}, keyFields(&k)...)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return store.ErrKeyNotFound
+		}
+		if k.State == store.KeyKilled {
+			return nil
+		}
+		staged, err := tx.one(keyInSQL, []any{k.Use, string(store.KeyNext)}, keyFields(&next)...)
+		if err != nil {
+			return err
+		}
+		if k.State == store.KeyActive && !staged {
+			return store.ErrKeyChanged
+		}
+		if _, err := tx.exec(killKeySQL, id, micros(tx.now)); err != nil {
+			return err
+		}
+		switch k.State {
+		case store.KeyActive:
+			err = tx.promote(next, fresh)
+		case store.KeyNext:
+			err = tx.addKey(&fresh, store.KeyNext)
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.tellAll(store.Event{Kind: store.EventKeyKilled, JTI: id}); err != nil {
+			return err
+		}
+		return tx.record(recs...)
+	})
+}
+
+const resourceURIsSQL = `SELECT uri FROM resources ORDER BY uri`
+
+// tellAll adds the event to the feed of every resource.
+func (tx *tx) tellAll(e store.Event) error {
+	var uris []string
+	err := tx.each(resourceURIsSQL, nil, func(scan func(...any) error) error {
+		var uri string
+		err := scan(&uri)
+		uris = append(uris, uri)
+		return err
+	})
+	for _, uri := range uris {
+		if err != nil {
+			break
+		}
+		e.Resource = uri
+		err = tx.tell(e)
+	}
+	return err
+}
+
+// RewrapKeys replaces the sealed bytes of all these keys, or of none.
+func (s *Store) RewrapKeys(ctx context.Context, rewraps []store.Rewrap, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		for _, r := range rewraps { // all conditions before the first change
+			var k store.Key
+			found, err := tx.one(keyByIDSQL, []any{r.ID}, keyFields(&k)...)
+			if err != nil {
+				return err
+			}
+			if !found || string(k.Sealed) != string(r.Old) {
+				return store.ErrKeyChanged
+			}
+		}
+		for _, r := range rewraps {
+			if _, err := tx.exec(rewrapKeySQL, r.ID, bytes(r.Old), bytes(r.New)); err != nil {
+				return err
+			}
 		}
 		return tx.record(recs...)
 	})

@@ -48,7 +48,7 @@ AND EXISTS (SELECT 1 FROM grants WHERE task_id = ?2 AND resource = ?3)`
 
 // AppendExecutions stores a Guard's batch, from the first record not yet stored on. The executions
 // count as use of their tasks.
-func (s *Store) AppendExecutions(ctx context.Context, guardID string, first int64, recs []store.Record) (next int64, err error) {
+func (s *Store) AppendExecutions(ctx context.Context, guardID, replica string, first int64, recs []store.Record) (next int64, err error) {
 	if first < 1 {
 		return 0, errors.New("sqlite: a Guard's executions are numbered from 1")
 	}
@@ -58,12 +58,20 @@ func (s *Store) AppendExecutions(ctx context.Context, guardID string, first int6
 		if err == nil && !found {
 			err = store.ErrResourceNotFound
 		}
+		if err == nil && replica != "" {
+			next, err = tx.nextOfReplica(guardID, replica, resource, first)
+		}
+		if err == nil && next < 0 {
+			if next, err = tx.skipExecutions(guardID, resource, -next, first); err != nil {
+				return err
+			}
+		}
 		if err != nil || first > next || first+int64(len(recs)) <= next {
 			return err
 		}
 		fresh := recs[next-first:]
 		next += int64(len(fresh))
-		if _, err := tx.exec(setNextExecutionSQL, next, guardID); err != nil {
+		if err := tx.setNextExecution(guardID, replica, next); err != nil {
 			return err
 		}
 		if err := tx.seenByGuard(resource, fresh); err != nil {
@@ -72,6 +80,17 @@ func (s *Store) AppendExecutions(ctx context.Context, guardID string, first int6
 		return tx.record(fresh...)
 	})
 	return next, err
+}
+
+// skipExecutions lets a Guard go on with a later number, once, after a restoration: the records up
+// to there are lost with what the backup did not have, and the ledger says so.
+func (tx *tx) skipExecutions(guardID, resource string, next, first int64) (int64, error) {
+	if _, err := tx.exec(setNextExecutionSQL, next, guardID); err != nil || first <= next {
+		return next, err
+	}
+	lost := store.NewRecord("execution.lost", map[string]any{"guard": guardID, "first": next, "next": first})
+	lost.Resource = resource
+	return first, tx.record(lost)
 }
 
 // seenByGuard moves the tasks' last use to the newest of these executions, but not past now.

@@ -7,6 +7,7 @@
 //
 //	people.go, sessions.go        users, their roles; who is signed in, who is live
 //	clients.go, keys.go           registered clients, the key ring
+//	epochs.go                     restorations from a backup
 //	resources.go, enrolment.go    resources; their Guards and manifests
 //	requests.go, lending.go       authorization requests; their approval
 //	codes.go, tokens.go           redemption; access and refresh tokens
@@ -14,6 +15,7 @@
 //	tasks.go, ending.go           reading tasks; ending them and their legs
 //	suspending.go, sweeping.go    sleep; what the clock does
 //	budget.go                     counted calls
+//	pruning.go                    what is forgotten
 //	feed.go                       what resources are told
 //	ledger.go, checkpoints.go     records and their chain; signed statements of it
 package sqlite

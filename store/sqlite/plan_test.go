@@ -33,7 +33,9 @@ func TestPlans(t *testing.T) {
 		"sameCallSQL": sameCallSQL, "crowdSQL": crowdSQL, "approvalSQL": approvalSQL, "waitingApprovalsSQL": waitingApprovalsSQL,
 		"openApprovalsSQL": openApprovalsSQL, "overdueApprovalsSQL": overdueApprovalsSQL, "forgetApprovalsSQL": forgetApprovalsSQL,
 		"moveApprovalSQL": moveApprovalSQL, "inForceSQL": inForceSQL, "supersedeSQL": supersedeSQL,
-		"lastCheckpointSQL": lastCheckpointSQL, "passkeysOfSQL": passkeysOfSQL, "passkeyByIDSQL": passkeyByIDSQL, "usePasskeySQL": usePasskeySQL,
+		"prunableSQL": prunableSQL, "pruneCodes": pruneCodes, "pruneRefresh": pruneRefresh, "pruneAccess": pruneAccess,
+		"pruneReserved": pruneReserved, "pruneEventsSQL": pruneEventsSQL, "prunedSQL": prunedSQL, "addAccessSQL": addAccessSQL,
+		"keyByIDSQL": keyByIDSQL, "lastEpochSQL": lastEpochSQL, "lastCheckpointSQL": lastCheckpointSQL, "passkeysOfSQL": passkeysOfSQL, "passkeyByIDSQL": passkeyByIDSQL, "usePasskeySQL": usePasskeySQL,
 		"secondFactorSQL": secondFactorSQL, "useStepSQL": useStepSQL, "useRecoverySQL": useRecoverySQL, "endSessionsSQL": endSessionsSQL,
 		"sessionsOfSQL": sessionsOfSQL, "endSessionSQL": endSessionSQL, "userByUpstreamSQL": userByUpstreamSQL,
 		"dropUpstreamRolesSQL": dropUpstreamRolesSQL, "forgetUpstreamRolesSQL": forgetUpstreamRolesSQL, "noteUpstreamRoleSQL": noteUpstreamRoleSQL,
@@ -78,7 +80,7 @@ func harmless(query, step string) bool {
 		return true
 	case step == "SCAN ids VIRTUAL TABLE INDEX 1:": // the caller's list
 		return true
-	case query == "lastCheckpointSQL": // from the newest back, one row
+	case query == "lastCheckpointSQL", query == "lastEpochSQL": // from the newest back, one row
 		return true
 	case query == "feedRecentSQL", query == "treeSQL": // sorts the last minutes' events, or the tasks under one
 		return !strings.HasPrefix(step, "SCAN ")

@@ -210,6 +210,19 @@ var races = map[string]func(*world){
 			}), once(store.ErrEnrolment))
 		}
 	},
+	"a rotation of keys": func(w *world) {
+		_, err := w.s.AddFirstKey(w.ctx, key("r0", "sig"))
+		w.must(err)
+		next, err := w.s.StageKey(w.ctx, key("r1", "sig"))
+		w.must(err)
+		for round := range rounds {
+			w.only(race(func(i int) error {
+				return w.s.RotateKey(w.ctx, next.ID, key(fmt.Sprintf("r_%d_%d", round, i), "sig"))
+			}), once(store.ErrKeyChanged))
+			next, err = w.s.StageKey(w.ctx, key("unused", "sig"))
+			w.must(err)
+		}
+	},
 	"a tool's budget": func(w *world) {
 		for range rounds {
 			l := w.lend()

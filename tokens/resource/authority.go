@@ -86,6 +86,23 @@ func (a *authority) send(ctx context.Context, method, url string, body []byte) (
 	if err != nil {
 		return nil, err
 	}
+	return a.do(req, body)
+}
+
+// open opens the feed. The newest checkpoint that this Guard has kept goes along, so that a server
+// whose database was set back finds out.
+func (a *authority) open(ctx context.Context, checkpoint string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Feed, nil)
+	if err != nil {
+		return nil, err
+	}
+	if checkpoint != "" {
+		req.Header.Set("Remit-Witness", checkpoint)
+	}
+	return a.do(req, nil)
+}
+
+func (a *authority) do(req *http.Request, body []byte) (*http.Response, error) {
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", "application/json")
 	}

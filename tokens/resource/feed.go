@@ -23,6 +23,8 @@ const (
 	eventSuspended = "task.suspended"
 	eventResumed   = "task.resumed"
 	eventRevoked   = "token.revoked"
+	eventKilled    = "key.killed"
+	eventEpoch     = "epoch.raised"
 )
 
 const (
@@ -37,6 +39,10 @@ type event struct {
 	JTI    string `json:"jti"`
 	State  string `json:"state"`
 	Reason string `json:"reason"`
+	KID    string `json:"kid"` // key.killed
+
+	Epoch     int64 `json:"epoch"` // epoch.raised
+	NotBefore int64 `json:"not_before"`
 }
 
 // snapshot is what ended, was revoked or is suspended, up to and with Seq.
@@ -48,6 +54,10 @@ type snapshot struct {
 		Reason string `json:"reason"`
 	} `json:"tasks"`
 	Tokens []string `json:"tokens"`
+	Keys   []string `json:"keys"` // killed
+
+	Epoch     int64 `json:"epoch"`
+	NotBefore int64 `json:"not_before"` // tokens issued up to this second are of an earlier epoch
 }
 
 // beat says that the feed lives, how far it is, and what the ledger's newest checkpoint is.
@@ -58,6 +68,9 @@ type beat struct {
 
 // errGap means that the sequence has a hole: only a new snapshot helps.
 var errGap = errors.New("resource: the feed has a gap")
+
+// errKilled means that a frame was signed with a key that was killed.
+var errKilled = errors.New("resource: a frame signed with a killed key")
 
 // listen keeps the feed open until ctx ends.
 func (g *Guard) listen(ctx context.Context) {
@@ -84,7 +97,7 @@ func (g *Guard) listenOnce(ctx context.Context) (heard bool, err error) {
 	if err := g.keys.refresh(ctx); err != nil {
 		return false, err
 	}
-	resp, err := g.authority.send(ctx, http.MethodGet, g.authority.Feed, nil)
+	resp, err := g.authority.open(ctx, g.witnessed())
 	if err != nil {
 		return false, err
 	}
@@ -134,6 +147,9 @@ func (l *listener) frame(ctx context.Context, raw string) error {
 	}); err != nil {
 		return err
 	}
+	if g.ends.isKilled(set.KeyID) {
+		return errKilled
+	}
 	if set.IssuedAt.After(g.now().Add(ahead)) {
 		return errors.New("resource: a frame from the future")
 	}
@@ -145,7 +161,7 @@ func (l *listener) frame(ctx context.Context, raw string) error {
 		if !ok {
 			return fmt.Errorf("resource: unknown event %q", uri)
 		}
-		if err := l.take(ctx, kind, payload); err != nil {
+		if err := l.take(ctx, kind, set.KeyID, payload); err != nil {
 			return err
 		}
 	}
@@ -153,7 +169,7 @@ func (l *listener) frame(ctx context.Context, raw string) error {
 	return nil
 }
 
-func (l *listener) take(ctx context.Context, kind string, payload []byte) error {
+func (l *listener) take(ctx context.Context, kind, signer string, payload []byte) error {
 	switch {
 	case kind == eventSnapshot:
 		return l.snapshot(payload)
@@ -168,6 +184,9 @@ func (l *listener) take(ctx context.Context, kind string, payload []byte) error 
 	}
 	if e.Seq != l.seq+1 {
 		return fmt.Errorf("%w: %d after %d", errGap, e.Seq, l.seq)
+	}
+	if kind == eventKilled && e.KID == signer { // only a survivor tells of a death
+		return errKilled
 	}
 	l.g.ends.apply(kind, e)
 	l.seq = e.Seq

@@ -28,9 +28,11 @@ type call struct {
 	body      []byte
 	msg       message
 	live      liveTool
-	rules     *ruleset
+	rules     *ruleset // the one version of the policy that judges this request
 	reach     reach
 	variant   *variant // the alternative that permits the call
+	step      string   // the check that runs
+	would     []would  // refusals that the policy's mode has kept from happening
 	execution string
 }
 
@@ -53,12 +55,14 @@ var (
 		{"definition", (*call).definition},
 		{"scope", (*call).scope},
 		{"role", (*call).role},
+		{"condition", (*call).condition},
 		{"grant", (*call).grant},
 		{"limits", (*call).limits},
 		{"approval", (*call).approval},
 		{"budget", (*call).budget},
 	}
-	passed      = passedChecks()
+	passed      = passedChecks(toolSteps)
+	passedRead  = passedChecks(readSteps)
 	passedJSON  = appendChecks(nil, passed)
 	unboundJSON = appendChecks(nil, notKeyBound(passed))
 )
@@ -75,12 +79,20 @@ func notKeyBound(passed []check) []check {
 }
 
 // passedChecks is what a decision records when every step was passed.
-func passedChecks() []check {
+func passedChecks(more []step) []check {
 	var all []check
-	for _, s := range append(steps[:len(steps):len(steps)], toolSteps...) {
+	for _, s := range append(steps[:len(steps):len(steps)], more...) {
 		all = append(all, check{Name: s.name, OK: true})
 	}
 	return all
+}
+
+// passed is what the request has passed when it has passed everything.
+func (c *call) passed() []check {
+	if c.msg.read != "" {
+		return passedRead
+	}
+	return passed
 }
 
 // Protect returns a handler that lets through to next only what the Guard allows. It reads the
@@ -88,9 +100,9 @@ func passedChecks() []check {
 // for tools/call, the very arguments that were checked.
 func (g *Guard) Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{g: g, w: w, r: r, now: g.now()}
+		c := &call{g: g, w: w, r: r, now: g.now(), rules: g.rules.Load()}
 		n, f := c.decide()
-		if f == nil && c.msg.method == methodCall {
+		if f == nil && c.msg.recorded() {
 			f = c.record()
 		}
 		if f != nil {
@@ -110,21 +122,26 @@ func (c *call) decide() (int, *refusal) {
 			return i, f
 		}
 	}
-	if c.msg.method != methodCall {
+	more := toolSteps
+	switch {
+	case c.msg.read != "":
+		more = readSteps
+	case c.msg.method != methodCall:
 		return 0, nil
 	}
 	c.execution = tokens.NewID("exe_")
-	for i, s := range toolSteps {
+	for i, s := range more {
+		c.step = s.name
 		if f := s.run(c); f != nil {
 			return len(steps) + i, f
 		}
 	}
-	return len(passed), nil
+	return len(steps) + len(more), nil
 }
 
 // view refuses what has ended, and everything while the Guard does not hear what ends.
 func (c *call) view() *refusal {
-	switch code := c.g.ends.check(c.bearer.Task.ID, c.bearer.ID); code {
+	switch code := c.g.ends.check(c.bearer); code {
 	case "":
 	case StaleView:
 		return refuse(code, "this server has not heard from its authorization server; try again soon")
@@ -132,6 +149,8 @@ func (c *call) view() *refusal {
 		return refuse(code, "the task is suspended").with(available, "Ask the user to resume the task, then try again.")
 	case TaskEnded:
 		return refuse(code, "the task has ended")
+	case BadToken:
+		return refuse(code, "the access token is not valid here any more")
 	default:
 		return refuse(code, "the access token was revoked")
 	}
@@ -146,7 +165,15 @@ func (c *call) record() *refusal {
 	e := c.about(kindDecided)
 	e.Decision = allowed
 	e.Definition, e.Policy = c.live.definition, c.rules.Version()
-	e.Arguments = tokens.HashBytes(c.msg.canonical)
+	if c.msg.method == methodCall {
+		e.Arguments = tokens.HashBytes(c.msg.canonical)
+	}
+	if len(c.would) > 0 {
+		e.Observed = c.would[0].Code
+	}
+	if len(c.would) > 0 || c.msg.read != "" {
+		e.Checks = c.checks()
+	}
 	commit, err := c.g.spool.add(e, false)
 	if err == nil {
 		<-commit.done
@@ -162,10 +189,14 @@ func (c *call) record() *refusal {
 // about returns a record about this call, with what is known from the start.
 func (c *call) about(kind string) *execution {
 	b := c.bearer
-	return &execution{
+	e := &execution{
 		Kind: kind, Execution: c.execution, At: c.now.UnixMicro(), Task: b.Task.ID, JTI: b.ID,
 		Client: b.ClientID, User: b.Subject, JKT: b.JKT, Tool: c.msg.tool, Trace: c.traceparent(),
 	}
+	if c.msg.read != "" {
+		e.Method, e.Target = c.msg.method, c.msg.target
+	}
+	return e
 }
 
 func (c *call) traceparent() string {
@@ -198,14 +229,12 @@ func (c *call) refused(f *refusal, n int) {
 	}
 	e := c.about(kindDecided)
 	e.Decision, e.Reason = refused, f.Code
-	e.Checks = append(passed[:n:n], check{Name: passed[n].Name, Detail: f.text})
+	all := c.passed()
+	e.Checks = append(all[:n:n], check{Name: all[n].Name, Detail: f.text})
 	if suppressed > 0 {
 		e.Checks[n].Detail += fmt.Sprintf(" (%d refusals before this one were not recorded)", suppressed)
 	}
-	e.Definition = c.live.definition
-	if c.rules != nil {
-		e.Policy = c.rules.Version()
-	}
+	e.Definition, e.Policy = c.live.definition, c.rules.Version()
 	if _, err := c.g.spool.add(e, false); err != nil {
 		c.g.log.Error("a refusal could not be recorded", "error", err, "task", e.Task)
 	}
@@ -215,7 +244,7 @@ func (c *call) refused(f *refusal, n int) {
 func (c *call) pass(next http.Handler) {
 	p := newPermit(c)
 	r := c.admitted(p)
-	if c.msg.method != methodCall {
+	if !c.msg.recorded() {
 		if c.msg.method == http.MethodGet {
 			ctx, cancel := whilePermitted(r.Context(), p)
 			defer cancel()
@@ -244,7 +273,7 @@ func (c *call) admitted(p *Permit) *http.Request {
 		body = c.msg.encode()
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	if nonce := c.g.replay.issue(c.now); nonce != c.nonce { // RFC 9449 §8.2
+	if nonce := c.g.replay.issue(c.r.Context(), c.now); nonce != c.nonce && nonce != "" { // RFC 9449 §8.2
 		h := c.w.Header()
 		h.Set("DPoP-Nonce", nonce)
 		h.Set("Cache-Control", "no-store")

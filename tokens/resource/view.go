@@ -16,8 +16,11 @@ type view struct {
 	mu      sync.RWMutex
 	tasks   map[string]taskEnd
 	tokens  map[string]time.Time
-	heard   time.Time // receipt of the newest frame
-	issued  time.Time // its iat
+	killed  map[string]bool // keys, by kid: for ever
+	epoch   int64           // of the authorization server's database
+	before  int64           // tokens issued up to this second are of an earlier epoch; 0: none
+	heard   time.Time       // receipt of the newest frame
+	issued  time.Time       // its iat
 	waiters chan struct{}
 }
 
@@ -32,25 +35,31 @@ const suspended = "suspended"
 func newView(now func() time.Time, staleAfter time.Duration) *view {
 	return &view{
 		now: now, staleAfter: staleAfter,
-		tasks: map[string]taskEnd{}, tokens: map[string]time.Time{}, waiters: make(chan struct{}),
+		tasks: map[string]taskEnd{}, tokens: map[string]time.Time{}, killed: map[string]bool{}, waiters: make(chan struct{}),
 	}
 }
 
-// check returns the refusal's code for a token of this task, or "". A stale view refuses all.
-func (v *view) check(task, jti string) Code {
+// check returns the refusal's code for a token, or "". A stale view refuses all.
+func (v *view) check(b *bearer) Code {
 	now := v.now()
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if !v.fresh(now) {
 		return StaleView
 	}
-	if end, ok := v.tasks[task]; ok {
+	if v.killed[b.KeyID] {
+		return BadToken
+	}
+	if v.before != 0 && b.IssuedAt.Unix() <= v.before {
+		return TaskEnded
+	}
+	if end, ok := v.tasks[b.Task.ID]; ok {
 		if end.state == suspended {
 			return TaskSuspended
 		}
 		return TaskEnded
 	}
-	if _, ok := v.tokens[jti]; ok {
+	if _, ok := v.tokens[b.ID]; ok {
 		return TokenRevoked
 	}
 	return ""
@@ -97,7 +106,35 @@ func (v *view) apply(kind string, e event) {
 		}
 	case eventRevoked:
 		v.tokens[e.JTI] = v.now()
+	case eventKilled:
+		v.killed[e.KID] = true
+	case eventEpoch:
+		v.raise(e.Epoch, e.NotBefore)
 	}
+}
+
+// raise takes a later epoch in; v.mu is held.
+func (v *view) raise(epoch, before int64) {
+	if epoch > v.epoch {
+		v.epoch, v.before = epoch, before
+	}
+}
+
+// isKilled reports whether the key was killed.
+func (v *view) isKilled(kid string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.killed[kid]
+}
+
+// standing returns the killed keys and the epoch.
+func (v *view) standing() (killed []string, epoch int64) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for kid := range v.killed {
+		killed = append(killed, kid)
+	}
+	return killed, v.epoch
 }
 
 // reset takes a snapshot in: it replaces what can change back (suspensions) and adds to what cannot.
@@ -123,6 +160,10 @@ func (v *view) reset(s snapshot) {
 	for _, jti := range s.Tokens {
 		v.tokens[jti] = now
 	}
+	for _, kid := range s.Keys {
+		v.killed[kid] = true
+	}
+	v.raise(s.Epoch, s.NotBefore)
 }
 
 // forget drops ends that no living token can concern. A suspension is dropped too: while it lasts,

@@ -18,7 +18,7 @@ func (p *Permit) Wait(ctx context.Context) Code {
 	}
 	for {
 		_, next := p.g.ends.waiting()
-		if code := p.g.ends.check(p.bearer.Task.ID, p.bearer.ID); code != "" {
+		if code := p.g.ends.check(p.bearer); code != "" {
 			return code
 		}
 		left := p.bearer.Task.Ends.Sub(p.g.now())

@@ -17,7 +17,13 @@ import (
 type sighting struct {
 	Size       int64  `json:"size"`
 	Head       string `json:"head"`
-	Checkpoint string `json:"checkpoint"` // the signed statement
+	Checkpoint string `json:"checkpoint"`      // the signed statement
+	Epoch      int64  `json:"epoch,omitempty"` // of the server's database: a restored one begins anew
+}
+
+// newer reports whether s is of a longer ledger, or of a later epoch.
+func (s sighting) newer(than sighting) bool {
+	return s.Epoch > than.Epoch || s.Epoch == than.Epoch && s.Size > than.Size
 }
 
 // loadWitness reads the newest checkpoint that was kept.
@@ -32,7 +38,7 @@ func (g *Guard) loadWitness() error {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		var s sighting
-		if json.Unmarshal(bytes.TrimSpace(lines.Bytes()), &s) == nil && s.Size >= g.seen.Size {
+		if json.Unmarshal(bytes.TrimSpace(lines.Bytes()), &s) == nil && !g.seen.newer(s) {
 			g.seen = s // a torn last line is no sighting
 		}
 	}
@@ -50,10 +56,11 @@ func (g *Guard) witness(raw string) {
 		g.log.Error("a checkpoint of the ledger does not verify", "error", err)
 		return
 	}
-	switch s := (sighting{c.Size, c.Head, raw}); {
-	case s.Size < g.seen.Size, s.Size == g.seen.Size && s.Head != g.seen.Head:
+	_, epoch := g.ends.standing()
+	switch s := (sighting{c.Size, c.Head, raw, max(epoch, g.seen.Epoch)}); {
+	case g.seen.newer(s), !s.newer(g.seen) && s.Head != g.seen.Head:
 		g.log.Error("the ledger was rewritten", "kept", g.seen.Checkpoint, "now", raw)
-	case s.Size > g.seen.Size:
+	case s.newer(g.seen):
 		if err := g.keep(s); err != nil {
 			g.log.Error("a checkpoint could not be kept", "error", err)
 			return
@@ -67,11 +74,15 @@ func (g *Guard) checkpoint(raw string) (c tokens.CheckpointClaims, err error) {
 	if set == nil {
 		return c, errNoKeys
 	}
-	if c, err = set.VerifyCheckpoint(raw); err == nil && c.Issuer != g.issuer {
+	killed, _ := g.ends.standing()
+	if c, err = set.Without(killed...).VerifyCheckpoint(raw); err == nil && c.Issuer != g.issuer {
 		err = tokens.ErrWrongIssuer
 	}
 	return c, err
 }
+
+// witnessed is the newest checkpoint that was kept; "" when there is none.
+func (g *Guard) witnessed() string { return g.seen.Checkpoint }
 
 func (g *Guard) keep(s sighting) error {
 	line, err := json.Marshal(s)

@@ -22,8 +22,13 @@ type event struct {
 	JTI    string `json:"jti,omitempty"`
 	State  string `json:"state,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	KID    string `json:"kid,omitempty"`
 	At     int64  `json:"at"`
-	lost   bool   // open feeds do not get it
+
+	Epoch     int64 `json:"epoch,omitempty"`
+	NotBefore int64 `json:"not_before,omitempty"`
+
+	lost bool // open feeds do not get it
 }
 
 // EndTask ends the task and returns when every Guard that listens has acknowledged it.
@@ -179,11 +184,17 @@ func (i *Issuer) snapshot(res *protected) []byte {
 		Reason string `json:"reason"`
 	}
 	latest := map[string]event{}
-	revoked := []string{}
+	revoked, killed := []string{}, []string{}
+	var epoch, notBefore int64
 	for _, e := range res.events {
-		if e.Kind == "token.revoked" {
+		switch e.Kind {
+		case "token.revoked":
 			revoked = append(revoked, e.JTI)
-		} else {
+		case "key.killed":
+			killed = append(killed, e.KID)
+		case "epoch.raised":
+			epoch, notBefore = e.Epoch, e.NotBefore
+		default:
 			latest[e.Task] = e
 		}
 	}
@@ -194,7 +205,9 @@ func (i *Issuer) snapshot(res *protected) []byte {
 		}
 	}
 	seq := int64(len(res.events))
-	return i.frame(res, seq, "snapshot", map[string]any{"seq": seq, "tasks": tasks, "tokens": revoked, "at": i.now().UnixMilli()})
+	return i.frame(res, seq, "snapshot", map[string]any{
+		"seq": seq, "tasks": tasks, "tokens": revoked, "keys": killed, "epoch": epoch, "not_before": notBefore, "at": i.now().UnixMilli(),
+	})
 }
 
 func (i *Issuer) frame(res *protected, seq int64, kind string, payload any) []byte {

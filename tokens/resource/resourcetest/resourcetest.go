@@ -37,6 +37,7 @@ type Issuer struct {
 	key       tokens.SigningKey
 	published []tokens.SigningKey
 	offset    time.Duration
+	epoch     int64
 	down      bool
 	silent    bool
 	resources map[string]*protected // by URI
@@ -63,10 +64,11 @@ type protected struct {
 
 // budget is what a task may still spend.
 type budget struct {
-	over  bool
-	task  int // -1: no budget
-	tools map[string]int
-	seen  map[string]bool
+	over   bool
+	task   int            // -1: no budget
+	tools  map[string]int // the most calls; none: no budget
+	called map[string]int
+	seen   map[string]bool
 }
 
 // New starts an issuer that stops with the test.
