@@ -32,26 +32,41 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.hearWitness(r); err != nil {
+		return err
+	}
+	ear, err := earOf(r)
+	if err != nil {
+		return err
+	}
 	s.feeds.Add(1)
 	defer s.feeds.Done()
-	l, err := s.hubs.join(r.Context(), s, res.URI)
+	l, err := s.hubs.join(r.Context(), s, res.URI, res.GuardID)
 	if err != nil {
 		return err
 	}
 	defer l.leave()
+	if err := s.stillGuard(r.Context(), res); err != nil { // an enrolment before this cut nobody who joined after it
+		return err
+	}
+	if err := s.hears(r.Context(), res.URI, ear); err != nil {
+		return err
+	}
 	// Read after joining: what is newer than the snapshot is already on its way to l.
 	seq, first, err := s.snapshot(r.Context(), res.URI)
 	if err != nil {
 		return err
 	}
-	s.stream(r, l, seq, first, startStream(w))
+	s.stream(r, l, ear, seq, first, startStream(w))
 	return nil
 }
 
 // stream writes frames until either side goes.
-func (s *Server) stream(r *http.Request, l *listener, seq int64, first []byte, write func(frame []byte) bool) {
+func (s *Server) stream(r *http.Request, l *listener, ear ear, seq int64, first []byte, write func(frame []byte) bool) {
 	life := time.NewTimer(feedLife)
 	defer life.Stop()
+	again := time.NewTicker(hearsEvery)
+	defer again.Stop()
 	ok := write(first)
 	for ok {
 		select {
@@ -63,6 +78,11 @@ func (s *Server) stream(r *http.Request, l *listener, seq int64, first []byte, w
 				continue // the snapshot told it
 			}
 			ok = write(f.bytes)
+		case <-again.C:
+			if err := s.hears(r.Context(), l.hub.resource, ear); err != nil {
+				s.log.Error("a replica that listens was not noted", "resource", l.hub.resource, "err", err)
+				return
+			}
 		case <-life.C:
 			return
 		case <-s.closing:
@@ -80,11 +100,20 @@ func (s *Server) snapshot(ctx context.Context, resource string) (int64, []byte, 
 	if err != nil {
 		return 0, nil, err
 	}
-	body := snapshotEvent{Seq: seq, Tasks: []taskEvent{}, Tokens: []string{}, At: now.UnixMilli()}
+	// The ring is read after the sequence: what is no event of this feed any more, the ring knows.
+	if err := s.ring.Reload(ctx); err != nil {
+		return 0, nil, err
+	}
+	ring := s.ring.held.Load()
+	body := snapshotEvent{
+		Seq: seq, Tasks: []taskEvent{}, Tokens: []string{}, Keys: ring.killed,
+		Epoch: ring.epoch.N, NotBefore: notBefore(ring.epoch), At: now.UnixMilli(),
+	}
 	for _, e := range events {
-		if e.Kind == store.EventTokenRevoked {
+		switch e.Kind {
+		case store.EventTokenRevoked:
 			body.Tokens = append(body.Tokens, e.JTI)
-		} else {
+		case store.EventTaskEnded, store.EventTaskSuspended:
 			body.Tasks = append(body.Tasks, taskEvent{e.TaskID, e.State, e.Reason})
 		}
 	}
@@ -98,6 +127,18 @@ type snapshotEvent struct {
 	Tasks  []taskEvent `json:"tasks"`
 	Tokens []string    `json:"tokens"`
 	At     int64       `json:"at"` // milliseconds
+	// Keys were killed. Tokens that were issued until NotBefore, in seconds, are of an earlier epoch.
+	Keys      []string `json:"keys,omitempty"`
+	Epoch     int64    `json:"epoch,omitempty"`
+	NotBefore int64    `json:"not_before,omitempty"`
+}
+
+// notBefore is the second in which the epoch was raised; 0 when there was none.
+func notBefore(e store.Epoch) int64 {
+	if e.N == 0 {
+		return 0
+	}
+	return e.At.Unix()
 }
 
 type taskEvent struct {
@@ -108,11 +149,15 @@ type taskEvent struct {
 
 type feedEvent struct {
 	Seq    int64           `json:"seq"`
-	Task   string          `json:"task"`
+	Task   string          `json:"task,omitempty"`
 	JTI    string          `json:"jti,omitempty"`
 	State  store.TaskState `json:"state,omitempty"`
 	Reason string          `json:"reason,omitempty"`
 	At     int64           `json:"at"`
+
+	KID       string `json:"kid,omitempty"`
+	Epoch     int64  `json:"epoch,omitempty"`
+	NotBefore int64  `json:"not_before,omitempty"`
 }
 
 type beatEvent struct {
@@ -144,18 +189,20 @@ func (s *Server) ackFeed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var in struct {
-		Seq int64 `json:"seq"`
+		Seq     int64  `json:"seq"`
+		Replica string `json:"replica"` // of the Guard; empty: the only one
 	}
 	if err := readJSON(r, oauth.MaxBody, &in); err != nil {
 		return err
 	}
-	if in.Seq < 0 {
-		return oauth.Refuse(oauth.InvalidRequest, "seq is not a place in the feed")
+	if in.Seq < 0 || !validReplica(in.Replica) {
+		return oauth.Refuse(oauth.InvalidRequest, "seq is not a place in the feed, or replica is no name of one")
 	}
-	if err := s.store.AckFeed(r.Context(), res.URI, in.Seq); err != nil {
+	acked, err := s.store.AckFeed(r.Context(), res.URI, in.Replica, in.Seq)
+	if err != nil {
 		return err
 	}
-	s.tellAcked(r.Context(), res.URI, res.AckSeq, in.Seq)
+	s.tellAcked(r.Context(), res.URI, res.AckSeq, acked)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
