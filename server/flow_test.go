@@ -99,7 +99,14 @@ func newWorld(t testing.TB) *world {
 func newWorldOn(t testing.TB, wrap func(store.Store) store.Store, changes ...func(*server.Config)) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{now: time.Now().Truncate(time.Second)}}
-	ctx := context.Background()
+	w.serve(context.Background(), wrap, changes...)
+	w.populate(context.Background())
+	return w
+}
+
+// serve starts the server on an empty store.
+func (w *world) serve(ctx context.Context, wrap func(store.Store) store.Store, changes ...func(*server.Config)) {
+	t := w.t
 	db, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "remit.db"), sqlite.Options{Now: w.clock.Now})
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
@@ -122,8 +129,6 @@ func newWorldOn(t testing.TB, wrap func(store.Store) store.Store, changes ...fun
 	must(t, err)
 	t.Cleanup(w.server.Close)
 	mux.Handle("/", w.server.Handler())
-	w.populate(ctx)
-	return w
 }
 
 func (w *world) populate(ctx context.Context) {

@@ -40,4 +40,3 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return resp, err
 }
-
