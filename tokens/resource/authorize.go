@@ -43,42 +43,52 @@ func parseRules(src []byte) (*ruleset, error) {
 // reach is what a token may do with one tool under one ruleset, before its arguments are known.
 type reach struct {
 	check    string             // the policy's check that fails; empty: none
+	lacks    []string           // the kinds of conditions that do not hold
 	mayAsk   bool               // a new consent could reach the tool: the user holds a role for it
 	detail   *tokens.ToolDetail // nil: not granted
 	variants []variant          // the alternatives, any of which may permit a call
 }
 
-// variant is one alternative: the consent's limits and one role's, both of which must hold.
+// variant is one alternative: one role's ceiling and budget, which hold besides those of the consent.
 type variant struct {
-	limits   tokens.Constraints
+	ceiling  tokens.Constraints
 	maxCalls int // of the role; 0: none
+	eachCall bool
 }
 
-// reaches returns the token's reach to the tool, worked out once for each version of the policy.
-func (b *bearer) reaches(tool string, rules *ruleset, allowed *granted) reach {
+// reachKey is what a reach is worked out for.
+type reachKey struct {
+	tool    string
+	holding policy.Holding
+}
+
+// reaches returns the token's reach to the tool, worked out once for each version of the policy and
+// for the conditions that hold.
+func (b *bearer) reaches(tool string, rules *ruleset, allowed *granted, h policy.Holding) reach {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.rules != rules {
-		b.rules, b.reach = rules, map[string]reach{}
+		b.rules, b.reach = rules, map[reachKey]reach{}
 	}
-	r, ok := b.reach[tool]
+	key := reachKey{tool, h}
+	r, ok := b.reach[key]
 	if !ok {
-		r = b.work(tool, rules, allowed)
+		r = b.work(tool, rules, allowed, h)
 		if len(b.reach) < 256 { // a guesser of names must not fill the memory
-			b.reach[tool] = r
+			b.reach[key] = r
 		}
 	}
 	return r
 }
 
-func (b *bearer) work(tool string, rules *ruleset, allowed *granted) reach {
-	d := rules.Decide(b.Scope, b.Roles, tool)
-	r := reach{check: d.Check, mayAsk: rules.Decide([]string{policy.ToolScope + tool}, b.Roles, tool).Allowed}
+func (b *bearer) work(tool string, rules *ruleset, allowed *granted, h policy.Holding) reach {
+	d := rules.DecideIn(b.Scope, b.Roles, tool, h)
+	r := reach{check: d.Check, lacks: d.Lacks, mayAsk: rules.Decide([]string{policy.ToolScope + tool}, b.Roles, tool).Allowed}
 	if r.detail = allowed.tool(tool); r.detail == nil {
 		return r
 	}
 	for _, rule := range d.Rules {
-		r.variants = append(r.variants, variant{r.detail.Constraints.And(rules.limits[rule.Role][tool]), rule.MaxCalls})
+		r.variants = append(r.variants, variant{rules.limits[rule.Role][tool], rule.MaxCalls, rule.EachCall})
 	}
 	slices.SortStableFunc(r.variants, func(a, b variant) int { // the most generous first
 		switch {
@@ -93,9 +103,9 @@ func (b *bearer) work(tool string, rules *ruleset, allowed *granted) reach {
 }
 
 // may reports whether a call of the tool could be allowed: what tools/list shows.
-func (b *bearer) may(tool string, live liveTool, rules *ruleset, allowed *granted) bool {
-	r := b.reaches(tool, rules, allowed)
-	return r.check == "" && r.detail != nil && r.detail.Definition == live.definition && b.bound(live, rules)
+func (b *bearer) may(tool string, live liveTool, rules *ruleset, allowed *granted, h policy.Holding) bool {
+	r := b.reaches(tool, rules, allowed, h)
+	return (r.check == "" || rules.Mode() == policy.Observe) && r.detail != nil && r.detail.Definition == live.definition && b.bound(live, rules)
 }
 
 // bound reports whether the token is bound to a key as far as this tool asks for it.
@@ -113,12 +123,17 @@ func (c *call) definition() *refusal {
 		c.g.log.Error("the live tools cannot be read", "error", err)
 		return refuse(StaleView, "the tools of this server cannot be read; try again soon")
 	}
-	c.rules = c.g.rules.Load()
-	c.reach = c.bearer.reaches(c.msg.tool, c.rules, c.granted)
+	c.reach = c.bearer.reaches(c.msg.tool, c.rules, c.granted, c.holding())
 	c.live = live
 	if !ok || c.reach.check == policy.CheckTool {
 		c.reach.mayAsk = false
-		return c.deny(UnknownTool)
+		f := c.deny(UnknownTool)
+		if !ok {
+			return f
+		}
+		if f = c.byPolicy(f); f != nil {
+			return f
+		}
 	}
 	if d := c.reach.detail; d != nil && d.Definition != live.definition {
 		return c.deny(DefinitionChanged)
@@ -129,15 +144,15 @@ func (c *call) definition() *refusal {
 // scope checks that a scope of the token reaches a role that names the tool.
 func (c *call) scope() *refusal {
 	if c.reach.check == policy.CheckScope {
-		return c.deny(NoScope)
+		return c.byPolicy(c.deny(NoScope))
 	}
 	return nil
 }
 
 // role checks that the user holds one of those roles.
 func (c *call) role() *refusal {
-	if c.reach.check != "" {
-		return c.deny(NoRole)
+	if c.reach.check == policy.CheckRole {
+		return c.byPolicy(c.deny(NoRole))
 	}
 	return nil
 }
@@ -159,13 +174,14 @@ func unbound() *refusal {
 		status(http.StatusForbidden).with(unavailable, "Ask for a key-bound token, with a DPoP proof.")
 }
 
-// limits checks the arguments against the input schema, the consent's limits and those of any one
-// role; what was checked, in its canonical form, is what the tool will get.
+// limits checks the arguments against the input schema, the consent's limits and the ceiling of any
+// one role; what was checked, in its canonical form, is what the tool will get.
 func (c *call) limits() *refusal {
+	consent, schema := c.reach.detail.Constraints, c.live.schema
 	var first error
 	for i := range c.reach.variants {
 		v := &c.reach.variants[i]
-		canonical, err := v.limits.Check(c.msg.arguments, c.live.schema)
+		canonical, err := consent.CheckUnder(v.ceiling, c.msg.arguments, schema)
 		if err == nil {
 			c.msg.canonical, c.variant = canonical, v
 			return nil
@@ -174,17 +190,36 @@ func (c *call) limits() *refusal {
 			first = err
 		}
 	}
+	if c.rules.Mode() == policy.Observe { // what the user said holds all the same
+		canonical, err := consent.Check(c.msg.arguments, schema)
+		if err == nil {
+			c.msg.canonical, c.variant = canonical, &variant{}
+			if first != nil {
+				c.byPolicy(c.outside(first))
+			}
+			return nil
+		}
+		first = err
+	}
+	return c.outside(first)
+}
+
+// outside is the refusal of arguments.
+func (c *call) outside(why error) *refusal {
 	f := c.deny(ArgumentLimit)
-	if e, ok := errors.AsType[*tokens.ArgumentError](first); ok {
+	if e, ok := errors.AsType[*tokens.ArgumentError](why); ok {
 		f.text = "the arguments are outside what was allowed: " + e.Error()
 	}
 	return f
 }
 
-// approval refuses what the user wants to be asked about each time.
+// approval refuses what the user wants, or the policy says, to be asked about each time.
 func (c *call) approval() *refusal {
-	if c.reach.detail.Approval != "" {
+	switch {
+	case c.reach.detail.Approval != "":
 		return c.deny(ApprovalRequired)
+	case c.variant.eachCall:
+		return c.byPolicy(c.deny(ApprovalRequired))
 	}
 	return nil
 }

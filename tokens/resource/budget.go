@@ -6,24 +6,27 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/remit-auth/remit/tokens/resource/policy"
 )
 
 // reserveTimeout is how long a call waits to be counted.
 const reserveTimeout = 3 * time.Second
 
-// budget counts the call where a budget was set: at the authorization server for those of the
-// consent, here for those of the policy that the consent does not already keep.
+// budget counts the call at the authorization server where consent, task or policy set a budget. One
+// of a policy that is only observed is counted here: nothing is refused by it.
 func (c *call) budget() *refusal {
-	detail, task := c.reach.detail, c.granted.task
-	if most := c.variant.maxCalls; most > 0 && (detail.MaxCalls == 0 || detail.MaxCalls > most) {
+	detail, task, most := c.reach.detail, c.granted.task, c.variant.maxCalls
+	if most > 0 && c.rules.Mode() == policy.Observe {
 		if !c.g.counts.take(c.bearer.Task.ID+" "+detail.Tool, most, c.bearer.Task.Ends, c.now) {
-			return c.deny(ToolBudget)
+			c.byPolicy(c.deny(ToolBudget))
 		}
+		most = 0
 	}
-	if detail.MaxCalls == 0 && (task == nil || task.MaxCalls == 0) {
+	if detail.MaxCalls == 0 && most == 0 && (task == nil || task.MaxCalls == 0) {
 		return nil
 	}
-	code, err := c.g.reserve(c.r.Context(), c.execution, c.bearer, detail.Tool)
+	code, err := c.g.reserve(c.r.Context(), c.execution, c.bearer, detail.Tool, most)
 	switch {
 	case err != nil:
 		c.g.log.Error("a call could not be counted", "error", err, "task", c.bearer.Task.ID)
@@ -39,8 +42,9 @@ func (c *call) budget() *refusal {
 	return nil
 }
 
-// reserve counts one call at the authorization server. No answer, no call.
-func (g *Guard) reserve(ctx context.Context, execution string, b *bearer, tool string) (Code, error) {
+// reserve counts one call at the authorization server; most is what the policy allows of the tool in
+// this task, 0 for any number. No answer, no call.
+func (g *Guard) reserve(ctx context.Context, execution string, b *bearer, tool string, most int) (Code, error) {
 	ctx, cancel := context.WithTimeout(ctx, reserveTimeout)
 	defer cancel()
 	in := struct {
@@ -48,7 +52,8 @@ func (g *Guard) reserve(ctx context.Context, execution string, b *bearer, tool s
 		Task      string `json:"task"`
 		JTI       string `json:"jti"`
 		Tool      string `json:"tool"`
-	}{execution, b.Task.ID, b.ID, tool}
+		Most      int    `json:"max_calls,omitempty"`
+	}{execution, b.Task.ID, b.ID, tool, most}
 	err := g.authority.call(ctx, http.MethodPost, g.authority.Reserve, in, nil)
 	answer, ok := errors.AsType[*answerError](err)
 	switch {

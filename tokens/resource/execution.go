@@ -31,9 +31,12 @@ type execution struct {
 	User       string  `json:"user,omitempty"`
 	JKT        string  `json:"jkt,omitempty"`
 	Tool       string  `json:"tool,omitempty"`
+	Method     string  `json:"method,omitempty"` // of a read: what is not tools/call
+	Target     string  `json:"target,omitempty"` // the resource's URI, or the prompt's name
 	Decision   string  `json:"decision,omitempty"`
 	Reason     Code    `json:"reason,omitempty"`
-	Checks     []check `json:"checks,omitempty"` // of a refusal; an allowed call has passed them all
+	Observed   Code    `json:"observed,omitempty"` // why it would have been refused, were the policy not only observed
+	Checks     []check `json:"checks,omitempty"`   // nil of an allowed call: it has passed them all
 	Definition string  `json:"definition,omitempty"`
 	Policy     string  `json:"policy,omitempty"`
 	Arguments  string  `json:"arguments_digest,omitempty"`
@@ -64,15 +67,18 @@ func (e *execution) append(b []byte) []byte {
 	b = appendMember(b, `,"user":`, e.User)
 	b = appendMember(b, `,"jkt":`, e.JKT)
 	b = appendMember(b, `,"tool":`, e.Tool)
+	b = appendMember(b, `,"method":`, e.Method)
+	b = appendMember(b, `,"target":`, e.Target)
 	b = appendMember(b, `,"decision":`, e.Decision)
 	b = appendMember(b, `,"reason":`, string(e.Reason))
+	b = appendMember(b, `,"observed":`, string(e.Observed))
 	switch {
+	case e.Checks != nil:
+		b = appendChecks(b, e.Checks)
 	case e.Decision == allowed && e.JKT == "":
 		b = append(b, unboundJSON...)
 	case e.Decision == allowed:
 		b = append(b, passedJSON...)
-	default:
-		b = appendChecks(b, e.Checks)
 	}
 	b = appendMember(b, `,"definition":`, e.Definition)
 	b = appendMember(b, `,"policy":`, e.Policy)

@@ -5,7 +5,7 @@ import "net/http"
 // Unrecorded is Protect without the record, to measure what the decision alone costs.
 func (g *Guard) Unrecorded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{g: g, w: w, r: r, now: g.now()}
+		c := &call{g: g, w: w, r: r, now: g.now(), rules: g.rules.Load()}
 		if n, f := c.decide(); f != nil {
 			c.refused(f, n)
 			f.write(c)
@@ -23,3 +23,6 @@ func newTestRequest(authorization string) (*http.Request, error) {
 	}
 	return r, err
 }
+
+// LookAtPolicy is what the Guard does with its policy file every two seconds.
+func (g *Guard) LookAtPolicy() { g.lookAtPolicy() }

@@ -30,9 +30,14 @@ type Config struct {
 	StateDir string
 	// EnrolmentCode is what `remit resource add` printed. It is needed once.
 	EnrolmentCode string
-	// Policy is the policy file; PolicyFile, where to read it from instead.
+	// Policy is the policy file; PolicyFile, where to read it from instead. A file is looked at every
+	// two seconds and put in force when it has changed; one that is not valid changes nothing.
 	Policy     []byte
 	PolicyFile string
+	// TrustedProxies are the networks of the proxies before this server, in CIDR form: where a request
+	// comes from one, X-Forwarded-For says who the client is. Name only what adds to that header.
+	// Nil: the peer is the client. Conditions of the policy ask for it, and nothing else does.
+	TrustedProxies []string
 	// Tools returns the live definitions: the entries that tools/list would answer to somebody who
 	// may see them all. While calls arrive it is asked once a second.
 	Tools func(context.Context) ([]json.RawMessage, error)
@@ -83,6 +88,8 @@ type Guard struct {
 	tools         *liveTools
 	rules         atomic.Pointer[ruleset]
 	policyChanged chan struct{}
+	file          policyFile
+	proxies       proxies
 	verified      recent
 	grants        *grants
 	replay        *replay
@@ -139,7 +146,7 @@ func (g *Guard) open(ctx context.Context, c Config) (err error) {
 func (g *Guard) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	g.stop = stop
-	for _, run := range []func(context.Context){g.listen, g.sendAcks, g.shipRecords, g.publish} {
+	for _, run := range []func(context.Context){g.listen, g.sendAcks, g.shipRecords, g.publish, g.watchPolicy} {
 		g.running.Go(func() { run(ctx) })
 	}
 }
@@ -167,21 +174,6 @@ func (g *Guard) Ready(ctx context.Context) error {
 			return fmt.Errorf("resource: the authorization server's feed is not heard: %w", ctx.Err())
 		}
 	}
-}
-
-// ReloadPolicy puts another policy file in force, for every decision from now on. With an error the
-// old one stays.
-func (g *Guard) ReloadPolicy(src []byte) error {
-	rules, err := parseRules(src)
-	if err != nil {
-		return err
-	}
-	g.rules.Store(rules)
-	select {
-	case g.policyChanged <- struct{}{}:
-	default:
-	}
-	return nil
 }
 
 // Refusals returns how often each code was answered since the start.
@@ -246,23 +238,18 @@ func configure(c Config) (*Guard, error) {
 	return g, g.loadPolicy(c)
 }
 
-func (g *Guard) loadPolicy(c Config) error {
-	src := c.Policy
-	if c.PolicyFile != "" {
-		if len(src) > 0 {
-			return errors.New("resource: Policy and PolicyFile are both set")
-		}
-		var err error
-		if src, err = os.ReadFile(c.PolicyFile); err != nil {
-			return err
-		}
-	}
-	rules, err := parseRules(src)
-	if err != nil {
+func (g *Guard) loadPolicy(c Config) (err error) {
+	if g.proxies, err = parseProxies(c.TrustedProxies); err != nil {
 		return err
 	}
-	g.rules.Store(rules)
-	return nil
+	if c.PolicyFile == "" {
+		return g.ReloadPolicy(c.Policy)
+	}
+	if len(c.Policy) > 0 {
+		return errors.New("resource: Policy and PolicyFile are both set")
+	}
+	g.file.path = c.PolicyFile
+	return g.Reload()
 }
 
 // checkURL wants https, or http on loopback where that was asked for.

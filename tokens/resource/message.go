@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/tokens/resource/policy"
 )
 
 // Methods that the Guard knows. What needs no tool right is open to every valid token; what is not
@@ -35,6 +36,10 @@ type message struct {
 	id        json.RawMessage // nil: a notification
 	method    string
 	tool      string          // params.name of tools/call
+	target    string          // what is read: a resource's URI, or a prompt's name
+	read      policy.Kind     // what kind of thing that is; empty: nothing is read
+	template  bool            // target is a URI template
+	opener    string          // the scope that would let it be read
 	arguments json.RawMessage // as sent
 	trace     string          // params._meta.traceparent
 	members   []tokens.Member
@@ -78,6 +83,8 @@ func parseMessage(raw []byte) (message, error) {
 		return m, errors.New("jsonrpc must be 2.0")
 	case m.method == "":
 		return m, errors.New("the message has no method")
+	case readMethods[m.method] != nil:
+		return m, m.parseRead()
 	case m.method != methodCall:
 		return m, nil
 	case m.id == nil:
@@ -226,6 +233,8 @@ func (c *call) message() *refusal {
 	case err != nil:
 		return refuse(BadRequest, "not an acceptable message: "+err.Error())
 	case c.msg.method == methodCall, openMethods[c.msg.method], strings.HasPrefix(c.msg.method, notifications) && c.msg.id == nil:
+		return nil
+	case c.opens():
 		return nil
 	}
 	return refuse(BadRequest, "this method is not open to agents").status(http.StatusForbidden)

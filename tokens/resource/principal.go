@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/tokens/resource/policy"
 )
 
 // Principal is who calls, as the verified token says.
@@ -41,6 +42,7 @@ type Permit struct {
 	bearer    *bearer
 	granted   *granted
 	rules     *ruleset
+	holding   policy.Holding
 	method    string
 	tool      string
 	arguments []byte
@@ -52,12 +54,8 @@ type Permit struct {
 type permitKey struct{}
 
 func newPermit(c *call) *Permit {
-	rules := c.rules
-	if rules == nil {
-		rules = c.g.rules.Load()
-	}
 	return &Permit{
-		g: c.g, bearer: c.bearer, granted: c.granted, rules: rules, method: c.msg.method,
+		g: c.g, bearer: c.bearer, granted: c.granted, rules: c.rules, holding: c.holding(), method: c.msg.method,
 		tool: c.msg.tool, arguments: c.msg.canonical, execution: c.execution,
 	}
 }
@@ -111,7 +109,7 @@ func (p *Permit) May(ctx context.Context, tool string) bool {
 		return false
 	}
 	live, ok, err := p.g.tools.lookup(ctx, tool)
-	return err == nil && ok && p.bearer.may(tool, live, p.rules, p.granted)
+	return err == nil && ok && p.bearer.may(tool, live, p.rules, p.granted, p.holding)
 }
 
 // SetOutcome tells how the call ended. Without it, the status of the answer decides.

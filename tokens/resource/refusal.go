@@ -31,6 +31,8 @@ const (
 	DefinitionChanged Code = "definition_changed"
 	NoScope           Code = "scope"
 	NoRole            Code = "role"
+	NotNow            Code = "condition"        // a condition of the policy does not hold
+	UnknownResource   Code = "unknown_resource" // a resource or prompt that no role of the policy names
 	ToolNotGranted    Code = "tool_not_granted"
 	ArgumentLimit     Code = "argument_limit"
 	ToolBudget        Code = "tool_budget"
@@ -73,6 +75,8 @@ var answers = map[Code]struct {
 	DefinitionChanged: {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
 	NoScope:           {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
 	NoRole:            {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	NotNow:            {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	UnknownResource:   {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
 	ToolNotGranted:    {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
 	ArgumentLimit:     {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
 	ToolBudget:        {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
@@ -151,6 +155,8 @@ func (f *refusal) scope(c *call) string {
 		return c.g.baseline()
 	case f.remediation == available && c.msg.tool != "":
 		return "tool:" + c.msg.tool
+	case f.remediation == available:
+		return c.msg.opener
 	}
 	return ""
 }
@@ -191,6 +197,7 @@ type denial struct {
 	Code        Code   `json:"code"`
 	Remediation string `json:"remediation,omitempty"`
 	Tool        string `json:"tool,omitempty"`
+	Target      string `json:"target,omitempty"` // the resource or prompt
 	Task        string `json:"task,omitempty"`
 	Hint        string `json:"hint,omitempty"`
 }
@@ -212,7 +219,7 @@ func (f *refusal) body(c *call) []byte {
 	out.Error.Code, out.Error.Message = rpcDenied, f.text
 	out.Error.Data = denial{
 		Reason: "insufficient_authorization", Code: f.Code, Remediation: f.remediation,
-		Tool: c.msg.tool, Task: c.task(), Hint: f.hint,
+		Tool: c.msg.tool, Target: c.msg.target, Task: c.task(), Hint: f.hint,
 	}
 	if f.shown != "" {
 		out.Error.Data.Code = f.shown

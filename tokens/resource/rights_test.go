@@ -55,7 +55,6 @@ func TestRM3Arguments(t *testing.T) {
 		"another project":              `{"project":"OPS","limit":5}`,
 		"no project":                   `{"limit":5}`,
 		"beyond the policy's":          `{"project":"WEB","limit":51}`,
-		"without the policy's":         `{"project":"WEB"}`,
 		"an unknown argument":          `{"project":"WEB","limit":5,"admin":true}`,
 		"another case":                 `{"project":"WEB","Project":"OPS","limit":5}`,
 		"another case alone":           `{"Project":"WEB","limit":5}`,
@@ -81,6 +80,9 @@ func TestRM3Arguments(t *testing.T) {
 	}
 	if !strings.Contains(w.sent[0], `"arguments":{"limit":5,"project":"WEB"}`) {
 		t.Errorf("the server got %s", w.sent[0])
+	}
+	if a := w.call(token, "search_tickets", json.RawMessage(`{"project":"WEB"}`)); a.status != http.StatusOK {
+		t.Errorf("without what the policy only bounds: %d %s", a.status, a.body)
 	}
 }
 

@@ -30,7 +30,7 @@ type bearer struct {
 
 	mu    sync.Mutex
 	rules *ruleset
-	reach map[string]reach // by tool, under rules
+	reach map[reachKey]reach // under rules
 }
 
 // token takes the access token from the Authorization header, and only from there (RFC 6750 §2.1
@@ -70,7 +70,7 @@ func (c *call) token() *refusal {
 // unbound lets a token that is bound to no key pass only as what it is, and only where this server's
 // policy has such tokens (RFC 6750): whoever copies it could use it.
 func (c *call) unbound() *refusal {
-	if c.dpop || len(c.r.Header.Values("DPoP")) > 0 || c.g.rules.Load().Bearer() == policy.BearerNone {
+	if c.dpop || len(c.r.Header.Values("DPoP")) > 0 || c.rules.Bearer() == policy.BearerNone {
 		return refuse(NotKeyBound, "the access token is not bound to a key")
 	}
 	return nil

@@ -259,5 +259,8 @@ func terms(r Rule) string {
 	if r.MaxCalls > 0 {
 		text += fmt.Sprintf(", at most %d calls of a task", r.MaxCalls)
 	}
+	if r.EachCall {
+		text += ", the user is asked before each"
+	}
 	return text
 }

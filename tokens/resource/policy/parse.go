@@ -65,6 +65,7 @@ type fileTool struct {
 	When     *fileWhen `yaml:"when"`
 	Limits   yaml.Node `yaml:"limits"`
 	MaxCalls *int      `yaml:"max_calls"`
+	Approval *string   `yaml:"approval"`
 }
 
 // Parse reads a policy file, strictly: unknown or duplicate keys, aliases, unknown roles, cycles of
@@ -272,6 +273,11 @@ func (t fileTool) rule(role string) (Rule, error) {
 	if t.MaxCalls != nil {
 		if rule.MaxCalls = *t.MaxCalls; rule.MaxCalls < 1 {
 			return Rule{}, errors.New("max_calls must be at least 1")
+		}
+	}
+	if t.Approval != nil {
+		if rule.EachCall = *t.Approval == "each_call"; !rule.EachCall {
+			return Rule{}, errors.New("approval can only be each_call")
 		}
 	}
 	if t.Limits.IsZero() {

@@ -62,6 +62,7 @@ type Rule struct {
 	Role     string
 	Limits   json.RawMessage // a JSON object of constraints by argument name; {} for none
 	MaxCalls int             // calls per task; 0: no budget
+	EachCall bool            // the user is asked before each call
 
 	when int // the index of its own condition; -1: none
 }

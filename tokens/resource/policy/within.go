@@ -15,6 +15,9 @@ func within(a, b Rule) bool {
 	if b.MaxCalls > 0 && (a.MaxCalls == 0 || a.MaxCalls > b.MaxCalls) {
 		return false
 	}
+	if b.EachCall && !a.EachCall {
+		return false
+	}
 	if bytes.Equal(a.Limits, b.Limits) || string(b.Limits) == "{}" {
 		return true
 	}

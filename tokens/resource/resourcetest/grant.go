@@ -15,6 +15,7 @@ import (
 type Grant struct {
 	User, Client string
 	Task         string // an id; empty: a new task
+	Grade        string // how the client is known: registered, cimd or dcr
 	Scopes       []string
 	Roles        []string // of the user, at this resource
 	Tools        []tokens.ToolDetail
@@ -88,7 +89,7 @@ func (i *Issuer) Claims(uri string, g Grant) tokens.Claims {
 	now := i.now()
 	c := tokens.Claims{
 		Issuer: i.URL(), Subject: or(g.User, "usr_test"), Audience: uri, ClientID: or(g.Client, "cli_test"),
-		ID: tokens.NewID("at_"), IssuedAt: now, Expires: now.Add(5 * time.Minute), Scope: g.Scopes, Roles: g.Roles,
+		ID: tokens.NewID("at_"), IssuedAt: now, Expires: now.Add(5 * time.Minute), Scope: g.Scopes, Roles: g.Roles, Grade: or(g.Grade, "registered"),
 		Task: tokens.TaskClaim{ID: or(g.Task, tokens.NewID("tsk_")), Ends: now.Add(time.Hour)},
 	}
 	if g.Life != 0 {
@@ -126,7 +127,7 @@ func (i *Issuer) definition(uri, tool string) string {
 func (i *Issuer) grant(c tokens.Claims) {
 	b := i.budgets[c.Task.ID]
 	if b == nil {
-		b = &budget{task: -1, tools: map[string]int{}, seen: map[string]bool{}}
+		b = &budget{task: -1, tools: map[string]int{}, called: map[string]int{}, seen: map[string]bool{}}
 		i.budgets[c.Task.ID] = b
 	}
 	if n := c.Details.Task.MaxCalls; n > 0 && b.task < 0 {

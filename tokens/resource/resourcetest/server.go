@@ -21,6 +21,9 @@ type Execution struct {
 	User       string  `json:"user"`
 	JKT        string  `json:"jkt"`
 	Tool       string  `json:"tool"`
+	Method     string  `json:"method"` // of a read
+	Target     string  `json:"target"`
+	Observed   string  `json:"observed"` // why it would have been refused
 	Decision   string  `json:"decision"`
 	Reason     string  `json:"reason"`
 	Checks     []Check `json:"checks"`
@@ -225,6 +228,8 @@ func (i *Issuer) executions(w http.ResponseWriter, r *http.Request, res *protect
 func (i *Issuer) reserve(w http.ResponseWriter, r *http.Request, _ *protected) {
 	var in struct {
 		Execution, Task, JTI, Tool string
+
+		Most int `json:"max_calls"` // of the policy
 	}
 	if !read(w, r, &in) {
 		return
@@ -232,16 +237,18 @@ func (i *Issuer) reserve(w http.ResponseWriter, r *http.Request, _ *protected) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	b := i.budgets[in.Task]
-	left, limited := -1, false
+	most := in.Most
 	if b != nil {
-		left, limited = b.tools[in.Tool]
+		if granted := b.tools[in.Tool]; most == 0 || granted > 0 && granted < most {
+			most = granted
+		}
 	}
 	switch {
 	case b == nil || b.over:
 		answer(w, http.StatusGone, map[string]any{"error": "task_not_active"})
 		return
 	case b.seen[in.Execution]:
-	case limited && left == 0:
+	case most > 0 && b.called[in.Tool] >= most:
 		answer(w, http.StatusConflict, map[string]any{"error": "tool_budget_spent"})
 		return
 	case b.task == 0:
@@ -250,15 +257,14 @@ func (i *Issuer) reserve(w http.ResponseWriter, r *http.Request, _ *protected) {
 		return
 	default:
 		b.seen[in.Execution] = true
-		if limited {
-			left--
-			b.tools[in.Tool] = left
-		} else {
-			left = -1
-		}
+		b.called[in.Tool]++
 		if b.task > 0 {
 			b.task--
 		}
+	}
+	left := -1
+	if most > 0 {
+		left = most - b.called[in.Tool]
 	}
 	answer(w, http.StatusOK, map[string]any{"tool_left": left, "task_left": b.task})
 }
