@@ -24,6 +24,7 @@ const (
 
 // executionBatch is a stretch of a Guard's own gapless sequence.
 type executionBatch struct {
+	Replica string      `json:"replica"` // which of the Guard's; empty: the only one
 	First   int64       `json:"first"`
 	Records []execution `json:"records"`
 }
@@ -95,7 +96,7 @@ func (s *Server) appendExecutions(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	next, err := s.store.AppendExecutions(r.Context(), res.GuardID, in.First, recs)
+	next, err := s.store.AppendExecutions(r.Context(), res.GuardID, in.Replica, in.First, recs)
 	if err != nil {
 		return err
 	}
@@ -107,6 +108,9 @@ func (s *Server) appendExecutions(w http.ResponseWriter, r *http.Request) error 
 
 // check refuses a batch that no Guard of ours would send; it names the first bad record.
 func (b executionBatch) check() error {
+	if !validReplica(b.Replica) {
+		return oauth.Refuse(oauth.InvalidRequest, "replica is no name of one")
+	}
 	if b.First < 1 || len(b.Records) > maxBatch {
 		return oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("first counts from 1, and a batch has at most %d records", maxBatch))
 	}

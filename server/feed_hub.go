@@ -34,6 +34,7 @@ type hub struct {
 // listener is one open feed connection.
 type listener struct {
 	hub    *hub
+	guard  string // that authenticated
 	frames chan frame
 }
 
@@ -50,7 +51,7 @@ const backlog = 256
 var errFeedClosing = &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the server is stopping; connect again"}
 
 // join adds a listener. When it returns, whatever is committed later will reach the listener.
-func (f *feedHubs) join(ctx context.Context, s *Server, resource string) (*listener, error) {
+func (f *feedHubs) join(ctx context.Context, s *Server, resource, guard string) (*listener, error) {
 	select {
 	case <-s.closing:
 		return nil, errFeedClosing
@@ -61,7 +62,7 @@ func (f *feedHubs) join(ctx context.Context, s *Server, resource string) (*liste
 	if h == nil {
 		h = f.open(s, resource)
 	}
-	l := &listener{hub: h, frames: make(chan frame, backlog)}
+	l := &listener{hub: h, guard: guard, frames: make(chan frame, backlog)}
 	h.mu.Lock()
 	h.listeners[l] = struct{}{}
 	h.mu.Unlock()
@@ -178,6 +179,7 @@ func (h *hub) run(ctx context.Context) {
 			if err = h.tell(ctx); err == nil {
 				err = h.beat()
 			}
+			h.checkGuard(ctx)
 		case <-h.server.closing:
 			return
 		case <-ctx.Done():

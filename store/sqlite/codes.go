@@ -78,6 +78,8 @@ func (tx *tx) redeemable(r store.Redemption) (row task, extends bool, err error)
 		err = running(t)
 	case t.State != store.TaskPending:
 		err = store.ErrTaskEnded
+	default:
+		err = tx.parentRuns(t)
 	}
 	return row, extends, err
 }

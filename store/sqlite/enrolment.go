@@ -46,6 +46,9 @@ func (s *Store) EnrolGuard(ctx context.Context, code store.Hash, guardID string,
 		if _, err := tx.exec(setGuardSQL, guardID, string(key), r.URI); err != nil {
 			return err
 		}
+		if _, err := tx.exec(forgetListenersSQL, r.URI); err != nil {
+			return err
+		}
 		if r, err = tx.resource(resourceByURISQL, r.URI); err != nil {
 			return err
 		}

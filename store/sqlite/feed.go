@@ -86,26 +86,9 @@ func thatMatter(events []store.Event) []store.Event {
 const (
 	ackEventsSQL = `UPDATE feed SET acked_at = ?2 WHERE resource = ?1 AND acked_at = 0
 AND seq > (SELECT ack_seq FROM guards WHERE resource = ?1) AND seq <= ?3`
-	ackFeedSQL = `UPDATE guards SET ack_at = ?2, ack_seq = MAX(ack_seq, MIN(?3,
-	(SELECT COALESCE(MAX(seq), 0) FROM feed WHERE feed.resource = guards.resource)))
-WHERE resource = ?1`
+	ackFeedSQL  = `UPDATE guards SET ack_seq = MAX(ack_seq, ?2) WHERE resource = ?1`
+	ackedNowSQL = `UPDATE guards SET ack_at = ?2 WHERE resource = ?1`
 )
-
-// AckFeed notes that the Guard has applied everything up to seq. It never takes an acknowledgement
-// back, and none counts for what was not yet said.
-func (s *Store) AckFeed(ctx context.Context, resource string, seq int64) error {
-	return s.write(ctx, func(tx *tx) error {
-		if _, err := tx.exec(ackEventsSQL, resource, micros(tx.now), seq); err != nil {
-			return err
-		}
-		n, err := tx.exec(ackFeedSQL, resource, micros(tx.now), seq)
-		if err == nil && n == 0 {
-			return store.ErrResourceNotFound
-		}
-		tx.touched[resource] = true
-		return err
-	})
-}
 
 const taskEndingsSQL = `SELECT ` + eventColumns + `, acked_at,
 	COALESCE((SELECT MAX(expires_at) FROM access_tokens a WHERE a.task_id = f.task_id AND a.resource = f.resource), 0)

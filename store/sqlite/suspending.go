@@ -51,7 +51,7 @@ func (s *Store) SuspendTask(ctx context.Context, id string, by store.Actor, reas
 			return err
 		}
 		for i := range under {
-			if under[i].State == store.TaskActive {
+			if u := under[i]; u.State == store.TaskActive || u.State == store.TaskSuspended && u.SuspendedBy == store.ByIdle {
 				if err := tx.suspend(&under[i], by, reason, tx.now); err != nil {
 					return err
 				}
@@ -77,6 +77,9 @@ func (s *Store) ResumeTask(ctx context.Context, id string, by store.Actor, recs 
 		case t.State != store.TaskSuspended, by != t.SuspendedBy && by != store.ByAdmin:
 			return store.ErrTaskNotSuspended
 		}
+		if err := tx.parentRuns(t); err != nil {
+			return err
+		}
 		under, err := tx.under(t.ID)
 		if err != nil {
 			return err
@@ -100,4 +103,13 @@ func (s *Store) ResumeTask(ctx context.Context, id string, by store.Actor, recs 
 func (tx *tx) under(id string) ([]store.Task, error) {
 	tree, err := tx.taskRows(tx.now, treeSQL, id)
 	return slices.DeleteFunc(tree, func(t store.Task) bool { return t.ID == id || t.State.Terminal() }), err
+}
+
+// parentRuns refuses to go on with a task while the one above it is suspended, but for idleness.
+func (tx *tx) parentRuns(t store.Task) error {
+	if t.Parent == "" {
+		return nil
+	}
+	parent, _, err := tx.task(t.Parent, tx.now)
+	return errOr(err, func() error { return running(parent) })
 }

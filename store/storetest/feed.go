@@ -73,7 +73,8 @@ var feed = map[string]func(*world){
 	"acknowledgement": func(w *world) {
 		ack := func(seq, want int64) {
 			w.t.Helper()
-			w.must(w.s.AckFeed(w.ctx, tickets, seq))
+			_, err := w.s.AckFeed(w.ctx, tickets, "", seq)
+			w.must(err)
 			r, err := w.s.ResourceByURI(w.ctx, tickets)
 			w.must(err)
 			w.same("acknowledged", []any{r.AckSeq, r.AckAt}, []any{want, w.clock.Now()})
@@ -85,7 +86,10 @@ var feed = map[string]func(*world){
 		ack(2, 2)
 		ack(1, 2)
 		ack(99, 2)
-		w.refused(store.ErrResourceNotFound, func() error { return w.s.AckFeed(w.ctx, "https://nowhere.example", 1) })
+		w.refused(store.ErrResourceNotFound, func() error {
+			_, err := w.s.AckFeed(w.ctx, "https://nowhere.example", "", 1)
+			return err
+		})
 		w.enrol(tickets, "grd_new")
 		r, err := w.s.ResourceByURI(w.ctx, tickets)
 		w.must(err)
@@ -111,10 +115,10 @@ var feed = map[string]func(*world){
 		w.end(both.ID)
 		ended := w.clock.Now()
 		w.clock.Advance(300 * time.Millisecond)
-		w.must(w.s.AckFeed(w.ctx, tickets, 2)) // that both was suspended, and the end of first
+		w.ack("", 2) // that both was suspended, and the end of first
 		acked := w.clock.Now()
 		w.clock.Advance(time.Second)
-		w.must(w.s.AckFeed(w.ctx, tickets, 2)) // said again, it counts from the first time
+		w.ack("", 2) // said again, it counts from the first time
 		w.end(later.ID)
 
 		got := tell(first.ID, both.ID, running.ID, "tsk_none")
@@ -126,7 +130,7 @@ var feed = map[string]func(*world){
 		w.same("not yet", got[both.ID+" "+tickets].AckedAt, time.Time{})
 		w.same("no token for it", got[both.ID+" "+mail].LastToken, time.Time{})
 
-		w.must(w.s.AckFeed(w.ctx, tickets, 99))
+		w.ack("", 99)
 		got = tell(first.ID, both.ID, later.ID)
 		w.same("unmoved", got[first.ID+" "+tickets].AckedAt, acked)
 		w.same("since now", got[both.ID+" "+tickets].AckedAt, w.clock.Now())
@@ -146,7 +150,7 @@ var feed = map[string]func(*world){
 		if signalled(there) {
 			w.t.Error("a signal at a resource that is not concerned")
 		}
-		w.must(w.s.AckFeed(w.ctx, tickets, 1))
+		w.ack("", 1)
 		if !signalled(here) {
 			w.t.Error("no signal after an acknowledgement")
 		}

@@ -19,7 +19,7 @@ func (w *world) batch(first, n int, task string) (recs []store.Record) {
 
 func (w *world) executions(first, n int, want int64) {
 	w.t.Helper()
-	next, err := w.s.AppendExecutions(w.ctx, "grd_1", int64(first), w.batch(first, n, ""))
+	next, err := w.s.AppendExecutions(w.ctx, "grd_1", "", int64(first), w.batch(first, n, ""))
 	w.must(err)
 	w.same("next", next, want)
 }
@@ -152,16 +152,16 @@ var ledger = map[string]func(*world){
 		w.enrol(tickets, "grd_1")
 		w.executions(1, 2, 3)
 		w.enrol(mail, "grd_2")
-		next, err := w.s.AppendExecutions(w.ctx, "grd_2", 1, w.batch(1, 1, ""))
+		next, err := w.s.AppendExecutions(w.ctx, "grd_2", "", 1, w.batch(1, 1, ""))
 		w.must(err)
 		w.same("next", next, int64(2))
 		w.unchanged(func() {
-			if _, err := w.s.AppendExecutions(w.ctx, "grd_1", 0, w.batch(0, 1, "")); err == nil {
+			if _, err := w.s.AppendExecutions(w.ctx, "grd_1", "", 0, w.batch(0, 1, "")); err == nil {
 				w.t.Error("numbered from 0")
 			}
 		})
 		w.refused(store.ErrResourceNotFound, func() error {
-			_, err := w.s.AppendExecutions(w.ctx, "grd_nobody", 1, w.batch(1, 1, ""))
+			_, err := w.s.AppendExecutions(w.ctx, "grd_nobody", "", 1, w.batch(1, 1, ""))
 			return err
 		})
 	},
@@ -172,7 +172,7 @@ var ledger = map[string]func(*world){
 		w.clock.Advance(time.Minute)
 		recs := append(w.batch(1, 1, l.ID), w.batch(2, 1, elsewhere.ID)...)
 		recs[0].At = w.clock.Now().Add(time.Hour) // a Guard's clock that runs ahead
-		_, err := w.s.AppendExecutions(w.ctx, "grd_1", 1, recs)
+		_, err := w.s.AppendExecutions(w.ctx, "grd_1", "", 1, recs)
 		w.must(err)
 		w.same("seen", w.task(l.ID).SeenAt, w.clock.Now())
 		w.same("seen elsewhere", w.task(elsewhere.ID).SeenAt, start)

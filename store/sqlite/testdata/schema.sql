@@ -7,7 +7,7 @@ CREATE TABLE access_tokens (
     issued_at  INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     revoked    INTEGER NOT NULL
-) STRICT;
+, kid TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE INDEX access_tokens_task ON access_tokens (task_id, resource, expires_at);
 
@@ -95,6 +95,8 @@ CREATE TABLE codes (
     extends       INTEGER NOT NULL  -- 1: its task was running when the code was made
 , key_bound INTEGER NOT NULL DEFAULT 0) STRICT;
 
+CREATE INDEX codes_task ON codes (task_id);
+
 CREATE TABLE devices (
     id         BLOB    NOT NULL PRIMARY KEY,
     user_code  BLOB    NOT NULL UNIQUE,
@@ -108,6 +110,12 @@ CREATE TABLE devices (
 
 CREATE INDEX devices_expiry ON devices (expires_at);
 
+CREATE TABLE epochs (
+    n    INTEGER PRIMARY KEY,
+    at   INTEGER NOT NULL,
+    size INTEGER NOT NULL -- records of the ledger
+) STRICT;
+
 CREATE TABLE feed (
     resource TEXT    NOT NULL REFERENCES resources (uri),
     seq      INTEGER NOT NULL, -- gapless per resource, from 1
@@ -119,6 +127,8 @@ CREATE TABLE feed (
     at       INTEGER NOT NULL, acked_at INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (resource, seq)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX feed_age ON feed (at);
 
 CREATE INDEX feed_at ON feed (resource, at);
 
@@ -139,6 +149,21 @@ CREATE TABLE grants (
 CREATE INDEX grants_hash ON grants (resource, hash);
 
 CREATE INDEX grants_task ON grants (task_id, resource);
+
+CREATE TABLE guard_listeners (
+    resource TEXT    NOT NULL REFERENCES resources (uri),
+    replica  TEXT    NOT NULL,
+    until    INTEGER NOT NULL, -- it hears the feed, or may act on what it has heard
+    ack_seq  INTEGER NOT NULL,
+    PRIMARY KEY (resource, replica)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE guard_streams (
+    guard          TEXT    NOT NULL,
+    replica        TEXT    NOT NULL, -- never empty: that one's number is the guard's own
+    next_execution INTEGER NOT NULL,
+    PRIMARY KEY (guard, replica)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE guards (
     resource       TEXT    NOT NULL PRIMARY KEY REFERENCES resources (uri),
@@ -172,9 +197,11 @@ CREATE TABLE keys (
     sealed     BLOB    NOT NULL,
     state      TEXT    NOT NULL,
     created_at INTEGER NOT NULL
-) STRICT;
+, active_at  INTEGER NOT NULL DEFAULT 0, retired_at INTEGER NOT NULL DEFAULT 0, killed_at  INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE UNIQUE INDEX keys_active ON keys (use) WHERE state = 'active';
+
+CREATE UNIQUE INDEX keys_next ON keys (use) WHERE state = 'next';
 
 CREATE TABLE ledger (
     id        INTEGER PRIMARY KEY,
@@ -259,6 +286,8 @@ CREATE TABLE refresh_tokens (
     successor  BLOB,             -- sealed secret of the next one
     replays    INTEGER NOT NULL  -- how often the successor was given again
 ) STRICT;
+
+CREATE INDEX refresh_tokens_task ON refresh_tokens (task_id);
 
 CREATE TABLE requests (
     id         BLOB    NOT NULL PRIMARY KEY,
@@ -351,7 +380,7 @@ CREATE TABLE tasks (
     suspended_at  INTEGER NOT NULL,
     ends_at       INTEGER NOT NULL,
     ended_at      INTEGER NOT NULL, -- 0: live
-    pending_until INTEGER NOT NULL, delegates TEXT NOT NULL DEFAULT '[]', -- when its code expires
+    pending_until INTEGER NOT NULL, pruned INTEGER NOT NULL DEFAULT 0, delegates TEXT NOT NULL DEFAULT '[]', -- when its code expires
     CHECK ((ended_at = 0) = (state IN ('pending', 'active', 'suspended'))),
     CHECK ((suspended_by <> '') = (state = 'suspended'))
 ) STRICT;
@@ -371,6 +400,8 @@ CREATE INDEX tasks_live ON tasks (ended_at) WHERE ended_at = 0;
 CREATE INDEX tasks_parent ON tasks (parent) WHERE parent <> '';
 
 CREATE INDEX tasks_pending ON tasks (pending_until) WHERE state = 'pending';
+
+CREATE INDEX tasks_prunable ON tasks (ended_at) WHERE ended_at > 0 AND pruned = 0;
 
 CREATE INDEX tasks_user ON tasks (user_id);
 
