@@ -58,6 +58,9 @@ type Config struct {
 	MaxBody int64
 	// MaxSpool is how many bytes of unsent records may wait on disk before calls are refused; 0: 64 MiB.
 	MaxSpool int64
+	// Replay remembers used proofs for all replicas of this Guard, see redisreplay; nil: in this
+	// process, which is right for one process, and for replicas to which each client keeps.
+	Replay Replay
 	// HTTPClient reaches the authorization server; nil: one with sane time limits. It is never made
 	// to follow redirects.
 	HTTPClient *http.Client
@@ -92,7 +95,7 @@ type Guard struct {
 	proxies       proxies
 	verified      recent
 	grants        *grants
-	replay        *replay
+	replay        proofs
 	counts        counts
 	refusals      limiter
 	spool         *spool
@@ -233,6 +236,9 @@ func configure(c Config) (*Guard, error) {
 		g.origins[o] = true
 	}
 	g.grants = &grants{fetch: g.fetchGrant, now: g.now, limit: grantsLimit}
+	if c.Replay != nil {
+		g.replay = &shared{memory: c.Replay, log: g.log}
+	}
 	g.ends = newView(g.now, orElse(c.StaleAfter, 10*time.Second))
 	g.tools = &liveTools{list: c.Tools, now: g.now, changed: make(chan struct{}, 1)}
 	return g, g.loadPolicy(c)

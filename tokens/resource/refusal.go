@@ -138,7 +138,9 @@ func (f *refusal) write(c *call) {
 		c.g.challenge(h, "", "", "", f.text)
 	}
 	if status == http.StatusUnauthorized {
-		h.Set("DPoP-Nonce", c.g.replay.issue(c.now))
+		if nonce := c.g.replay.issue(c.r.Context(), c.now); nonce != "" {
+			h.Set("DPoP-Nonce", nonce)
+		}
 	}
 	if status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", strconv.Itoa(retryAfter))

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"context"
 	"crypto/rand"
 	"sync"
 	"time"
@@ -33,8 +34,7 @@ func newReplay() *replay {
 	return &replay{nonces: tokens.NewNonces(key, nonceLife), limit: replayLimit, epoch: tokens.NewID("")}
 }
 
-// issue returns the nonce that clients should use from now on.
-func (m *replay) issue(now time.Time) string {
+func (m *replay) issue(_ context.Context, now time.Time) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !now.Before(m.until) || m.until.Sub(now) > nonceLife {
@@ -43,9 +43,7 @@ func (m *replay) issue(now time.Time) string {
 	return m.newest
 }
 
-// use spends a proof: its nonce must be one of this memory and not too old (else UseNonce), and it
-// must never have been used before (else ProofReplayed).
-func (m *replay) use(nonce, key string, now time.Time) Code {
+func (m *replay) use(_ context.Context, nonce, key string, now time.Time) Code {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if current := nonce != "" && nonce == m.newest && now.Before(m.until); !current && !m.nonces.Check(nonce, m.epoch, now) {

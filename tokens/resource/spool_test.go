@@ -394,19 +394,19 @@ func TestReplayMemoryFull(t *testing.T) {
 	m := newReplay()
 	m.limit = 3
 	now := time.Unix(1000, 0)
-	nonce := m.issue(now)
+	nonce := m.issue(t.Context(), now)
 	for i := range 3 {
-		if code := m.use(nonce, fmt.Sprint(i), now); code != "" {
+		if code := m.use(t.Context(), nonce, fmt.Sprint(i), now); code != "" {
 			t.Fatal(code)
 		}
 	}
-	if code := m.use(nonce, "3", now); code != UseNonce {
+	if code := m.use(t.Context(), nonce, "3", now); code != UseNonce {
 		t.Errorf("a full memory answered %q", code)
 	}
-	if code := m.use(nonce, "0", now); code != UseNonce {
+	if code := m.use(t.Context(), nonce, "0", now); code != UseNonce {
 		t.Errorf("after forgetting, a used proof was answered %q", code)
 	}
-	if code := m.use(m.issue(now), "4", now); code != "" {
+	if code := m.use(t.Context(), m.issue(t.Context(), now), "4", now); code != "" {
 		t.Errorf("with the new nonce: %q", code)
 	}
 }
@@ -416,20 +416,20 @@ func TestReplayMemoryOverTime(t *testing.T) {
 	now := time.Unix(1000, 0)
 	for i := range 20 { // every proof is remembered while its nonce is good
 		now = now.Add(20 * time.Second)
-		nonce, key := m.issue(now), fmt.Sprint(i)
-		if code := m.use(nonce, key, now); code != "" {
+		nonce, key := m.issue(t.Context(), now), fmt.Sprint(i)
+		if code := m.use(t.Context(), nonce, key, now); code != "" {
 			t.Fatal(code)
 		}
 		for later := time.Duration(0); later <= 3*nonceLife; later += 10 * time.Second {
 			probe := *m.nonces
 			if probe.Check(nonce, m.epoch, now.Add(later)) {
-				if code := m.use(nonce, key, now.Add(later)); code != ProofReplayed {
+				if code := m.use(t.Context(), nonce, key, now.Add(later)); code != ProofReplayed {
 					t.Fatalf("%v later: %q", later, code)
 				}
 			}
 		}
 	}
-	if m.use("", "x", now) != UseNonce || newReplay().use(m.issue(now), "x", now) != UseNonce {
+	if m.use(t.Context(), "", "x", now) != UseNonce || newReplay().use(t.Context(), m.issue(t.Context(), now), "x", now) != UseNonce {
 		t.Error("a nonce of nobody or of another memory was taken")
 	}
 }

@@ -158,7 +158,9 @@ func (c *call) proof() *refusal {
 	case p.JKT != c.bearer.JKT:
 		return refuse(WrongKey, "the DPoP proof is made with another key than the access token is bound to")
 	}
-	switch c.g.replay.use(p.Nonce, p.ReplayKey(), c.now) {
+	switch c.g.replay.use(c.r.Context(), p.Nonce, p.ReplayKey(), c.now) {
+	case ReplayUnavailable:
+		return refuse(ReplayUnavailable, "used proofs cannot be told from fresh ones now; try again soon")
 	case UseNonce:
 		return refuse(UseNonce, "the DPoP proof needs the nonce given here")
 	case ProofReplayed:
