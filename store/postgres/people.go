@@ -1,0 +1,225 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/remit-auth/remit/store"
+)
+
+const addUserSQL = `INSERT INTO users (id, email, email_key, name, password_hash, console_role, disabled, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+
+// AddUser stores a new user.
+func (s *Store) AddUser(ctx context.Context, u store.User, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		return errOr(tx.addUser(u), func() error { return tx.record(recs...) })
+	})
+}
+
+func (tx *tx) addUser(u store.User) error {
+	n, err := tx.exec(addUserSQL, u.ID, u.Email, emailKey(u.Email), u.Name, u.PasswordHash,
+		string(u.ConsoleRole), u.Disabled, micros(orNow(u.CreatedAt, tx.now())))
+	if err == nil && n == 0 {
+		err = store.ErrUserExists
+	}
+	return err
+}
+
+const (
+	lockUsersSQL = `LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE`
+	anyUserSQL   = `SELECT 1 FROM users WHERE NOT service LIMIT 1`
+)
+
+// AddFirstAdmin stores u while there is no user at all.
+func (s *Store) AddFirstAdmin(ctx context.Context, u store.User, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		tx.later(lockUsersSQL)
+		var one int
+		found, err := tx.one(anyUserSQL, nil, &one)
+		if err == nil && found {
+			err = store.ErrSetUp
+		}
+		if err == nil {
+			err = tx.addUser(u)
+		}
+		return errOr(err, func() error { return tx.record(recs...) })
+	})
+}
+
+func emailKey(email string) string { return strings.ToLower(email) }
+
+// errOr is err, or else what next returns.
+func errOr(err error, next func() error) error {
+	if err != nil {
+		return err
+	}
+	return next()
+}
+
+const userColumns = `u.id, u.email, u.name, u.password_hash, u.console_role, u.disabled, u.created_at, u.service`
+
+func userFields(u *store.User) []any {
+	return []any{&u.ID, &u.Email, &u.Name, &u.PasswordHash, &u.ConsoleRole, &u.Disabled, at(&u.CreatedAt), &u.Service}
+}
+
+const (
+	userByEmailSQL = `SELECT ` + userColumns + ` FROM users u WHERE u.email_key = $1 AND NOT u.service`
+	userByIDSQL    = `SELECT ` + userColumns + ` FROM users u WHERE u.id = $1`
+	usersSQL       = `SELECT ` + userColumns + ` FROM users u WHERE NOT u.service ORDER BY u.email_key`
+)
+
+// UserByEmail finds the user whatever the case of the e-mail.
+func (s *Store) UserByEmail(ctx context.Context, email string) (store.User, error) {
+	return s.user(ctx, userByEmailSQL, emailKey(email))
+}
+
+// UserByID finds the user, disabled or not.
+func (s *Store) UserByID(ctx context.Context, id string) (store.User, error) {
+	return s.user(ctx, userByIDSQL, id)
+}
+
+func (s *Store) user(ctx context.Context, query, key string) (u store.User, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		found, err := c.one(query, []any{key}, userFields(&u)...)
+		if err == nil && !found {
+			return store.ErrUserNotFound
+		}
+		return err
+	})
+	return u, err
+}
+
+// Users returns all users by e-mail.
+func (s *Store) Users(ctx context.Context) (users []store.User, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each(usersSQL, nil, func(scan func(...any) error) error {
+			var u store.User
+			err := scan(userFields(&u)...)
+			users = append(users, u)
+			return err
+		})
+	})
+	return users, err
+}
+
+const (
+	disableUserSQL   = `UPDATE users SET disabled = $1 WHERE id = $2`
+	signOutUserSQL   = `DELETE FROM sessions WHERE user_id = $1`
+	liveTasksUserSQL = `SELECT id FROM tasks WHERE user_id = $1 AND ended_at = 0`
+)
+
+// DisableUser sets the flag; disabling signs the user out everywhere and ends the user's tasks.
+func (s *Store) DisableUser(ctx context.Context, id string, disabled bool, recs ...store.Record) (ended []store.Task, err error) {
+	err = s.write(ctx, func(tx *tx) error {
+		ended = nil
+		tx.later(holdUserSQL, id)
+		if disabled {
+			if err := tx.notLastAdmin(id); err != nil {
+				return err
+			}
+		}
+		n, err := tx.exec(disableUserSQL, disabled, id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return store.ErrUserNotFound
+		}
+		if disabled {
+			tx.later(signOutUserSQL, id)
+			end := store.End{State: store.TaskRevoked, By: store.ByAdmin, Reason: "user_disabled"}
+			if ended, err = tx.endAll(liveTasksUserSQL, []any{id}, end); err != nil {
+				return err
+			}
+		}
+		return tx.record(recs...)
+	})
+	return ended, err
+}
+
+const (
+	// With the user all admins are held, so that the last two cannot take each other away.
+	holdUserSQL  = `SELECT 1 FROM users WHERE id = $1 OR console_role = 'admin' ORDER BY id FOR NO KEY UPDATE`
+	lastAdminSQL = `SELECT EXISTS (SELECT 1 FROM users WHERE id = $1 AND console_role = 'admin' AND NOT disabled)
+AND NOT EXISTS (SELECT 1 FROM users WHERE id <> $1 AND console_role = 'admin' AND NOT disabled)`
+	setConsoleRoleSQL = `UPDATE users SET console_role = $1 WHERE id = $2`
+)
+
+// notLastAdmin refuses the only enabled admin.
+func (tx *tx) notLastAdmin(id string) error {
+	var last bool
+	_, err := tx.one(lastAdminSQL, []any{id}, &last)
+	if err == nil && last {
+		return store.ErrLastAdmin
+	}
+	return err
+}
+
+// SetConsoleRole changes what the user may do in Remit itself.
+func (s *Store) SetConsoleRole(ctx context.Context, id string, role store.ConsoleRole, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		tx.later(holdUserSQL, id)
+		if role != store.RoleAdmin {
+			if err := tx.notLastAdmin(id); err != nil {
+				return err
+			}
+		}
+		n, err := tx.exec(setConsoleRoleSQL, string(role), id)
+		if err == nil && n == 0 {
+			err = store.ErrUserNotFound
+		}
+		return errOr(err, func() error { return tx.record(recs...) })
+	})
+}
+
+const (
+	assignRoleSQL   = `INSERT INTO roles (user_id, resource, role) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+	unassignRoleSQL = `DELETE FROM roles WHERE user_id = $1 AND resource = $2 AND role = $3`
+	rolesOfSQL      = `SELECT role FROM roles WHERE user_id = $1 AND resource = $2 ORDER BY role`
+	assignableSQL   = `SELECT EXISTS (SELECT 1 FROM users WHERE id = $1), EXISTS (SELECT 1 FROM resources WHERE uri = $2)`
+)
+
+// AssignRole gives the user a role at a resource.
+func (s *Store) AssignRole(ctx context.Context, userID, resource, role string, recs ...store.Record) error {
+	return s.changeRole(ctx, assignRoleSQL, userID, resource, role, recs)
+}
+
+// UnassignRole takes it away.
+func (s *Store) UnassignRole(ctx context.Context, userID, resource, role string, recs ...store.Record) error {
+	return s.changeRole(ctx, unassignRoleSQL, userID, resource, role, recs)
+}
+
+func (s *Store) changeRole(ctx context.Context, query, userID, resource, role string, recs []store.Record) error {
+	if role == "" {
+		return errors.New("postgres: a role needs a name")
+	}
+	return s.write(ctx, func(tx *tx) error {
+		var user, place bool
+		if _, err := tx.one(assignableSQL, []any{userID, resource}, &user, &place); err != nil {
+			return err
+		}
+		if !user {
+			return store.ErrUserNotFound
+		}
+		if !place {
+			return store.ErrResourceNotFound
+		}
+		tx.later(query, userID, resource, role)
+		return tx.record(recs...)
+	})
+}
+
+// RolesOf returns the user's roles at the resource, sorted.
+func (s *Store) RolesOf(ctx context.Context, userID, resource string) (roles []string, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each(rolesOfSQL, []any{userID, resource}, func(scan func(...any) error) error {
+			var role string
+			err := scan(&role)
+			roles = append(roles, role)
+			return err
+		})
+	})
+	return roles, err
+}

@@ -1,0 +1,119 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/remit-auth/remit/store"
+)
+
+const (
+	knownGuardSQL = `SELECT EXISTS (SELECT 1 FROM guards WHERE resource = $1)`
+	dropLapsedSQL = `DELETE FROM guard_listeners WHERE resource = $1 AND until < $2 AND replica <> $3`
+	listenSQL     = `INSERT INTO guard_listeners (resource, replica, until, ack_seq) VALUES ($1, $2, $3, 0)
+ON CONFLICT (resource, replica) DO UPDATE SET until = GREATEST(guard_listeners.until, excluded.until)`
+	ackReplicaSQL = `INSERT INTO guard_listeners (resource, replica, until, ack_seq)
+SELECT $1, $2, 0, LEAST($3, h.seq) FROM feed_heads h WHERE h.resource = $1
+ON CONFLICT (resource, replica) DO UPDATE SET ack_seq = GREATEST(guard_listeners.ack_seq, excluded.ack_seq)`
+	slowestSQL         = `SELECT COALESCE(MIN(ack_seq), 0) FROM guard_listeners WHERE resource = $1 AND (until > $2 OR replica = $3)`
+	forgetListenersSQL = `DELETE FROM guard_listeners WHERE resource = $1`
+	ackedSeqSQL        = `SELECT ack_seq FROM guards WHERE resource = $1`
+)
+
+// ListenFeed notes that a replica of the Guard hears the feed, or may act on it, until then.
+func (s *Store) ListenFeed(ctx context.Context, resource, replica string, until time.Time) error {
+	return s.write(ctx, func(tx *tx) error {
+		if err := tx.knownGuard(resource); err != nil {
+			return err
+		}
+		tx.later(dropLapsedSQL, resource, micros(tx.now()), replica)
+		tx.later(listenSQL, resource, replica, micros(until))
+		_, err := tx.settleAcks(resource, replica)
+		return err
+	})
+}
+
+// AckFeed notes that this replica of the Guard has applied everything up to seq. It never takes an
+// acknowledgement back, and none counts for what was not yet said.
+func (s *Store) AckFeed(ctx context.Context, resource, replica string, seq int64) (acked int64, err error) {
+	err = s.write(ctx, func(tx *tx) error {
+		if err := tx.knownGuard(resource); err != nil {
+			return err
+		}
+		tx.later(ackReplicaSQL, resource, replica, seq)
+		if _, err := tx.settleAcks(resource, replica); err != nil {
+			return err
+		}
+		tx.later(ackedNowSQL, resource, micros(tx.now()))
+		tx.acked = append(tx.acked, resource)
+		_, err := tx.one(ackedSeqSQL, []any{resource}, &acked)
+		return err
+	})
+	return acked, err
+}
+
+func (tx *tx) knownGuard(resource string) error {
+	tx.later(holdGuardSQL, resource)
+	var known bool
+	if _, err := tx.one(knownGuardSQL, []any{resource}, &known); err != nil {
+		return err
+	}
+	if !known {
+		return store.ErrResourceNotFound
+	}
+	return nil
+}
+
+// settleAcks acknowledges what every listening replica, and the one that speaks, has acknowledged.
+func (tx *tx) settleAcks(resource, replica string) (acked int64, err error) {
+	if _, err := tx.one(slowestSQL, []any{resource, micros(tx.now()), replica}, &acked); err != nil {
+		return 0, err
+	}
+	n, err := tx.exec(ackEventsSQL, resource, micros(tx.now()), acked)
+	if err != nil {
+		return 0, err
+	}
+	if n > 0 {
+		tx.acked = append(tx.acked, resource)
+	}
+	tx.later(ackFeedSQL, resource, acked)
+	return acked, nil
+}
+
+const (
+	nextOfReplicaSQL    = `SELECT next_execution FROM guard_streams WHERE guard = $1 AND replica = $2`
+	setNextOfReplicaSQL = `INSERT INTO guard_streams (guard, replica, next_execution) VALUES ($1, $2, $3)
+ON CONFLICT (guard, replica) DO UPDATE SET next_execution = $3`
+)
+
+// nextOfReplica is the number that the next execution of this replica of the Guard has. One that is
+// not known but goes on from a later number was known before a restoration: what is missing is told.
+func (tx *tx) nextOfReplica(guardID, replica, resource string, first int64) (next int64, err error) {
+	found, err := tx.one(nextOfReplicaSQL, []any{guardID, replica}, &next)
+	switch {
+	case err != nil:
+		return 0, err
+	case !found:
+		next = 1
+	case next > 0:
+		return next, nil
+	default: // since a restoration
+		next = -next
+	}
+	if first <= next {
+		tx.setNextExecution(guardID, replica, next)
+		return next, nil
+	}
+	lost := store.NewRecord("execution.lost", map[string]any{"guard": guardID, "replica": replica, "first": next, "next": first})
+	lost.Resource = resource
+	tx.setNextExecution(guardID, replica, first)
+	return first, tx.record(lost)
+}
+
+func (tx *tx) setNextExecution(guardID, replica string, next int64) {
+	if replica == "" {
+		tx.later(setNextExecutionSQL, next, guardID)
+		return
+	}
+	tx.later(setNextOfReplicaSQL, guardID, replica, next)
+}

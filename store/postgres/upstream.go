@@ -1,0 +1,98 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/remit-auth/remit/store"
+)
+
+const (
+	userByUpstreamSQL = `SELECT ` + userColumns + ` FROM identities i JOIN users u ON u.id = i.user_id WHERE i.issuer = $1 AND i.subject = $2`
+	addIdentitySQL    = `INSERT INTO identities (issuer, subject, user_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+
+	dropUpstreamRolesSQL = `DELETE FROM roles WHERE user_id = $1
+AND EXISTS (SELECT 1 FROM upstream_roles p WHERE p.user_id = $1 AND p.resource = roles.resource AND p.role = roles.role)`
+	forgetUpstreamRolesSQL = `DELETE FROM upstream_roles WHERE user_id = $1`
+	// Of a role that an admin assigned too, nothing is noted: it is the admin's to take away.
+	noteUpstreamRoleSQL = `INSERT INTO upstream_roles (user_id, resource, role)
+SELECT $1, r.uri, $3 FROM resources r WHERE r.uri = $2
+AND NOT EXISTS (SELECT 1 FROM roles o WHERE o.user_id = $1 AND o.resource = $2 AND o.role = $3) ON CONFLICT DO NOTHING`
+)
+
+// AdmitUpstream returns the user who has this identity, with the roles from upstream.
+func (s *Store) AdmitUpstream(ctx context.Context, up store.Upstream, recs ...store.Record) (u store.User, err error) {
+	err = s.write(ctx, func(tx *tx) error {
+		u = store.User{}
+		tx.mutex("identity", up.Issuer+" "+up.Subject)
+		found, err := tx.one(userByUpstreamSQL, []any{up.Issuer, up.Subject}, userFields(&u)...)
+		if err != nil {
+			return err
+		}
+		if !found {
+			if u, err = tx.addUpstream(up, recs); err != nil {
+				return err
+			}
+		}
+		if u.Disabled {
+			return store.ErrUserDisabled
+		}
+		return tx.setUpstreamRoles(u.ID, up.Roles)
+	})
+	return u, err
+}
+
+// addUpstream stores a user whom no identity led to.
+func (tx *tx) addUpstream(up store.Upstream, recs []store.Record) (store.User, error) {
+	u := up.User
+	u.CreatedAt = orNow(u.CreatedAt, tx.now())
+	if err := tx.addUser(u); err != nil {
+		return u, err
+	}
+	tx.later(addIdentitySQL, up.Issuer, up.Subject, u.ID)
+	return u, tx.record(recs...)
+}
+
+func (tx *tx) setUpstreamRoles(userID string, at []store.TaskRoles) error {
+	tx.later(holdUserSQL, userID)
+	for _, query := range []string{dropUpstreamRolesSQL, forgetUpstreamRolesSQL} {
+		tx.later(query, userID)
+	}
+	for _, there := range at {
+		for _, role := range there.Roles {
+			n, err := tx.exec(noteUpstreamRoleSQL, userID, there.Resource, role)
+			if n > 0 {
+				tx.later(assignRoleSQL, userID, there.Resource, role)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// LinkUpstream gives the user this identity.
+func (s *Store) LinkUpstream(ctx context.Context, userID, issuer, subject string, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		if err := tx.liveUser(userID); err != nil {
+			return err
+		}
+		n, err := tx.exec(addIdentitySQL, issuer, subject, userID)
+		if err == nil && n == 0 {
+			err = store.ErrUserExists
+		}
+		return errOr(err, func() error { return tx.record(recs...) })
+	})
+}
+
+// UserByUpstream finds the user with this identity.
+func (s *Store) UserByUpstream(ctx context.Context, issuer, subject string) (u store.User, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		found, err := c.one(userByUpstreamSQL, []any{issuer, subject}, userFields(&u)...)
+		if err == nil && !found {
+			return store.ErrUserNotFound
+		}
+		return err
+	})
+	return u, err
+}
