@@ -57,6 +57,9 @@ func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	view := web.Agents{Page: s.frame(v), Action: s.base + "/agents", Live: web.Live{Source: s.base + "/agents/live"}}
+	if view.Waiting, err = s.waiting(r.Context(), v); err != nil {
+		return err
+	}
 	for _, t := range live {
 		row, err := b.running(r.Context(), t)
 		if err != nil {

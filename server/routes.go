@@ -18,44 +18,48 @@ type route struct {
 // publicRoutes are all that the public listener answers, relative to the issuer's path.
 func (s *Server) publicRoutes() []route {
 	return append([]route{
-		{"GET", "/jwks", s.protocol(s.jwks)},                         // RFC 7517
-		{"GET", "/authorize", s.page(s.authorize)},                   // OAuth 2.1 §4.1.1
-		{"POST", "/authorize", s.page(s.authorize)},                  // OAuth 2.1 §3.1
-		{"POST", "/par", s.protocol(s.par)},                          // RFC 9126
-		{"POST", "/token", s.protocol(s.token)},                      // OAuth 2.1 §3.2, RFC 9449 §5
-		{"POST", "/revoke", s.protocol(s.revoke)},                    // RFC 7009
-		{"POST", "/introspect", s.protocol(s.introspect)},            // RFC 7662
-		{"POST", "/register", s.protocol(s.register)},                // RFC 7591
-		{"GET", "/tasks/{id}", s.protocol(s.showTask)},               // what the agent may still do
-		{"POST", "/tasks/{id}/complete", s.protocol(s.completeTask)}, // the agent has finished
-		{"POST", "/tasks/{id}/suspend", s.protocol(s.suspendTask)},   // the agent pauses
-		{"POST", "/tasks/{id}/resume", s.protocol(s.resumeTask)},     // and goes on
-		{"POST", "/enroll", s.protocol(s.enroll)},                    // a Guard's first words
-		{"PUT", "/manifest", s.protocolLarge(s.publishManifest)},     // policy and live tools
-		{"GET", "/feed", s.protocol(s.feed)},                         // RFC 8417 over server-sent events
-		{"POST", "/feed/ack", s.protocol(s.ackFeed)},                 // "applied up to here"
-		{"POST", "/executions", s.protocolLarge(s.appendExecutions)}, // the Guard's half of the ledger
-		{"POST", "/executions/reserve", s.protocol(s.reserve)},       // budgets
-		{"GET", "/grants/{hash}", s.protocol(s.grant)},               // details too large for a token
-		{"GET", "/signin", s.page(s.askSignIn)},                      // who is there?
-		{"POST", "/signin", s.page(s.signIn)},                        // e-mail and password
-		{"POST", "/signin/code", s.page(s.signInCode)},               // RFC 6238
-		{"POST", "/signin/passkey", s.page(s.signInPasskey)},         // WebAuthn Level 3
-		{"GET", "/signin/with/{provider}", s.page(s.signInWith)},     // OpenID Connect Core 1.0 §3.1
-		{"GET", "/signin/from/{provider}", s.page(s.signInFrom)},     // and back
-		{"GET", "/setup", s.page(s.setUp)},                           // the first admin
-		{"POST", "/setup", s.page(s.setUp)},                          //
-		{"GET", "/account", s.page(s.account)},                       // how a user signs in, and where
-		{"POST", "/account", s.page(s.changeAccount)},                //
-		{"GET", "/account/codes", s.page(s.setUpCodes)},              // a second factor
-		{"POST", "/account/codes", s.page(s.setUpCodes)},             //
-		{"GET", "/account/export", s.page(s.export)},                 // all that is kept of a user
-		{"POST", "/signout", s.page(s.signOut)},                      //
-		{"POST", "/consent", s.page(s.decide)},                       // allow or deny
-		{"GET", "/agents", s.page(s.agents)},                         // the user's own tasks
-		{"POST", "/agents", s.page(s.moveAgents)},                    // end, suspend, resume
-		{"GET", "/agents/live", s.page(s.agentsLive)},                // that something has moved
-		{"GET", "/agents/{id}", s.page(s.taskCalls)},                 // all calls of one task
+		{"GET", "/jwks", s.protocol(s.jwks)},                                    // RFC 7517
+		{"GET", "/authorize", s.page(s.authorize)},                              // OAuth 2.1 §4.1.1
+		{"POST", "/authorize", s.page(s.authorize)},                             // OAuth 2.1 §3.1
+		{"POST", "/par", s.protocol(s.par)},                                     // RFC 9126
+		{"POST", "/token", s.protocol(s.token)},                                 // OAuth 2.1 §3.2, RFC 9449 §5
+		{"POST", "/revoke", s.protocol(s.revoke)},                               // RFC 7009
+		{"POST", "/introspect", s.protocol(s.introspect)},                       // RFC 7662
+		{"POST", "/register", s.protocol(s.register)},                           // RFC 7591
+		{"GET", "/tasks/{id}", s.protocol(s.showTask)},                          // what the agent may still do
+		{"POST", "/tasks/{id}/complete", s.protocol(s.completeTask)},            // the agent has finished
+		{"POST", "/tasks/{id}/suspend", s.protocol(s.suspendTask)},              // the agent pauses
+		{"POST", "/tasks/{id}/resume", s.protocol(s.resumeTask)},                // and goes on
+		{"POST", "/enroll", s.protocol(s.enroll)},                               // a Guard's first words
+		{"PUT", "/manifest", s.protocolLarge(s.publishManifest)},                // policy and live tools
+		{"GET", "/feed", s.protocol(s.feed)},                                    // RFC 8417 over server-sent events
+		{"POST", "/feed/ack", s.protocol(s.ackFeed)},                            // "applied up to here"
+		{"POST", "/executions", s.protocolLarge(s.appendExecutions)},            // the Guard's half of the ledger
+		{"POST", "/executions/reserve", s.protocol(s.reserve)},                  // budgets
+		{"POST", "/approvals", s.protocolLarge(s.askApproval)},                  // may this one call run?
+		{"GET", "/approvals/{id}", s.page(s.approval)},                          // the call, to its user
+		{"POST", "/approvals/{id}", s.page(s.decideApproval)},                   // allow or deny it
+		{"GET", "/tasks/{id}/approvals/{approval}", s.protocol(s.showApproval)}, // how it stands, to the agent
+		{"GET", "/grants/{hash}", s.protocol(s.grant)},                          // details too large for a token
+		{"GET", "/signin", s.page(s.askSignIn)},                                 // who is there?
+		{"POST", "/signin", s.page(s.signIn)},                                   // e-mail and password
+		{"POST", "/signin/code", s.page(s.signInCode)},                          // RFC 6238
+		{"POST", "/signin/passkey", s.page(s.signInPasskey)},                    // WebAuthn Level 3
+		{"GET", "/signin/with/{provider}", s.page(s.signInWith)},                // OpenID Connect Core 1.0 §3.1
+		{"GET", "/signin/from/{provider}", s.page(s.signInFrom)},                // and back
+		{"GET", "/setup", s.page(s.setUp)},                                      // the first admin
+		{"POST", "/setup", s.page(s.setUp)},                                     //
+		{"GET", "/account", s.page(s.account)},                                  // how a user signs in, and where
+		{"POST", "/account", s.page(s.changeAccount)},                           //
+		{"GET", "/account/codes", s.page(s.setUpCodes)},                         // a second factor
+		{"POST", "/account/codes", s.page(s.setUpCodes)},                        //
+		{"GET", "/account/export", s.page(s.export)},                            // all that is kept of a user
+		{"POST", "/signout", s.page(s.signOut)},                                 //
+		{"POST", "/consent", s.page(s.decide)},                                  // allow or deny
+		{"GET", "/agents", s.page(s.agents)},                                    // the user's own tasks
+		{"POST", "/agents", s.page(s.moveAgents)},                               // end, suspend, resume
+		{"GET", "/agents/live", s.page(s.agentsLive)},                           // that something has moved
+		{"GET", "/agents/{id}", s.page(s.taskCalls)},                            // all calls of one task
 	}, s.consolePages()...) // viewers, revokers, admins: console.go
 }
 
@@ -71,7 +75,7 @@ func (s *Server) routes() http.Handler {
 	root.Method(http.MethodGet, s.base+"/static/*", web.Static()) // hash-named files
 	root.NotFound(s.notFound)
 	root.MethodNotAllowed(s.methodNotAllowed)
-	return s.recovered(s.admission(root))
+	return s.recovered(root)
 }
 
 // notFound answers paths that are not on the map; it never redirects to a cleaned path.

@@ -119,7 +119,7 @@ func (s *Server) signedInForm(r *http.Request) (*visitor, oauth.Params, error) {
 	if v == nil || !hmac.Equal([]byte(form.Get(web.FieldCSRF)), []byte(s.formToken(v, "page"))) {
 		return nil, form, errForm
 	}
-	return v, form, s.limit(r.Context(), byUser.of("user:"+v.User.ID))
+	return v, form, nil
 }
 
 // safeReturn keeps only the server's own pages as a place to return to; anything else leads to the
@@ -131,6 +131,9 @@ func (s *Server) safeReturn(raw string) string {
 				return raw
 			}
 		}
+	}
+	if id, ok := strings.CutPrefix(raw, s.base+"/approvals/"); ok && validID(id, "apv_") {
+		return raw
 	}
 	return s.base + "/agents"
 }

@@ -3,10 +3,7 @@
 // holds no rule of any one endpoint.
 package oauth
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 // Code is an error code from the IANA OAuth Extensions Error registry.
 type Code string
@@ -56,11 +53,10 @@ func (c Code) Status() int {
 
 // Error is what the client is told; Cause, what only the log is told.
 type Error struct {
-	Code        Code          `json:"error"`
-	Description string        `json:"error_description,omitempty"`
-	HTTPStatus  int           `json:"-"` // overrides the code's status when set
-	Cause       error         `json:"-"`
-	RetryAfter  time.Duration `json:"-"` // with 429 and 503; zero: a moment
+	Code        Code   `json:"error"`
+	Description string `json:"error_description,omitempty"`
+	HTTPStatus  int    `json:"-"` // overrides the code's status when set
+	Cause       error  `json:"-"`
 }
 
 // Error describes the refusal for the log.

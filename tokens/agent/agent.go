@@ -8,6 +8,7 @@
 //	client.go     Client: push (RFC 9126), callback (RFC 9207), token (OAuth 2.1 §3.2), tasks
 //	session.go    Session: the tokens of one task, refreshed by one caller at a time
 //	transport.go  Transport: Authorization: DPoP and a fresh proof on every request (RFC 9449 §7)
+//	denied.go     step-up and approvals: what may turn a 403 around
 //	nonce.go      the newest nonce per origin (RFC 9449 §8, §9)
 //	respond.go    answers of the authorization server, and Error
 package agent

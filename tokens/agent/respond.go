@@ -37,6 +37,11 @@ func Over(err error) bool {
 	return ok && (e.Code == "invalid_grant" || e.Code == "invalid_token")
 }
 
+// errUnwanted says that the user did not allow what was asked for.
+var errUnwanted = errors.New("agent: the user did not allow it")
+
+func asError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
+
 // answer reads a JSON answer into v, or an Error when its status is another than want.
 func answer(res *http.Response, want int, v any) error {
 	defer res.Body.Close()

@@ -22,9 +22,12 @@ const refreshTimeout = 30 * time.Second
 type Session struct {
 	client *Client
 
-	mu     sync.Mutex
-	token  Token
-	flight *flight
+	stepping chan struct{} // one step-up at a time
+
+	mu       sync.Mutex
+	token    Token
+	flight   *flight
+	unwanted map[string]bool // scopes that the user did not allow
 }
 
 // flight is a refresh under way.
@@ -35,7 +38,9 @@ type flight struct {
 }
 
 // Session begins with the tokens of Redeem.
-func (c *Client) Session(t Token) *Session { return &Session{client: c, token: t} }
+func (c *Client) Session(t Token) *Session {
+	return &Session{client: c, token: t, stepping: make(chan struct{}, 1)}
+}
 
 // Held returns the tokens as they are.
 func (s *Session) Held() Token {
@@ -92,7 +97,7 @@ func (s *Session) fly(ctx context.Context, f *flight, old Token) {
 	defer cancel()
 	f.token, f.err = s.client.Refresh(ctx, old)
 	s.mu.Lock()
-	if f.err == nil {
+	if f.err == nil && s.token.Access == old.Access { // else a step-up has brought more meanwhile
 		s.token = f.token
 	}
 	s.flight = nil

@@ -2,11 +2,14 @@ package agent
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // Transport is an http.RoundTripper that acts within a task: requests to the task's resource, and
@@ -20,6 +23,16 @@ import (
 type Transport struct {
 	Session *Session
 	Base    http.RoundTripper // nil: http.DefaultTransport
+
+	// StepUp, when set, lets a call that the task lacks a tool for end in a question to the user, and
+	// then run. It opens the page and returns the parameters that the browser brought back to the
+	// redirect URI. It is not called where no consent can help, and not again for what was refused.
+	StepUp func(ctx context.Context, page string) (url.Values, error)
+	// Approve, when set, is told of a call that waits for the user's word, and brings them to its URL.
+	// When it returns nil, the transport waits for the answer and makes the same call again.
+	Approve func(ctx context.Context, a Approval) error
+	// PollEvery is how often it is asked whether the user has answered; 0: 2 s.
+	PollEvery time.Duration
 }
 
 // RoundTrip sends the request.
@@ -46,7 +59,7 @@ func (c *Client) concerns(u *url.URL) bool {
 
 func (t *Transport) attempt(base http.RoundTripper, req *http.Request) (*http.Response, error) {
 	ctx, body := req.Context(), req.Body
-	var noncedOnce, renewedOnce bool
+	var noncedOnce, renewedOnce, steppedOnce, approvedOnce bool
 	token, err := t.Session.Token(ctx)
 	if err != nil {
 		closeBody(req)
@@ -56,10 +69,31 @@ func (t *Transport) attempt(base http.RoundTripper, req *http.Request) (*http.Re
 		again := req.Clone(ctx) // a RoundTripper leaves its request alone
 		again.Body = body
 		res, err := t.Session.client.prove(base.RoundTrip, again, token.Access)
-		if err != nil || res.StatusCode != http.StatusUnauthorized && res.StatusCode != http.StatusBadRequest {
+		if err != nil || res.StatusCode != http.StatusUnauthorized && res.StatusCode != http.StatusBadRequest && res.StatusCode != http.StatusForbidden {
 			return res, err
 		}
 		next := token
+		if res.StatusCode == http.StatusForbidden {
+			if t.StepUp == nil && t.Approve == nil {
+				return res, nil
+			}
+			d, once := t.readDenied(res), &steppedOnce
+			if d.wait.ID != "" {
+				once = &approvedOnce
+			}
+			if *once || !rewindable(req) || !t.lift(ctx, base, token, d) {
+				return res, nil
+			}
+			*once, noncedOnce, renewedOnce = true, false, false // minutes may have passed
+			discard(res)
+			if token, err = t.Session.Token(ctx); err != nil {
+				return nil, err
+			}
+			if body, _ = rewind(req); body == nil && req.GetBody != nil {
+				return nil, errBody
+			}
+			continue
+		}
 		switch refused := refusedWith(res); {
 		case !noncedOnce && wantsNonce(res):
 			noncedOnce = true
@@ -120,6 +154,14 @@ func bodyError(res *http.Response) string {
 	}
 	code, _ := told.Error.(string) // JSON-RPC has an object here
 	return code
+}
+
+// errBody says that a body could be read once, and then not again.
+var errBody = errors.New("agent: the request's body cannot be read again")
+
+// rewindable reports whether the request can be sent again.
+func rewindable(req *http.Request) bool {
+	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
 }
 
 // rewind returns the request's body once more.

@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/remit-auth/remit/tokens"
@@ -28,9 +25,6 @@ type authority struct {
 	client *http.Client
 	now    func() time.Time
 	key    tokens.SigningKey
-
-	replica string        // the name of this replica; empty: the Guard that enrolled
-	stale   time.Duration // how long it acts on what it has heard
 }
 
 // answerError is an answer that is not the one hoped for.
@@ -98,11 +92,7 @@ func (a *authority) send(ctx context.Context, method, url string, body []byte) (
 // open opens the feed. The newest checkpoint that this Guard has kept goes along, so that a server
 // whose database was set back finds out.
 func (a *authority) open(ctx context.Context, checkpoint string) (*http.Response, error) {
-	query := url.Values{"stale": {strconv.Itoa(int(math.Ceil(a.stale.Seconds())))}}
-	if a.replica != "" {
-		query.Set("replica", a.replica)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Feed+"?"+query.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Feed, nil)
 	if err != nil {
 		return nil, err
 	}

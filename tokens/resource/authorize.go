@@ -92,6 +92,11 @@ func (b *bearer) work(tool string, rules *ruleset, allowed *granted, h policy.Ho
 	}
 	slices.SortStableFunc(r.variants, func(a, b variant) int { // the most generous first
 		switch {
+		case a.eachCall != b.eachCall:
+			if b.eachCall {
+				return -1
+			}
+			return 1
 		case a.maxCalls == b.maxCalls:
 			return 0
 		case a.maxCalls == 0 || b.maxCalls != 0 && a.maxCalls > b.maxCalls:
@@ -207,21 +212,16 @@ func (c *call) limits() *refusal {
 // outside is the refusal of arguments.
 func (c *call) outside(why error) *refusal {
 	f := c.deny(ArgumentLimit)
+	if !slices.ContainsFunc(c.reach.variants, func(v variant) bool {
+		_, err := tokens.Constraints(nil).CheckUnder(v.ceiling, c.msg.arguments, c.live.schema)
+		return err == nil
+	}) {
+		f.with(unavailable, "Stay within this server's own limits; a new consent cannot change them.")
+	}
 	if e, ok := errors.AsType[*tokens.ArgumentError](why); ok {
 		f.text = "the arguments are outside what was allowed: " + e.Error()
 	}
 	return f
-}
-
-// approval refuses what the user wants, or the policy says, to be asked about each time.
-func (c *call) approval() *refusal {
-	switch {
-	case c.reach.detail.Approval != "":
-		return c.deny(ApprovalRequired)
-	case c.variant.eachCall:
-		return c.byPolicy(c.deny(ApprovalRequired))
-	}
-	return nil
 }
 
 // deny is a refusal for want of rights. Whoever has no right to a tool and could get none learns
@@ -250,7 +250,10 @@ var denials = map[Code]struct{ text, remediation, hint string }{
 	DefinitionChanged: {"the tool has changed since the user allowed it", available, "Ask for consent again; an admin has to approve the new definition first."},
 	NoRole:            {"the user's role at this server does not include the tool", unavailable, ""},
 	ArgumentLimit:     {"the arguments are outside what was allowed", available, "Stay within the limits of authorization_details, or ask for wider ones."},
-	ApprovalRequired:  {"the user wants to approve each call of this tool", unavailable, "Approvals of single calls are not offered by this server."},
+	ApprovalRequired:  {"each call of this tool needs the user's approval", available, "Show the user the page at url. When they have allowed the call, make exactly the same call again."},
+	ApprovalDenied:    {"the user did not allow this call", unavailable, "Do without this call; asking again soon changes nothing."},
+	ApprovalsFull:     {"the user is being asked about too many calls of this task already", available, "Wait until the user has answered, then try again."},
+	ApprovalTooLarge:  {"the arguments are too long for the user to approve", unavailable, "Make the call with shorter arguments."},
 	ToolBudget:        {"no calls of this tool are left in this task", available, "Ask for consent to more calls."},
 	TaskBudget:        {"no calls are left in this task; it has ended", unavailable, "Ask the user for a new task."},
 }

@@ -42,6 +42,11 @@ const (
 	GrantUnavailable  Code = "grant_unavailable"
 	ReplayUnavailable Code = "replay_unavailable"
 	ApprovalRequired  Code = "approval_required"
+	ApprovalDenied    Code = "approval_denied"
+	ApprovalsFull     Code = "too_many_approvals"
+	ApprovalTooLarge  Code = "approval_too_large"
+
+	ApprovalUnavailable Code = "approval_unavailable"
 )
 
 // answers says how each code is answered: the status, the error of the Bearer challenge (RFC 6750
@@ -71,16 +76,21 @@ var answers = map[Code]struct {
 	BatchRefused:      {http.StatusBadRequest, "invalid_request", "invalid_request", false},
 	TaskSuspended:     {http.StatusForbidden, "", "", false},
 	ApprovalRequired:  {http.StatusForbidden, "", "", false},
-	UnknownTool:       {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
-	DefinitionChanged: {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
-	NoScope:           {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
-	NoRole:            {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
-	NotNow:            {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
-	UnknownResource:   {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
-	ToolNotGranted:    {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
-	ArgumentLimit:     {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
-	ToolBudget:        {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
-	TaskBudget:        {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	ApprovalDenied:    {http.StatusForbidden, "", "", false},
+	ApprovalsFull:     {http.StatusForbidden, "", "", false},
+	ApprovalTooLarge:  {http.StatusForbidden, "", "", false},
+
+	ApprovalUnavailable: {http.StatusServiceUnavailable, "", "", false},
+	UnknownTool:         {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	DefinitionChanged:   {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	NoScope:             {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	NoRole:              {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	NotNow:              {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	UnknownResource:     {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	ToolNotGranted:      {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	ArgumentLimit:       {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	ToolBudget:          {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
+	TaskBudget:          {http.StatusForbidden, "insufficient_scope", "insufficient_scope", true},
 }
 
 // What a client can do about a denial (SEP-2643).
@@ -90,10 +100,12 @@ const (
 	undisclosed = "undisclosed"
 )
 
-// Error codes of JSON-RPC: of an invalid message, and of a denial (COAZ-MCP).
+// Error codes of JSON-RPC: of an invalid message, of a denial (COAZ-MCP), and of one that a page lifts
+// (MCP, elicitation in URL mode).
 const (
 	rpcInvalid = -32600
 	rpcDenied  = -32001
+	rpcElicit  = -32042
 )
 
 // retryAfter is how many seconds to wait after a 503.
@@ -107,6 +119,7 @@ type refusal struct {
 	remediation string // for denials: available, unavailable or undisclosed
 	http        int    // the status; 0: that of the code
 	shown       Code   // the code that the client sees; empty: the code
+	asked       *asked // what waits for the user; nil: nothing
 }
 
 func refuse(code Code, text string) *refusal { return &refusal{Code: code, text: text} }
@@ -202,6 +215,11 @@ type denial struct {
 	Target      string `json:"target,omitempty"` // the resource or prompt
 	Task        string `json:"task,omitempty"`
 	Hint        string `json:"hint,omitempty"`
+
+	Approval     string        `json:"approval,omitempty"`
+	URL          string        `json:"url,omitempty"` // where the user answers
+	Expires      int           `json:"expires_in,omitempty"`
+	Elicitations []elicitation `json:"elicitations,omitempty"`
 }
 
 func (f *refusal) body(c *call) []byte {
@@ -226,10 +244,14 @@ func (f *refusal) body(c *call) []byte {
 	if f.shown != "" {
 		out.Error.Data.Code = f.shown
 	}
+	if f.asked != nil {
+		out.Error.Code = rpcElicit
+		f.asked.link(&out.Error.Data, f.text)
+	}
 	switch f.Code {
 	case BadRequest, BatchRefused:
 		out.Error.Code, out.Error.Data.Reason = rpcInvalid, "invalid_request"
-	case StaleView, BudgetUnavailable, LogUnavailable, GrantUnavailable, ReplayUnavailable:
+	case StaleView, ApprovalUnavailable, BudgetUnavailable, LogUnavailable, GrantUnavailable, ReplayUnavailable:
 		out.Error.Data.Reason = "temporarily_unavailable"
 	}
 	body, err := json.Marshal(out)
