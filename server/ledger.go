@@ -147,6 +147,9 @@ func (s *Server) sealLedger(ctx context.Context) error {
 	if err := s.continues(ctx, last, size, head); err != nil || size == last.Size && s.stands(last) {
 		return err
 	}
+	if err := s.ring.Reload(ctx); err != nil { // no killed key signs a ledger that tells of its death
+		return err
+	}
 	c := store.Checkpoint{Size: size, Head: head, At: s.now().UTC().Truncate(time.Microsecond)}
 	c.Signed, err = s.ring.Signer().SignCheckpoint(tokens.CheckpointClaims{Issuer: s.issuer, Size: size, Head: hex.EncodeToString(head[:]), At: c.At})
 	if err != nil {

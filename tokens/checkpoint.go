@@ -15,6 +15,7 @@ type CheckpointClaims struct {
 	Size   int64
 	Head   string // hexadecimal SHA-256
 	At     time.Time
+	KeyID  string // the kid that it was signed with; VerifyCheckpoint sets it
 }
 
 // SignCheckpoint returns the checkpoint as a JWT, which Guards keep as witnesses.
@@ -33,7 +34,7 @@ func (k SigningKey) SignCheckpoint(c CheckpointClaims) (string, error) {
 
 // VerifyCheckpoint returns a checkpoint that a key of s signed; the issuer is for the caller to judge.
 func (s KeySet) VerifyCheckpoint(raw string) (CheckpointClaims, error) {
-	payload, _, err := s.Verify(raw, TypeCheckpoint)
+	payload, kid, err := s.Verify(raw, TypeCheckpoint)
 	if err != nil {
 		return CheckpointClaims{}, err
 	}
@@ -59,6 +60,7 @@ func (s KeySet) VerifyCheckpoint(raw string) (CheckpointClaims, error) {
 	if err := c.check(); err != nil {
 		return CheckpointClaims{}, err
 	}
+	c.KeyID = kid
 	return c, nil
 }
 

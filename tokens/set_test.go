@@ -72,6 +72,7 @@ func TestCheckpoint(t *testing.T) {
 	keys := NewKeySet(k)
 	c := CheckpointClaims{Issuer: testIssuer, Size: 42, Head: strings.Repeat("ab", 32), At: testNow.Add(123456 * time.Microsecond)}
 	raw := must[string](t)(k.SignCheckpoint(c))
+	c.KeyID = k.ID()
 	got, err := keys.VerifyCheckpoint(raw)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +98,7 @@ func TestCheckpoint(t *testing.T) {
 		t.Errorf("another key: %v", err)
 	}
 	for name, bad := range map[string]CheckpointClaims{
-		"no issuer": {Size: 1, Head: c.Head, At: c.At}, "no head": {Issuer: testIssuer, At: c.At}, "no time": {Issuer: testIssuer, Head: c.Head}, "below zero": {testIssuer, -1, c.Head, c.At},
+		"no issuer": {Size: 1, Head: c.Head, At: c.At}, "no head": {Issuer: testIssuer, At: c.At}, "no time": {Issuer: testIssuer, Head: c.Head}, "below zero": {Issuer: testIssuer, Size: -1, Head: c.Head, At: c.At},
 	} {
 		if _, err := k.SignCheckpoint(bad); err == nil {
 			t.Errorf("%s is signed", name)

@@ -31,6 +31,7 @@ func (a *app) admin(ctx context.Context) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.restoring = a.restoring
 	if cfg.DataDir == "" {
 		return nil, errors.New("REMIT_DATA_DIR: name the directory of the server's data")
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/remit-auth/remit/server"
 	"github.com/remit-auth/remit/store"
-	"github.com/remit-auth/remit/store/sqlite"
 	"github.com/remit-auth/remit/tokens"
 )
 
@@ -36,6 +35,7 @@ type report struct {
 	Unchained   int       `json:"unchained"`   // records that wait for their place
 	Erased      int       `json:"erased"`      // payloads that are gone; the chain stands without them
 	ClockBack   int       `json:"clock_back"`  // records a second or more before the one in front of them
+	Killed      []killed  `json:"killed"`     // keys that were killed, and what they had signed
 	Problems    []problem `json:"problems"`
 }
 
@@ -51,18 +51,21 @@ func (c *auditVerifyCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.Database == "" && cfg.postgres() {
+		c.Database = cfg.DatabaseURL
+	}
 	if c.Database == "" {
 		if c.Database, err = cfg.database(); err != nil {
 			return err
 		}
 	}
-	db, err := sqlite.OpenAudit(ctx, c.Database)
+	db, err := openAudit(ctx, c.Database)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	v := newVerifier()
-	if v.keys, err = c.keys(cfg, db); err != nil {
+	if v.keys, err = c.keys(ctx, cfg, db); err != nil {
 		return err
 	}
 	for _, file := range c.Witness {
@@ -74,7 +77,7 @@ func (c *auditVerifyCmd) Run(ctx context.Context, a *app) error {
 }
 
 // keys are those that checkpoints must be signed by.
-func (c *auditVerifyCmd) keys(cfg Config, db *sqlite.Audit) (tokens.KeySet, error) {
+func (c *auditVerifyCmd) keys(ctx context.Context, cfg Config, db audited) (tokens.KeySet, error) {
 	if c.JWKS != "" {
 		raw, err := os.ReadFile(c.JWKS)
 		if err != nil {
@@ -82,11 +85,13 @@ func (c *auditVerifyCmd) keys(cfg Config, db *sqlite.Audit) (tokens.KeySet, erro
 		}
 		return tokens.ParseKeySet(raw)
 	}
-	path, _ := cfg.masterKeyPath()
-	if _, err := os.Stat(path); err != nil {
-		return tokens.KeySet{}, fmt.Errorf("give --jwks, or the master key that opens the database's own keys: %w", err)
+	if cfg.MasterKey == "" && len(cfg.MasterKeyURL) == 0 {
+		path, _ := cfg.masterKeyPath()
+		if _, err := os.Stat(path); err != nil {
+			return tokens.KeySet{}, fmt.Errorf("give --jwks, or the master key that opens the database's own keys: %w", err)
+		}
 	}
-	masterKey, err := readMasterKey(cfg)
+	master, err := openMaster(ctx, cfg)
 	if err != nil {
 		return tokens.KeySet{}, err
 	}
@@ -94,7 +99,7 @@ func (c *auditVerifyCmd) keys(cfg Config, db *sqlite.Audit) (tokens.KeySet, erro
 	if err != nil {
 		return tokens.KeySet{}, err
 	}
-	return server.OpenKeys(sealed, masterKey)
+	return server.OpenKeys(ctx, sealed, master)
 }
 
 func (c *auditVerifyCmd) show(a *app, r report) error {
@@ -127,6 +132,9 @@ func (r report) print(a *app) {
 	if r.Erased > 0 {
 		fmt.Fprintf(a.out, "%d payloads are erased\n", r.Erased)
 	}
+	for _, k := range r.Killed {
+		fmt.Fprintln(a.out, k)
+	}
 	if r.ClockBack > 0 {
 		fmt.Fprintf(a.out, "the clock was set back %d times; the order of the records is that of their writing\n", r.ClockBack)
 	}
@@ -149,10 +157,11 @@ type verifier struct {
 	at      time.Time        // of the last record
 	numbers map[string]int64 // newest number by instance
 	good    int64            // size of the newest checkpoint that the chain goes through
+	deaths  map[string]int64 // records that tell of killed keys, by kid
 }
 
 func newVerifier() *verifier {
-	return &verifier{report: report{Problems: []problem{}}, statements: map[int64][]statement{}, numbers: map[string]int64{}}
+	return &verifier{report: report{Problems: []problem{}, Killed: []killed{}}, deaths: map[string]int64{}, statements: map[int64][]statement{}, numbers: map[string]int64{}}
 }
 
 func (v *verifier) problem(rec int64, format string, args ...any) {
@@ -212,7 +221,7 @@ const stored = "database"
 var errStop = errors.New("the chain is broken")
 
 // verify walks the ledger of the database.
-func (v *verifier) verify(db *sqlite.Audit) report {
+func (v *verifier) verify(db audited) report {
 	v.readStored(db)
 	err := db.Records(v.record)
 	next := v.report.Records + 1
@@ -230,6 +239,7 @@ func (v *verifier) verify(db *sqlite.Audit) report {
 			}
 		}
 	}
+	v.judgeKilled()
 	v.report.Head, v.report.Sealed = v.head.String(), v.good
 	v.report.OK = len(v.report.Problems) == 0
 	v.report.sort()
@@ -237,7 +247,7 @@ func (v *verifier) verify(db *sqlite.Audit) report {
 }
 
 // readStored takes the checkpoints of the database: each signed, and saying what its row says.
-func (v *verifier) readStored(db *sqlite.Audit) {
+func (v *verifier) readStored(db audited) {
 	all, err := db.Checkpoints()
 	if err != nil {
 		v.problem(1, "the checkpoints cannot be read: %v", err)
@@ -276,6 +286,7 @@ func (v *verifier) record(r store.Record) error {
 	if r.Payload == nil {
 		v.report.Erased++
 	}
+	v.noteDeath(r)
 	for _, s := range v.statements[want] {
 		if s.Head != v.head.String() {
 			v.problem(v.good+1, "%s: the checkpoint of %d records has another hash: records %d to %d are not what they were", s.from, want, v.good+1, want)

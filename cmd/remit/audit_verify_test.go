@@ -81,9 +81,11 @@ func makeLedger(t *testing.T) *ledger {
 	must(t, err)
 	sealed, err := db.Keys(ctx)
 	must(t, err)
-	l.keys, err = server.OpenKeys(sealed, masterKey)
+	master, err := tokens.NewMasterKeys(masterKey)
 	must(t, err)
-	l.signer = openSigner(t, sealed, masterKey)
+	l.keys, err = server.OpenKeys(ctx, sealed, master)
+	must(t, err)
+	l.signer = openSigner(t, sealed, master)
 	must(t, db.Close())
 	for _, path := range []string{l.path, l.old} {
 		change(t, path, dropTriggers(t, path)...)
@@ -91,9 +93,12 @@ func makeLedger(t *testing.T) *ledger {
 	return l
 }
 
-func openSigner(t *testing.T, sealed []store.Key, masterKey []byte) tokens.SigningKey {
+func openSigner(t *testing.T, sealed []store.Key, master tokens.MasterKeys) tokens.SigningKey {
 	t.Helper()
-	sealer, err := tokens.NewSealer(masterKey)
+	data := sealed[slices.IndexFunc(sealed, func(k store.Key) bool { return k.Use == "wrap" })]
+	dataKey, err := master.Unwrap(t.Context(), data.Sealed, data.ID)
+	must(t, err)
+	sealer, err := tokens.NewSealer(dataKey)
 	must(t, err)
 	i := slices.IndexFunc(sealed, func(k store.Key) bool { return k.Use == "sig" })
 	raw, err := sealer.Open(sealed[i].Sealed, sealed[i].ID)

@@ -30,6 +30,10 @@ type Config struct {
 	RedisURL       string   `koanf:"redis_url"`       // empty: replay memory in the process
 	DataDir        string   `koanf:"data_dir"`        // database, master key, admin socket
 	MasterKeyFile  string   `koanf:"master_key_file"` // 32 bytes in base64url; empty: master.key in the data directory, made when missing
+	MasterKey      string   `koanf:"master_key"`      // the key itself, and after a rotation the former one behind it
+	MasterKeyURL   []string `koanf:"master_key_url"`  // a key of a key management service: awskms:// gcpkms:// azurekeyvault:// hashivault://; the newest first
+	KeyAlgorithm   string   `koanf:"key_algorithm"`   // ES256, EdDSA: of signing keys made from now on; empty: ES256
+	KeyAge         string   `koanf:"key_age"`         // how old a signing key gets (90d, 12h), or off; empty: 90d
 	TrustedProxies []string `koanf:"trusted_proxies"` // addresses or CIDRs whose X-Forwarded-For is believed
 	TLSCert        string   `koanf:"tls_cert"`        // PEM files; both or neither
 	TLSKey         string   `koanf:"tls_key"`
@@ -43,6 +47,8 @@ type Config struct {
 	RegistrationToken string   `koanf:"registration_token"` // initial access token: opens registration to whoever holds it
 	Bearer            string   `koanf:"bearer"`             // added, all: which clients may have tokens without a key, where the resource allows them; empty: added by an admin, and told so
 
+	restoring bool // a database that was set back is what this command is for
+
 	// Sources says where each value comes from: flag, environment, file, config, default.
 	Sources map[string]string `koanf:"-"`
 	// Unknown are variables that look like settings and are none.
@@ -53,10 +59,10 @@ type Config struct {
 var (
 	keys = []string{
 		"issuer", "listen", "ops_listen", "database_url", "redis_url", "data_dir",
-		"master_key_file", "trusted_proxies", "tls_cert", "tls_key", "dev",
+		"master_key_file", "master_key", "master_key_url", "key_algorithm", "key_age", "trusted_proxies", "tls_cert", "tls_key", "dev",
 		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "rules",
 	}
-	secretKeys = []string{"database_url", "redis_url", "registration_token"}
+	secretKeys = []string{"database_url", "redis_url", "registration_token", "master_key"}
 )
 
 // redisSchemes are the kinds of Redis: one server, Sentinel, Cluster, each plain or over TLS.
@@ -153,7 +159,7 @@ func typed(key, value string) (any, error) {
 			return false, nil
 		}
 		return nil, fmt.Errorf("%s: %q is neither true nor false", envName(key), value)
-	case "trusted_proxies", "cimd_domains", "cimd_ports":
+	case "trusted_proxies", "cimd_domains", "cimd_ports", "master_key_url":
 		return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }), nil
 	}
 	return value, nil
@@ -180,7 +186,7 @@ func configYAML(path string) (map[string]any, error) {
 // check refuses settings that a server must not start with, and says what to do instead.
 func (c Config) check() error {
 	var errs []error
-	for _, check := range []func() error{c.checkIssuer, c.checkListen, c.checkTLS, c.checkBackends, c.checkClients} {
+	for _, check := range []func() error{c.checkIssuer, c.checkListen, c.checkTLS, c.checkBackends, c.checkClients, c.checkKeys} {
 		errs = append(errs, check())
 	}
 	if c.DataDir == "" {
@@ -241,6 +247,9 @@ func (c Config) checkBackends() error {
 		// The rest of the URL may hold a password.
 		return fmt.Errorf("REMIT_REDIS_URL: begin it with one of %s://", strings.Join(redisSchemes, "://, "))
 	}
+	if c.postgres() {
+		return nil
+	}
 	_, err := c.database()
 	return err
 }
@@ -256,7 +265,7 @@ func (c Config) database() (string, error) {
 		return strings.TrimPrefix(rest, "//"), nil
 	default:
 		// The rest of the URL may hold a password.
-		return "", fmt.Errorf("REMIT_DATABASE_URL: this version has no backend for %s:, use sqlite:///path or leave it empty", scheme)
+		return "", fmt.Errorf("REMIT_DATABASE_URL: this version has no backend for %s:, use postgres://…, sqlite:///path or leave it empty", scheme)
 	}
 }
 

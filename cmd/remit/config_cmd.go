@@ -22,7 +22,8 @@ func (c *configPrintCmd) Run(a *app) error {
 	values := map[string]any{
 		"issuer": cfg.Issuer, "listen": cfg.Listen, "ops_listen": cfg.OpsListen,
 		"database_url": redacted(cfg.DatabaseURL), "redis_url": redacted(cfg.RedisURL), "data_dir": cfg.DataDir,
-		"master_key_file": cfg.MasterKeyFile, "trusted_proxies": append([]string{}, cfg.TrustedProxies...),
+		"master_key_file": cfg.MasterKeyFile, "master_key": hidden(cfg.MasterKey), "master_key_url": hidden(strings.Join(cfg.MasterKeyURL, "")),
+		"key_algorithm": cfg.KeyAlgorithm, "key_age": cfg.KeyAge, "trusted_proxies": append([]string{}, cfg.TrustedProxies...),
 		"tls_cert": cfg.TLSCert, "tls_key": cfg.TLSKey, "dev": cfg.Dev,
 		"rules": cfg.Rules, "cimd": cfg.CIMD, "cimd_domains": append([]string{}, cfg.CIMDDomains...), "cimd_ports": append([]string{}, cfg.CIMDPorts...),
 		"registration": cfg.Registration, "registration_token": hidden(cfg.RegistrationToken), "bearer": cfg.Bearer,

@@ -146,6 +146,7 @@ func TestCheckConfig(t *testing.T) {
 		}),
 		"with TLS":    change(good, func(c *Config) { c.Listen, c.TLSCert, c.TLSKey = ":443", "c", "k" }),
 		"a file":      change(good, func(c *Config) { c.DatabaseURL = "/data/x.db" }),
+		"PostgreSQL":  change(good, func(c *Config) { c.DatabaseURL = "postgres://u:secret@h/db" }),
 		"a file URL":  change(good, func(c *Config) { c.DatabaseURL = "sqlite:///data/x.db" }),
 		"redis":       change(good, func(c *Config) { c.RedisURL = "redis+sentinel://:secret@h:1?master_name=m" }),
 		"ops":         change(good, func(c *Config) { c.OpsListen = "127.0.0.1:9" }),
@@ -180,7 +181,7 @@ func TestCheckConfig(t *testing.T) {
 		"no port":                {change(good, func(c *Config) { c.Listen = "127.0.0.1" }), "host:port"},
 		"half of TLS":            {change(good, func(c *Config) { c.TLSCert = "c" }), "both or neither"},
 		"no data directory":      {change(good, func(c *Config) { c.DataDir = "" }), "REMIT_DATA_DIR"},
-		"another database":       {change(good, func(c *Config) { c.DatabaseURL = "postgres://u:secret@h/db" }), "postgres"},
+		"another database":       {change(good, func(c *Config) { c.DatabaseURL = "mysql://u:secret@h/db" }), "mysql"},
 		"no kind of Redis":       {change(good, func(c *Config) { c.RedisURL = "http://:secret@h" }), "REMIT_REDIS_URL"},
 		"a proxy by name":        {change(good, func(c *Config) { c.TrustedProxies = []string{"proxy"} }), "CIDR"},
 	}
@@ -195,12 +196,20 @@ func TestCheckConfig(t *testing.T) {
 func TestMasterKey(t *testing.T) {
 	cfg := Config{DataDir: t.TempDir()}
 	path, _ := cfg.masterKeyPath()
-	made, err := readMasterKey(cfg)
-	if err != nil || len(made) != masterKeyLen {
-		t.Fatalf("%d bytes, %v", len(made), err)
+	made, err := openMaster(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if again, err := readMasterKey(cfg); err != nil || string(again) != string(made) {
-		t.Errorf("read again: %v", err)
+	wrapped, err := made.Wrap(t.Context(), []byte("a key"), "label")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := openMaster(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, err := again.Unwrap(t.Context(), wrapped, "label"); err != nil || string(key) != "a key" {
+		t.Errorf("read again: %q, %v", key, err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)
@@ -217,12 +226,12 @@ func TestMasterKey(t *testing.T) {
 		if err := breakIt(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readMasterKey(cfg); err == nil {
+		if _, err := openMaster(t.Context(), cfg); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 	cfg.MasterKeyFile = filepath.Join(cfg.DataDir, "named.key")
-	if _, err := readMasterKey(cfg); err == nil {
+	if _, err := openMaster(t.Context(), cfg); err == nil {
 		t.Error("a key file that was named and is missing was made")
 	}
 }

@@ -14,6 +14,8 @@ type settings struct {
 	RedisURL       *string  `help:"Shared replay memory (REMIT_REDIS_URL)." placeholder:"URL" group:"Settings"`
 	DataDir        *string  `help:"Data directory (REMIT_DATA_DIR)." placeholder:"DIR" group:"Settings"`
 	MasterKeyFile  *string  `help:"File of the master key (REMIT_MASTER_KEY_FILE)." placeholder:"FILE" group:"Settings"`
+	KeyAlgorithm   *string  `help:"Of signing keys made from now on, ES256 or EdDSA (REMIT_KEY_ALGORITHM, ES256)." placeholder:"ALG" group:"Settings"`
+	KeyAge         *string  `help:"How old a signing key gets, or off (REMIT_KEY_AGE, 90d)." placeholder:"TIME" group:"Settings"`
 	TrustedProxies []string `help:"Proxies whose X-Forwarded-For is believed (REMIT_TRUSTED_PROXIES)." placeholder:"CIDR" group:"Settings"`
 	TLSCert        *string  `name:"tls-cert" help:"Certificate, PEM (REMIT_TLS_CERT)." placeholder:"FILE" group:"Settings"`
 	TLSKey         *string  `name:"tls-key" help:"Its key, PEM (REMIT_TLS_KEY)." placeholder:"FILE" group:"Settings"`
@@ -32,7 +34,7 @@ func (s settings) values() map[string]any {
 	given := map[string]any{}
 	for key, flag := range map[string]*string{
 		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
-		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
+		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "key_algorithm": s.KeyAlgorithm, "key_age": s.KeyAge, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
 		"cimd": s.CIMD, "rules": s.Rules, "registration": s.Registration, "registration_token": s.Invitation, "bearer": s.Bearer,
 	} {
 		if flag != nil {

@@ -36,7 +36,10 @@ type commands struct {
 	Client   clientCmd   `cmd:"" help:"OAuth clients: the AI applications."`
 	Resource resourceCmd `cmd:"" help:"Protected MCP servers, their tools and Guards."`
 	Task     taskCmd     `cmd:"" help:"Delegated tasks."`
-	Key      keyCmd      `cmd:"" help:"Signing keys."`
+	Key      keyCmd      `cmd:"" help:"Signing keys and the master key."`
+	Backup   backupCmd   `cmd:"" help:"Copy the database to a file, while it is in use."`
+	Restore  restoreCmd  `cmd:"" help:"Put a backup in the place of the database."`
+	Epoch    epochCmd    `cmd:"" help:"What follows a restored backup."`
 	Audit    auditCmd    `cmd:"" help:"The ledger."`
 	Policy   policyCmd   `cmd:"" help:"Policy files: scope, role, tool, limits."`
 	Doctor   doctorCmd   `cmd:"" help:"Find the broken link between an MCP server and its authorization server."`
@@ -54,6 +57,8 @@ type app struct {
 	out     io.Writer
 	err     io.Writer
 	environ []string
+
+	restoring bool // the database may be an older one
 }
 
 // errSilent ends with status 1 after the command has said itself what is wrong.

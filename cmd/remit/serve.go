@@ -77,20 +77,29 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (_ *instance, err e
 			err = errors.Join(err, b.close())
 		}
 	}()
-	masterKey, err := readMasterKey(cfg)
+	master, err := openMaster(ctx, cfg)
 	if err != nil {
+		return nil, err
+	}
+	mark := &highWater{path: cfg.highWater(), log: log}
+	if err := mark.read(); err != nil {
 		return nil, err
 	}
 	settings := server.Config{
 		Issuer: cfg.Issuer, InsecureHTTP: cfg.Dev, Store: b.store, Ephemeral: b.ephemeral,
-		MasterKey: masterKey, TrustedProxies: cfg.TrustedProxies, NoRules: cfg.Rules == "off", Log: log,
+		Master: master, Sealed: mark.keep, TrustedProxies: cfg.TrustedProxies, NoRules: cfg.Rules == "off", Log: log,
 	}
-	if err := cfg.clients(&settings); err != nil {
+	if err := errors.Join(cfg.clients(&settings), cfg.keys(&settings)); err != nil {
 		return nil, err
 	}
 	s, err := server.New(ctx, settings)
 	if err != nil {
 		return nil, err
+	}
+	if !cfg.restoring {
+		if err := mark.check(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	return &instance{backends: b, server: s}, nil
 }

@@ -85,11 +85,13 @@ func (a *Audit) Checkpoints() (all []store.Checkpoint, err error) {
 	return all, err
 }
 
-// Keys returns the key ring, sealed.
+const auditKeysSQL = `SELECT id, use, sealed FROM keys NOT INDEXED ORDER BY rowid`
+
+// Keys returns what the key ring holds, sealed, of a database of any version.
 func (a *Audit) Keys() (keys []store.Key, err error) {
-	err = a.c.each(keysSQL, nil, func(scan func(...any) error) error {
+	err = a.c.each(auditKeysSQL, nil, func(scan func(...any) error) error {
 		var k store.Key
-		err := scan(keyFields(&k)...)
+		err := scan(&k.ID, &k.Use, &k.Sealed)
 		keys = append(keys, k)
 		return err
 	})
