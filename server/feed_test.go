@@ -33,10 +33,16 @@ type feed struct {
 // listen opens the Guard's feed.
 func (g *guardian) listen(t *testing.T) *feed {
 	t.Helper()
+	return g.listenAs(t, "")
+}
+
+// listenAs opens the feed with this query.
+func (g *guardian) listenAs(t *testing.T, query string) *feed {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	keys := g.w.keys()
-	r, err := http.NewRequestWithContext(ctx, "GET", g.w.issuer+"/feed", nil)
+	r, err := http.NewRequestWithContext(ctx, "GET", g.w.issuer+"/feed"+query, nil)
 	must(t, err)
 	r.Header.Set("Authorization", "Bearer "+g.assertion())
 	resp, err := http.DefaultTransport.RoundTrip(r)
