@@ -18,6 +18,7 @@ var (
 // Decision is what the person chose.
 type Decision struct {
 	Tools    []string
+	Reads    []string                      // the scopes whose resources and prompts may be read
 	Duration time.Duration                 // not asked for by a step-up
 	Terms    map[string]Terms              // by tool; without any, the tool is lent as offered
 	Limits   map[string]tokens.Constraints // by tool; they join what was offered, and so only narrow it
@@ -42,6 +43,9 @@ func (o Offer) Decide(d Decision, user store.User, now time.Time) (Granted, erro
 		return Granted{}, ErrNotOffered
 	}
 	tools, names, err := o.decideTools(d)
+	if err == nil {
+		err = o.decideReads(d)
+	}
 	if err != nil {
 		return Granted{}, err
 	}
@@ -64,7 +68,7 @@ func (o Offer) Decide(d Decision, user store.User, now time.Time) (Granted, erro
 	}
 	return Granted{Task: task, Grant: store.Grant{
 		ID: tokens.NewID("gnt_"), TaskID: task.ID, Resource: o.Resource.URI,
-		Scopes: scopes(names), Details: canonical, Hash: tokens.HashBytes(canonical), CreatedAt: now,
+		Scopes: scopes(names, d.Reads), Details: canonical, Hash: tokens.HashBytes(canonical), CreatedAt: now,
 	}}, nil
 }
 
@@ -89,14 +93,24 @@ func (o Offer) decideTools(d Decision) (details []tokens.ToolDetail, names []str
 		if terms.EachCall {
 			detail.Approval = tokens.ApprovalEachCall
 		}
-		detail.MaxCalls = least(detail.MaxCalls, terms.MaxCalls)
+		detail.MaxCalls = Least(detail.MaxCalls, terms.MaxCalls)
 		if limits := d.Limits[t.Detail.Tool]; len(limits) > 0 {
 			detail.Constraints = detail.Constraints.And(limits)
 		}
 		details = append(details, detail)
 	}
-	if len(details) == 0 {
+	if len(details) == 0 && len(d.Reads) == 0 {
 		return nil, nil, ErrNothing
 	}
 	return details, names, nil
+}
+
+// decideReads refuses what was not offered to be read.
+func (o Offer) decideReads(d Decision) error {
+	for i, scope := range d.Reads {
+		if slices.Contains(d.Reads[:i], scope) || !slices.ContainsFunc(o.Reads, func(r Read) bool { return r.Scope == scope }) {
+			return ErrNotOffered
+		}
+	}
+	return nil
 }

@@ -20,8 +20,13 @@ type Rights interface {
 	Reach(tool string) (r Reach, refusal string)
 	// BearerAllowed tells whether a token that is bound to no key may reach such a tool.
 	BearerAllowed(readOnly bool) bool
-	// Scopes returns the scopes to grant so that exactly these tools are reached by this user.
-	Scopes(tools []string) []string
+	// Scopes returns the scopes to grant so that exactly these tools are reached by this user, and
+	// what the scopes of reads let be read.
+	Scopes(tools, reads []string) []string
+	// Reads lists what each of the request's scopes lets this user read besides tools.
+	Reads() []Read
+	// Observed reports whether the policy is only watched: what it refuses runs.
+	Observed() bool
 	// Moves reports whether the policy's own terms for a tool that is reached by some scopes are
 	// others once more scopes join them.
 	Moves(scopes, more []string, tool string) bool
@@ -32,6 +37,14 @@ type Reach struct {
 	Limits   []tokens.Constraints // alternatives: any of them permits
 	MaxCalls int                  // 0: no budget
 	EachCall bool                 // the user is asked about each call, whatever the client and the user say
+	When     []string             // in words: when the policy lets it be called
+}
+
+// Read is what one scope lets the agent read: MCP resources and prompts.
+type Read struct {
+	Scope, Title       string
+	Resources, Prompts []string // URI patterns, and names
+	When               []string // in words: when the policy lets it be read
 }
 
 // Offer is all that the consent page may show, and so all that may be granted.
@@ -44,6 +57,8 @@ type Offer struct {
 	Refused   []time.Duration // shown, but not to be had
 	Default   time.Duration
 	MaxCalls  int // of the whole task; 0: no budget
+	Reads     []Read
+	Observed  bool // the server's policy is only watched, so none of its limits is enforced
 
 	Extends *Running // the task that this is a step-up of; nil: a new task
 
@@ -58,6 +73,7 @@ type Tool struct {
 	Risk        Risk
 	Ticked      bool
 	PolicyLimit tokens.Constraints // the server's own limit, when there is exactly one
+	When        []string           // in words: when the server's policy lets it be called
 
 	Change string             // step-up: how it differs from what the task has; empty: new
 	Was    *tokens.ToolDetail // what the task has of it
@@ -71,6 +87,7 @@ type LeftOut struct {
 // Why a tool is left out.
 const (
 	OutOfRole      = "role"       // the user's roles do not reach it
+	OutOfCondition = "condition"  // the server's policy asks for a client that this one is not
 	OutOfScope     = "scope"      // the requested scopes do not reach it
 	OutUnknown     = "unknown"    // the server has no such tool
 	OutUnapproved  = "unapproved" // new on the server, not yet approved by an admin
@@ -90,7 +107,7 @@ const (
 // NewOffer intersects what was asked with what the user may delegate and what the admin approved.
 // limit is the longest that the client's policy allows; 0: the server's own.
 func NewOffer(ask Ask, resource store.Resource, rights Rights, limit time.Duration) Offer {
-	o := Offer{Ask: ask, Resource: resource, rights: rights}
+	o := Offer{Ask: ask, Resource: resource, rights: rights, Reads: rights.Reads(), Observed: rights.Observed()}
 	if ask.Details.Task != nil {
 		o.MaxCalls = ask.Details.Task.MaxCalls
 	}
@@ -137,12 +154,14 @@ func (o *Offer) offerTool(detail tokens.ToolDetail) (Tool, string) {
 		return Tool{}, OutOfScope
 	case "role":
 		return Tool{}, OutOfRole
+	case "condition":
+		return Tool{}, OutOfCondition
 	default:
 		return Tool{}, OutUnknown
 	}
 	detail.Locations = []string{o.Resource.URI}
 	detail.Definition = listed.Hash
-	detail.MaxCalls = least(detail.MaxCalls, reach.MaxCalls)
+	detail.MaxCalls = Least(detail.MaxCalls, reach.MaxCalls)
 	if reach.EachCall {
 		detail.Approval = tokens.ApprovalEachCall
 	}
@@ -150,7 +169,7 @@ func (o *Offer) offerTool(detail tokens.ToolDetail) (Tool, string) {
 	if o.Ask.Bearer && !o.rights.BearerAllowed(risk.ReadOnly) {
 		return Tool{}, OutNotKeyBound
 	}
-	t := Tool{Detail: detail, Title: def.Title, Description: def.Description, Risk: risk, Ticked: risk.Ticked(listed.DefaultOn)}
+	t := Tool{Detail: detail, Title: def.Title, Description: def.Description, Risk: risk, Ticked: risk.Ticked(listed.DefaultOn), When: reach.When}
 	if t.Title == "" && def.Annotations != nil {
 		t.Title = def.Annotations.Title
 	}
@@ -163,8 +182,8 @@ func (o *Offer) offerTool(detail tokens.ToolDetail) (Tool, string) {
 	return t, ""
 }
 
-// least returns the smaller of two budgets, where 0 is none.
-func least(a, b int) int {
+// Least returns the smaller of two budgets, where 0 is none.
+func Least(a, b int) int {
 	if a == 0 || b != 0 && b < a {
 		return b
 	}
@@ -220,7 +239,8 @@ func (o Offer) Digest() string {
 		Durations []time.Duration
 		Policy    string
 		Extends   string
-	}{Ask: o.Ask, LeftOut: o.LeftOut, Durations: o.Durations, Policy: o.Resource.PolicyVersion}
+		Reads     []Read
+	}{Ask: o.Ask, LeftOut: o.LeftOut, Durations: o.Durations, Policy: o.Resource.PolicyVersion, Reads: o.Reads}
 	if o.Extends != nil {
 		shown.Extends = o.Extends.Task.ID + " " + o.Extends.Grant.ID
 	}

@@ -24,8 +24,10 @@ func (r table) Tools() []string { return r.named }
 func (r table) Reach(tool string) (Reach, string) {
 	return Reach{MaxCalls: r.calls[tool]}, r.refuses[tool]
 }
-func (r table) BearerAllowed(readOnly bool) bool { return readOnly }
-func (r table) Scopes(names []string) []string   { return names }
+func (r table) BearerAllowed(readOnly bool) bool  { return readOnly }
+func (r table) Scopes(names, _ []string) []string { return names }
+func (r table) Reads() []Read                     { return nil }
+func (r table) Observed() bool                    { return false }
 
 func approved(t interface{ Fatal(...any) }, name, annotations string) store.Tool {
 	d, err := tokens.ParseDefinition([]byte(`{"name":"` + name + `","inputSchema":{"type":"object"},"annotations":` + annotations + `}`))

@@ -58,7 +58,8 @@ func (o *Offer) Extend(r Running) bool {
 		kept = append(kept, t)
 	}
 	o.Tools = kept
-	return len(kept) > 0
+	o.Reads = slices.DeleteFunc(slices.Clone(o.Reads), func(read Read) bool { return slices.Contains(r.Grant.Scopes, read.Scope) })
+	return len(kept)+len(o.Reads) > 0
 }
 
 // sameTerms reports whether two details of one tool allow the same.
@@ -76,11 +77,11 @@ const (
 
 // scopesToExtend are the scopes that make exactly the new tools reached. A scope that would move the
 // limits of a tool lent before is not among them: the tools are named one by one instead.
-func (o Offer) scopesToExtend(names []string) []string {
-	scopes := o.rights.Scopes(names)
+func (o Offer) scopesToExtend(names, reads []string) []string {
+	scopes := o.rights.Scopes(names, reads)
 	for _, t := range o.Extends.Before.Tools {
 		if !slices.Contains(names, t.Tool) && o.rights.Moves(o.Extends.Grant.Scopes, scopes, t.Tool) {
-			scopes = nil
+			scopes = slices.Clone(reads)
 			for _, name := range names {
 				scopes = append(scopes, ToolScope+name)
 			}

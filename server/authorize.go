@@ -179,6 +179,6 @@ func (s *Server) offer(r *http.Request, v *visitor, client store.Client, ask con
 		return consent.Offer{}, err
 	}
 	limit := time.Duration(client.Policy.MaxDuration) * time.Second
-	o := consent.NewOffer(ask, resource, newRights(pol, ask, roles), limit)
+	o := consent.NewOffer(ask, resource, newRights(pol, ask, client, roles), limit)
 	return o, s.stepUp(r.Context(), v, &o)
 }

@@ -58,6 +58,9 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor,
 		}
 		view.Task.Purpose = offer.Extends.Task.Purpose
 	}
+	if offer.Observed {
+		view.Notice = strings.TrimSpace(view.Notice + " " + textObserved)
+	}
 	for _, out := range offer.LeftOut {
 		view.LeftOut = append(view.LeftOut, web.LeftOut{Tool: out.Tool, Reason: textLeftOut[out.Reason]})
 	}
@@ -83,6 +86,9 @@ func toolGroups(o consent.Offer) []web.ToolGroup {
 			Note: changeNote(t), Modes: modes(t),
 		})
 	}
+	if len(o.Reads) > 0 {
+		groups = append(groups, web.ToolGroup{Title: textGroupRead, Tools: readRows(o)})
+	}
 	kept := groups[:0]
 	for _, g := range groups {
 		if len(g.Tools) > 0 {
@@ -106,7 +112,31 @@ func chips(t consent.Tool) []web.Chip {
 	if t.Risk.OpenWorld {
 		all = append(all, web.Chip{Text: textLeaves, Tone: web.ToneWarn, Icon: "arrow"})
 	}
-	return append(all, termChips(t.Detail, t.PolicyLimit)...)
+	return append(append(all, termChips(t.Detail, t.PolicyLimit)...), whenChips(t.When)...)
+}
+
+// readRows are what the scopes let be read, each with its own checkbox.
+func readRows(o consent.Offer) (rows []web.ToolRow) {
+	for _, r := range o.Reads {
+		row := web.ToolRow{Name: r.Scope, Field: web.FieldRead, Title: r.Title, Ticked: o.Extends == nil}
+		for _, uri := range r.Resources {
+			row.Chips = append(row.Chips, web.Chip{Text: fmt.Sprintf(textReadsURI, uri), Tone: web.ToneOK, Icon: "eye"})
+		}
+		for _, name := range r.Prompts {
+			row.Chips = append(row.Chips, web.Chip{Text: fmt.Sprintf(textReadsPrompt, name), Tone: web.ToneOK, Icon: "eye"})
+		}
+		row.Chips = append(row.Chips, whenChips(r.When)...)
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// whenChips say when the server's policy lets something be done.
+func whenChips(lines []string) (all []web.Chip) {
+	for _, line := range lines {
+		all = append(all, web.Chip{Text: line, Tone: web.ToneInfo, Icon: "limit"})
+	}
+	return all
 }
 
 func durations(o consent.Offer) []web.Duration {

@@ -95,7 +95,7 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 
 // readDecision reads what the person chose: tools, how each may be used, and for how long.
 func readDecision(o consent.Offer, form oauth.Params) (d consent.Decision, err error) {
-	d.Tools, d.Terms, d.Limits = form.All(web.FieldTool), map[string]consent.Terms{}, map[string]tokens.Constraints{}
+	d.Tools, d.Reads, d.Terms, d.Limits = form.All(web.FieldTool), form.All(web.FieldRead), map[string]consent.Terms{}, map[string]tokens.Constraints{}
 	if o.Extends == nil {
 		seconds, err := strconv.Atoi(form.Get(web.FieldDuration))
 		if err != nil {

@@ -40,8 +40,11 @@ type execution struct {
 	User      string  `json:"user"`
 	JKT       string  `json:"jkt"`
 	Tool      string  `json:"tool"`
+	Method    string  `json:"method"` // of a read: what is not tools/call
+	Target    string  `json:"target"` // the resource's URI, or the prompt's name
 	Decision  string  `json:"decision"`
 	Reason    string  `json:"reason"`
+	Observed  string  `json:"observed"` // why it would have been refused, were the policy not only observed
 	Checks    []check `json:"checks"`
 
 	Definition      string `json:"definition"`
@@ -64,6 +67,9 @@ type executionPayload struct {
 	Guard           string            `json:"guard"`
 	GuardAt         int64             `json:"guard_at"` // microseconds, by the Guard's clock
 	Tool            string            `json:"tool,omitempty"`
+	Method          string            `json:"method,omitempty"`
+	Target          string            `json:"target,omitempty"`
+	Observed        string            `json:"observed,omitempty"`
 	Decision        string            `json:"decision,omitempty"`
 	Reason          string            `json:"reason,omitempty"`
 	Checks          []check           `json:"checks,omitempty"`
@@ -172,7 +178,7 @@ func (s *Server) executionRecords(ctx context.Context, res store.Resource, batch
 // record is the ledger's record of an execution. state is the token that it names, as we issued it.
 func (e execution) record(res store.Resource, state *store.AccessState) store.Record {
 	payload := executionPayload{
-		Guard: res.GuardID, GuardAt: e.At, Tool: cut(e.Tool, 128), Decision: e.Decision, Reason: cut(e.Reason, 64),
+		Guard: res.GuardID, GuardAt: e.At, Tool: cut(e.Tool, 128), Method: cut(e.Method, 64), Target: cut(e.Target, 2048), Observed: cut(e.Observed, 64), Decision: e.Decision, Reason: cut(e.Reason, 64),
 		Checks: cutChecks(e.Checks), Definition: cut(e.Definition, 64), Policy: cut(e.Policy, 64),
 		ArgumentsDigest: cut(e.ArgumentsDigest, 64), Outcome: e.Outcome, DurationUS: e.DurationUS, Trace: cut(e.Trace, 128),
 		Dispute: e.dispute(res, state),

@@ -27,6 +27,7 @@ type introspection struct {
 	IssuedAt  int64           `json:"iat"`
 	ID        string          `json:"jti"`
 	Roles     []string        `json:"roles"`
+	Grade     string          `json:"client_grade,omitempty"`
 	Confirm   *confirmation   `json:"cnf,omitempty"`
 	Task      introspectTask  `json:"task"`
 	Details   json.RawMessage `json:"authorization_details"`
@@ -89,7 +90,7 @@ func (s *Server) writeActive(w http.ResponseWriter, claims tokens.Claims, state 
 		Active: true, Issuer: claims.Issuer, Subject: claims.Subject, Audience: claims.Audience,
 		ClientID: claims.ClientID, TokenType: "Bearer", Scope: strings.Join(claims.Scope, " "),
 		Expires: claims.Expires.Unix(), IssuedAt: claims.IssuedAt.Unix(), ID: claims.ID,
-		Roles: append([]string{}, rolesAt(state.Task, claims.Audience)...),
+		Roles: append([]string{}, state.Task.RolesAt(claims.Audience)...), Grade: claims.Grade,
 		Task:  introspectTask{ID: state.Task.ID, Expires: state.Task.EndsAt.Unix()}, Details: details, GrantHash: claims.GrantHash,
 	}
 	if claims.JKT != "" {

@@ -3,11 +3,12 @@ package server
 import (
 	"errors"
 	"net/http"
-	"slices"
 
+	"github.com/remit-auth/remit/consent"
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/tokens/resource/policy"
 )
 
 // The error codes of a reservation: they tell a Guard what to refuse with.
@@ -28,11 +29,12 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 		Task      string `json:"task"`
 		JTI       string `json:"jti"`
 		Tool      string `json:"tool"`
+		MaxCalls  int    `json:"max_calls"` // what the Guard's policy allows this call's rule; 0: any number
 	}
 	if err := readJSON(r, oauth.MaxBody, &in); err != nil {
 		return err
 	}
-	if !validID(in.Execution, "exe_") || !validID(in.Task, "tsk_") || !validID(in.JTI, "at_") || in.Tool == "" {
+	if !validID(in.Execution, "exe_") || !validID(in.Task, "tsk_") || !validID(in.JTI, "at_") || in.Tool == "" || in.MaxCalls < 0 {
 		return oauth.Refuse(oauth.InvalidRequest, "name execution, task, jti and tool")
 	}
 	state, err := s.store.AccessByJTI(r.Context(), in.JTI)
@@ -50,7 +52,7 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 		return oauth.Refuse(oauth.InsufficientScope, "the task was not granted this tool")
 	}
 	toolLeft, taskLeft, err := s.store.ReserveCall(r.Context(), store.Reservation{
-		Execution: in.Execution, TaskID: in.Task, Resource: res.URI, Tool: in.Tool, JTI: in.JTI, ToolMax: limit,
+		Execution: in.Execution, TaskID: in.Task, Resource: res.URI, Tool: in.Tool, JTI: in.JTI, ToolMax: consent.Least(limit, in.MaxCalls),
 	})
 	if err != nil {
 		return reservationRefused(err)
@@ -96,7 +98,7 @@ func (s *Server) toolBudget(res store.Resource, state store.AccessState, tool st
 		scopes = append(scopes, g.Scopes...)
 		for _, t := range details.For(res.URI).Tools {
 			if t.Tool == tool {
-				granted, limit = true, least(limit, t.MaxCalls)
+				granted, limit = true, consent.Least(limit, t.MaxCalls)
 			}
 		}
 	}
@@ -108,23 +110,6 @@ func (s *Server) toolBudget(res store.Resource, state store.AccessState, tool st
 		return 0, false, err
 	}
 	// What the policy refuses altogether, the Guard's own check refuses, in its own words.
-	reach, _ := rights{policy: p, scopes: scopes, roles: rolesAt(state.Task, res.URI)}.Reach(tool)
-	return least(limit, reach.MaxCalls), granted, nil
-}
-
-// least is the smaller budget, where 0 is none.
-func least(a, b int) int {
-	if a == 0 || b != 0 && b < a {
-		return b
-	}
-	return a
-}
-
-// rolesAt are the user's roles at the resource, as they are now.
-func rolesAt(t store.Task, resource string) []string {
-	i := slices.IndexFunc(t.Roles, func(r store.TaskRoles) bool { return r.Resource == resource })
-	if i < 0 {
-		return nil
-	}
-	return t.Roles[i].Roles
+	reach, _ := rights{policy: p, scopes: scopes, roles: state.Task.RolesAt(res.URI), hold: policy.Always}.Reach(tool)
+	return consent.Least(limit, reach.MaxCalls), granted, nil
 }

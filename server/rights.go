@@ -17,11 +17,16 @@ type rights struct {
 	scopes []string // asked for, or the baseline
 	derive bool     // the request named tools and no scope: scopes follow from what is granted
 	roles  []string // the user's, at this resource
+	hold   policy.Holding
 }
 
-// newRights reads a request against the resource's policy.
-func newRights(p *policy.Policy, ask consent.Ask, roles []string) rights {
-	r := rights{policy: p, scopes: ask.Scopes, roles: roles}
+// newRights reads a request against the resource's policy. What the client is like is known now;
+// addresses and hours are judged at each call.
+func newRights(p *policy.Policy, ask consent.Ask, client store.Client, roles []string) rights {
+	r := rights{policy: p, scopes: ask.Scopes, roles: roles, hold: policy.Always}
+	if p.Mode() == policy.Enforce {
+		r.hold = p.HoldFor(policy.Grade(client.Grade()), !ask.Bearer)
+	}
 	if len(ask.Scopes) > 0 {
 		return r
 	}
@@ -48,25 +53,56 @@ func (r rights) Tools() []string {
 
 // Reach answers for one tool.
 func (r rights) Reach(tool string) (consent.Reach, string) {
-	d := r.policy.Decide(r.scopes, r.roles, tool)
+	d := r.policy.DecideIn(r.scopes, r.roles, tool, r.hold)
 	if !d.Allowed {
 		return consent.Reach{}, d.Check
 	}
+	if r.Observed() { // what is not enforced is not promised
+		return consent.Reach{}, ""
+	}
 	var reach consent.Reach
-	unbounded := false
+	unbounded, asks := false, true
 	for _, rule := range d.Rules {
 		limits, err := parseLimits(rule.Limits)
 		if err != nil {
 			return consent.Reach{}, policy.CheckTool
 		}
 		reach.Limits = append(reach.Limits, limits)
-		unbounded = unbounded || rule.MaxCalls == 0
+		unbounded, asks = unbounded || rule.MaxCalls == 0, asks && rule.EachCall
 		reach.MaxCalls = max(reach.MaxCalls, rule.MaxCalls)
 	}
 	if unbounded {
 		reach.MaxCalls = 0
 	}
+	reach.EachCall = asks
+	if len(d.Rules) == 1 {
+		reach.When = when(r.policy.Conditions(d.Rules[0]))
+	}
 	return reach, ""
+}
+
+// when says conditions in words.
+func when(all []policy.Condition) (lines []string) {
+	for _, c := range all {
+		lines = append(lines, c.Text()...)
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+// Observed reports whether the policy is only watched.
+func (r rights) Observed() bool { return r.policy.Mode() == policy.Observe }
+
+// Reads lists what each of the scopes lets this user read besides tools.
+func (r rights) Reads() (all []consent.Read) {
+	for _, one := range r.policy.Readable(r.scopes, r.roles, r.hold) {
+		read := consent.Read{Scope: one.Scope, Title: one.Title, Resources: one.Resources, Prompts: one.Prompts}
+		if !r.Observed() {
+			read.When = when(one.When)
+		}
+		all = append(all, read)
+	}
+	return all
 }
 
 // BearerAllowed asks the policy about a token without a key.
@@ -75,14 +111,18 @@ func (r rights) BearerAllowed(readOnly bool) bool {
 }
 
 // Scopes returns, of the scopes asked for, those that reach one of these tools; where none was
-// asked for, the least that cover them all for this user.
-func (r rights) Scopes(tools []string) []string {
+// asked for, the least that cover them all for this user. A scope that opens more than tools is among
+// them only if the user allowed it to be read: otherwise its tools are named one by one.
+func (r rights) Scopes(tools, reads []string) []string {
 	candidates := r.scopes
 	if r.derive {
 		candidates = r.policy.ScopesFor(tools)
 	}
-	var granted []string
+	granted := slices.Clone(reads)
 	for _, scope := range candidates {
+		if len(r.policy.Readable([]string{scope}, r.policy.Roles(), policy.Always)) > 0 {
+			continue // granted already, or left out
+		}
 		if slices.ContainsFunc(tools, func(t string) bool { return r.policy.Decide([]string{scope}, r.roles, t).Allowed }) {
 			granted = append(granted, scope)
 		}

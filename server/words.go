@@ -41,12 +41,18 @@ const (
 	textLeaves   = "Reaches outside"
 	textEachCall = "Asks each time"
 
+	textGroupRead   = "Read documents and prompts"
+	textReadsURI    = "Reads %s"
+	textReadsPrompt = "Prompt %s"
+	textObserved    = "This server only watches its own rules at the moment: what it would refuse is written down, and runs. Only what you allow here, and for how long, is enforced."
+
 	textNotAllowed = "not allowed here"
 )
 
 // textLeftOut says why a tool that was asked for is not offered.
 var textLeftOut = map[string]string{
 	"role":       "your roles at this server do not include it",
+	"condition":  "the server allows it only to apps that are known better, or whose token is bound to a key",
 	"scope":      "it is outside the scopes that were asked for",
 	"unknown":    "the server has no such tool",
 	"unapproved": "it is new on the server and your admin has not approved it yet",

@@ -25,6 +25,13 @@ func (c Consent) toolCount() int {
 	return n
 }
 
+func (t ToolRow) field() string {
+	if t.Field != "" {
+		return t.Field
+	}
+	return FieldTool
+}
+
 // title is the plain title of the tool, or its code name where the manifest gives none.
 func (t ToolRow) title() string {
 	if title := plain(t.Title, maxName); title != "" {

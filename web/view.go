@@ -7,6 +7,7 @@ const (
 	FieldEmail    = "email"
 	FieldPassword = "password"
 	FieldTool     = "tool"     // one checkbox per tool, value = tool name
+	FieldRead     = "read"     // one checkbox per scope that lets resources and prompts be read, value = scope
 	FieldDuration = "duration" // seconds
 	FieldRemember = "remember"
 	FieldDecision = "decision" // allow or deny
@@ -100,6 +101,7 @@ type ToolGroup struct {
 // ToolRow is one tool that may be allowed or not.
 type ToolRow struct {
 	Name        string // the value that the form submits
+	Field       string // under which name; empty: FieldTool
 	Title       string
 	Description string // text from the approved manifest
 	Chips       []Chip

@@ -36,7 +36,7 @@ func (p *Provider) claims(m minting) tokens.Claims {
 	c := tokens.Claims{
 		Issuer: p.issuer, Subject: m.task.UserID, Audience: m.grant.Resource, ClientID: m.client.ID,
 		ID: tokens.NewID("at_"), IssuedAt: now, Expires: expires,
-		Scope: allowed(m.client, m.scopes), Roles: rolesAt(m.task, m.grant.Resource), JKT: m.jkt,
+		Scope: allowed(m.client, m.scopes), Roles: m.task.RolesAt(m.grant.Resource), Grade: m.client.Grade(), JKT: m.jkt,
 		Task:    tokens.TaskClaim{ID: m.task.ID, Ends: m.task.EndsAt},
 		Details: m.detail, KeyID: p.signer("").ID(),
 	}
@@ -44,16 +44,6 @@ func (p *Provider) claims(m minting) tokens.Claims {
 		c.Details, c.GrantHash = tokens.Details{}, tokens.HashBytes(raw)
 	}
 	return c
-}
-
-// rolesAt are the user's roles at the resource, as read together with the task.
-func rolesAt(t store.Task, resource string) []string {
-	for _, at := range t.Roles {
-		if at.Resource == resource {
-			return at.Roles
-		}
-	}
-	return nil
 }
 
 // allowed returns those of the scopes that the client's policy allows now, whatever was granted before.
@@ -80,7 +70,7 @@ func accessRow(c tokens.Claims) store.AccessToken {
 
 // issued is the ledger record of an issued token.
 func issued(kind string, c tokens.Claims) store.Record {
-	rec := store.NewRecord(kind, map[string]any{"scope": c.Scope, "roles": c.Roles, "expires": c.Expires.Unix()})
+	rec := store.NewRecord(kind, map[string]any{"scope": c.Scope, "roles": c.Roles, "client_grade": c.Grade, "expires": c.Expires.Unix()})
 	rec.Task, rec.User, rec.Client, rec.Agent, rec.Resource, rec.JTI = c.Task.ID, c.Subject, c.ClientID, c.JKT, c.Audience, c.ID
 	return rec
 }
