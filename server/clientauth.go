@@ -58,7 +58,7 @@ func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (store.Clie
 			return store.Client{}, err
 		}
 	}
-	return client, nil
+	return client, s.limitClient(r, client)
 }
 
 // authMethod is the one method that the client registered; RFC 7591 §2 leaves basic as the default

@@ -58,7 +58,7 @@ func (s *Server) verifyGuard(ctx context.Context, raw string) (store.Resource, e
 	if err := s.useAssertion(ctx, keys, raw, id); err != nil {
 		return store.Resource{}, err
 	}
-	return res, nil
+	return res, s.limit(ctx, byGuard.of("guard:"+id))
 }
 
 // guardKey checks the public key that a Guard enrols with, and returns it in the form that is

@@ -39,7 +39,7 @@ func (s *Server) refusePage(w http.ResponseWriter, r *http.Request, e *oauth.Err
 	case http.StatusUnauthorized:
 		status = http.StatusBadRequest
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", "2")
+		setRetryAfter(w, e)
 	}
 	v, err := s.visitor(r)
 	if err != nil {

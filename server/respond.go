@@ -73,9 +73,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 	case status == http.StatusMethodNotAllowed && h.Get("Allow") == "":
 		h.Set("Allow", http.MethodPost)
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
-		if h.Get("Retry-After") == "" {
-			h.Set("Retry-After", "2")
-		}
+		setRetryAfter(w, e)
 	case status == http.StatusRequestEntityTooLarge:
 		h.Set("Connection", "close")
 	case e.Code == oauth.InvalidClient && r.Header.Get("Authorization") != "":
@@ -110,8 +108,11 @@ func wire(err error) *oauth.Error {
 			return &oauth.Error{Code: m.code, Description: m.text, Cause: err}
 		}
 	}
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled):
 		return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the request was given up", Cause: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the server could not answer in time; try again", Cause: err}
 	}
 	return &oauth.Error{Code: oauth.ServerError, Description: "the server could not complete the request; try again", Cause: err}
 }

@@ -75,7 +75,7 @@ func (s *Server) routes() http.Handler {
 	root.Method(http.MethodGet, s.base+"/static/*", web.Static()) // hash-named files
 	root.NotFound(s.notFound)
 	root.MethodNotAllowed(s.methodNotAllowed)
-	return s.recovered(root)
+	return s.recovered(s.admission(root))
 }
 
 // notFound answers paths that are not on the map; it never redirects to a cleaned path.

@@ -65,6 +65,9 @@ type Config struct {
 	// Fetch says where metadata and keys of clients may be fetched from. Loopback is open to it when,
 	// and only when, the issuer itself is http on loopback.
 	Fetch fetch.Config
+	// RateFactor multiplies every rate limit; 0: 1. More is right where all clients come from behind
+	// one address that is no trusted proxy.
+	RateFactor float64
 	// NoRules turns off the rules that suspend a task by themselves.
 	NoRules bool
 	// Upstream are the OpenID providers that users may sign in with, and UpstreamRoots the certificate
@@ -108,6 +111,10 @@ type Server struct {
 	registration Registration
 	bearerForAll bool
 
+	classes    *classes // who is let in: admit.go, limits.go
+	empty      empties
+	rateFactor float64
+
 	now func() time.Time
 	log *slog.Logger
 
@@ -145,7 +152,10 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s.cimd, s.registration, s.bearerForAll = c.CIMD, c.Registration, c.BearerForAll
 	c.Fetch.InsecureLoopback = issuer.Scheme == "http" // checkIssuer: on loopback, in dev mode
-	s.strangers = newStrangers(c.Fetch)
+	s.strangers, s.classes, s.rateFactor = newStrangers(c.Fetch), newClasses(), c.RateFactor
+	if s.rateFactor <= 0 {
+		s.rateFactor = 1
+	}
 	if s.proxies, err = parseProxies(c.TrustedProxies); err != nil {
 		return nil, err
 	}
@@ -178,7 +188,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.provider = provider.New(provider.Config{
 		Issuer: s.issuer, Store: s.store, Now: s.now, AccessLife: c.AccessLife,
 		Signer: s.ring.SignerOf, BearerAllowed: s.bearerAllowed,
-		Findings: s.worthRecording,
+		Findings: s.worthRecording, MayRefresh: s.mayRefresh,
 	})
 	return s, nil
 }

@@ -119,7 +119,7 @@ func (s *Server) signedInForm(r *http.Request) (*visitor, oauth.Params, error) {
 	if v == nil || !hmac.Equal([]byte(form.Get(web.FieldCSRF)), []byte(s.formToken(v, "page"))) {
 		return nil, form, errForm
 	}
-	return v, form, nil
+	return v, form, s.limit(r.Context(), byUser.of("user:"+v.User.ID))
 }
 
 // safeReturn keeps only the server's own pages as a place to return to; anything else leads to the

@@ -162,24 +162,3 @@ func (m *memo[V]) makeRoom(now time.Time) {
 		delete(m.kept, key)
 	}
 }
-
-// limit is a bucket that a request draws from.
-type limit struct {
-	key   string
-	rate  float64 // per second
-	burst int
-}
-
-// limit draws from each bucket in turn, and refuses with 429 at the first that is empty.
-func (s *Server) limit(ctx context.Context, limits ...limit) error {
-	for _, l := range limits {
-		ok, _, err := s.ephemeral.Take(ctx, l.key, l.rate, l.burst)
-		if err != nil {
-			return replayUnknown(err)
-		}
-		if !ok {
-			return &oauth.Error{Code: oauth.TemporarilyUnavailable, HTTPStatus: http.StatusTooManyRequests, Description: "too many requests of this kind; wait a little and try again"}
-		}
-	}
-	return nil
-}

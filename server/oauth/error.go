@@ -3,7 +3,10 @@
 // holds no rule of any one endpoint.
 package oauth
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // Code is an error code from the IANA OAuth Extensions Error registry.
 type Code string
@@ -53,10 +56,11 @@ func (c Code) Status() int {
 
 // Error is what the client is told; Cause, what only the log is told.
 type Error struct {
-	Code        Code   `json:"error"`
-	Description string `json:"error_description,omitempty"`
-	HTTPStatus  int    `json:"-"` // overrides the code's status when set
-	Cause       error  `json:"-"`
+	Code        Code          `json:"error"`
+	Description string        `json:"error_description,omitempty"`
+	HTTPStatus  int           `json:"-"` // overrides the code's status when set
+	Cause       error         `json:"-"`
+	RetryAfter  time.Duration `json:"-"` // with 429 and 503; zero: a moment
 }
 
 // Error describes the refusal for the log.

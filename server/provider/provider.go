@@ -34,6 +34,8 @@ type Config struct {
 	// Findings tells whether one more finding about this task is worth a record: whoever holds one
 	// stolen credential can present it for ever. nil: always.
 	Findings func(ctx context.Context, task string) bool
+	// MayRefresh refuses a task that is refreshed too often; nil: none is.
+	MayRefresh func(ctx context.Context, task string) error
 }
 
 // Provider issues tokens for one issuer.
@@ -45,6 +47,7 @@ type Provider struct {
 	signer     func(kid string) tokens.SigningKey
 	bearer     func(context.Context, store.Client, store.Grant) (bool, error)
 	findings   func(ctx context.Context, task string) bool
+	mayRefresh func(ctx context.Context, task string) error
 }
 
 // Lives of what is issued (DESIGN §4); a refresh token lives as long as its task.
@@ -59,7 +62,7 @@ const (
 
 // New returns a provider.
 func New(c Config) *Provider {
-	p := &Provider{issuer: c.Issuer, store: c.Store, now: c.Now, accessLife: c.AccessLife, signer: c.Signer, bearer: c.BearerAllowed, findings: c.Findings}
+	p := &Provider{issuer: c.Issuer, store: c.Store, now: c.Now, accessLife: c.AccessLife, signer: c.Signer, bearer: c.BearerAllowed, findings: c.Findings, mayRefresh: c.MayRefresh}
 	if p.accessLife <= 0 || p.accessLife > maxAccessLife {
 		p.accessLife = maxAccessLife
 	}

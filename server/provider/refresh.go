@@ -34,6 +34,11 @@ func (p *Provider) Refresh(ctx context.Context, in RefreshExchange) (Response, e
 	if err != nil {
 		return Response{}, err
 	}
+	if p.mayRefresh != nil {
+		if err := p.mayRefresh(ctx, st.Task.ID); err != nil {
+			return Response{}, err
+		}
+	}
 	claims := p.claims(m)
 	rec := p.held(st.Client, m.grant, claims)
 	rec.heldSig, rec.heldEnds = st.Token.ID.String(), st.Token.ExpiresAt

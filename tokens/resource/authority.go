@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/remit-auth/remit/tokens"
@@ -25,6 +28,9 @@ type authority struct {
 	client *http.Client
 	now    func() time.Time
 	key    tokens.SigningKey
+
+	replica string        // the name of this replica; empty: the Guard that enrolled
+	stale   time.Duration // how long it acts on what it has heard
 }
 
 // answerError is an answer that is not the one hoped for.
@@ -92,7 +98,11 @@ func (a *authority) send(ctx context.Context, method, url string, body []byte) (
 // open opens the feed. The newest checkpoint that this Guard has kept goes along, so that a server
 // whose database was set back finds out.
 func (a *authority) open(ctx context.Context, checkpoint string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Feed, nil)
+	query := url.Values{"stale": {strconv.Itoa(int(math.Ceil(a.stale.Seconds())))}}
+	if a.replica != "" {
+		query.Set("replica", a.replica)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Feed+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}

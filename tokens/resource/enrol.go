@@ -20,6 +20,7 @@ const (
 	keyFile     = "key.json"   // the Guard's private key, a JWK
 	guardFile   = "guard.json" // its enrolment
 	witnessFile = "witness.jsonl"
+	replicaFile = "replica" // the name of this replica
 	spoolDir    = "spool"
 )
 
@@ -104,7 +105,25 @@ func (g *Guard) enrol(ctx context.Context, a *authority, code string) error {
 	if len(out.Pending) > 0 {
 		g.log.Warn("tools wait for an admin's approval", "tools", out.Pending)
 	}
-	return writeFile(filepath.Join(g.dir, guardFile), raw)
+	if err := writeFile(filepath.Join(g.dir, guardFile), raw); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(g.dir, replicaFile), nil) // the first has no name
+}
+
+// replicaName is how this process is told from others of the same Guard: by what it hears and says.
+// Where key and enrolment were copied to, it makes a name.
+func (g *Guard) replicaName() (string, error) {
+	path := filepath.Join(g.dir, replicaFile)
+	raw, err := os.ReadFile(path)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return strings.TrimSpace(string(raw)), err
+	}
+	if _, err := os.Stat(filepath.Join(g.dir, spoolDir)); err == nil {
+		return "", nil // it said something before there were names
+	}
+	name := tokens.NewID("rpl_")
+	return name, writeFile(path, []byte(name+"\n"))
 }
 
 // check makes sure that the enrolment is this Guard's and that no secret of it goes elsewhere.

@@ -240,8 +240,9 @@ func (g *Guard) sendAcks(ctx context.Context) {
 		}
 		for ctx.Err() == nil {
 			in := struct {
-				Seq int64 `json:"seq"`
-			}{g.acked.Load()}
+				Seq     int64  `json:"seq"`
+				Replica string `json:"replica,omitempty"`
+			}{g.acked.Load(), g.authority.replica}
 			err := g.authority.call(ctx, http.MethodPost, g.authority.Ack, in, nil)
 			if err == nil {
 				retry.reset()

@@ -26,7 +26,7 @@ type Config struct {
 	// Resource is this MCP server's public URI (RFC 8707): what tokens name as audience and proofs as htu.
 	Resource string
 	// StateDir keeps the Guard's key, its enrolment, unsent records and the ledger's checkpoints. No
-	// two Guards may share one.
+	// two processes may share one: a replica has its own, with copies of key.json and guard.json.
 	StateDir string
 	// EnrolmentCode is what `remit resource add` printed. It is needed once.
 	EnrolmentCode string
@@ -137,6 +137,10 @@ func (g *Guard) open(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	g.keys = &keys{authority: g.authority, now: g.now}
+	g.authority.stale = g.ends.staleAfter
+	if g.authority.replica, err = g.replicaName(); err != nil {
+		return err
+	}
 	if err := g.loadWitness(); err != nil {
 		return err
 	}

@@ -67,7 +67,12 @@ func (g *Guard) shipBatch(ctx context.Context, first int64, records []json.RawMe
 	for _, r := range records {
 		size += len(r) + 1
 	}
-	body := fmt.Appendf(make([]byte, 0, size), `{"first":%d,"records":[`, first)
+	body := make([]byte, 0, size)
+	if g.authority.replica != "" {
+		body = fmt.Appendf(body, `{"first":%d,"replica":%q,"records":[`, first, g.authority.replica)
+	} else {
+		body = fmt.Appendf(body, `{"first":%d,"records":[`, first)
+	}
 	for i, r := range records {
 		if i > 0 {
 			body = append(body, ',')

@@ -58,6 +58,7 @@ type protected struct {
 	streams int
 	lose    int
 	records []Execution
+	next    map[string]int64 // by replica
 	grants  map[string][]byte // too large for a token, by hash
 	fetched int
 }

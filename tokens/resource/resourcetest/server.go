@@ -203,6 +203,7 @@ func (i *Issuer) ack(w http.ResponseWriter, r *http.Request, res *protected) {
 func (i *Issuer) executions(w http.ResponseWriter, r *http.Request, res *protected) {
 	var in struct {
 		First   int64       `json:"first"`
+		Replica string      `json:"replica"`
 		Records []Execution `json:"records"`
 	}
 	if !read(w, r, &in) {
@@ -210,7 +211,10 @@ func (i *Issuer) executions(w http.ResponseWriter, r *http.Request, res *protect
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	next := int64(len(res.records)) + 1
+	if res.next == nil {
+		res.next = map[string]int64{}
+	}
+	next := max(res.next[in.Replica], 1)
 	if in.First > next {
 		answer(w, http.StatusConflict, map[string]any{"error": "out_of_sequence", "next": next})
 		return
@@ -221,6 +225,7 @@ func (i *Issuer) executions(w http.ResponseWriter, r *http.Request, res *protect
 			next++
 		}
 	}
+	res.next[in.Replica] = next
 	i.change()
 	answer(w, http.StatusOK, map[string]any{"next": next})
 }
