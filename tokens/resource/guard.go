@@ -58,6 +58,11 @@ type Config struct {
 	MaxBody int64
 	// MaxSpool is how many bytes of unsent records may wait on disk before calls are refused; 0: 64 MiB.
 	MaxSpool int64
+	// Introspection says how the Guard knows what has ended: by default it listens to the feed.
+	Introspection Introspection
+	// IntrospectTools are the tools before each call of which the authorization server is asked about
+	// the token besides (RFC 7662): what it answers is never remembered. For tools that can do much harm.
+	IntrospectTools []string
 	// Replay remembers used proofs for all replicas of this Guard, see redisreplay; nil: in this
 	// process, which is right for one process, and for replicas to which each client keeps.
 	Replay Replay
@@ -85,24 +90,26 @@ type Guard struct {
 	now                         func() time.Time
 	log                         *slog.Logger
 
-	authority     *authority
-	keys          *keys
-	ends          *view
-	tools         *liveTools
-	rules         atomic.Pointer[ruleset]
-	policyChanged chan struct{}
-	file          policyFile
-	proxies       proxies
-	verified      recent
-	grants        *grants
-	replay        proofs
-	counts        counts
-	refusals      limiter
-	spool         *spool
-	seen          sighting // the newest checkpoint kept; the feed's goroutine alone
-	ack           chan struct{}
-	acked         atomic.Int64
-	refusedBy     sync.Map // Code -> *atomic.Int64
+	authority       *authority
+	keys            *keys
+	ends            *view
+	tools           *liveTools
+	rules           atomic.Pointer[ruleset]
+	policyChanged   chan struct{}
+	file            policyFile
+	proxies         proxies
+	verified        recent
+	grants          *grants
+	introspects     bool
+	introspectTools map[string]bool
+	replay          proofs
+	counts          counts
+	refusals        limiter
+	spool           *spool
+	seen            sighting // the newest checkpoint kept; the feed's goroutine alone
+	ack             chan struct{}
+	acked           atomic.Int64
+	refusedBy       sync.Map // Code -> *atomic.Int64
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -153,7 +160,11 @@ func (g *Guard) open(ctx context.Context, c Config) (err error) {
 func (g *Guard) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	g.stop = stop
-	for _, run := range []func(context.Context){g.listen, g.sendAcks, g.shipRecords, g.publish, g.watchPolicy} {
+	all := []func(context.Context){g.shipRecords, g.publish, g.watchPolicy}
+	if !g.introspects {
+		all = append(all, g.listen, g.sendAcks)
+	}
+	for _, run := range all {
 		g.running.Go(func() { run(ctx) })
 	}
 }
@@ -170,6 +181,10 @@ func (g *Guard) Close() error {
 
 // Ready returns when the Guard has a fresh view of what has ended, so that calls can be allowed.
 func (g *Guard) Ready(ctx context.Context) error {
+	if g.introspects {
+		_, err := g.keys.usable(ctx)
+		return err
+	}
 	for {
 		fresh, next := g.ends.waiting()
 		if fresh {
@@ -245,7 +260,7 @@ func configure(c Config) (*Guard, error) {
 	}
 	g.ends = newView(g.now, orElse(c.StaleAfter, 10*time.Second))
 	g.tools = &liveTools{list: c.Tools, now: g.now, changed: make(chan struct{}, 1)}
-	return g, g.loadPolicy(c)
+	return g, errors.Join(g.checkIntrospection(c), g.loadPolicy(c))
 }
 
 func (g *Guard) loadPolicy(c Config) (err error) {

@@ -41,6 +41,7 @@ type Permit struct {
 	g         *Guard
 	bearer    *bearer
 	granted   *granted
+	raw       string // where it may have to be asked about
 	rules     *ruleset
 	holding   policy.Holding
 	method    string
@@ -55,7 +56,7 @@ type permitKey struct{}
 
 func newPermit(c *call) *Permit {
 	return &Permit{
-		g: c.g, bearer: c.bearer, granted: c.granted, rules: c.rules, holding: c.holding(), method: c.msg.method,
+		g: c.g, bearer: c.bearer, granted: c.granted, rules: c.rules, holding: c.holding(), raw: c.raw, method: c.msg.method,
 		tool: c.msg.tool, arguments: c.msg.canonical, execution: c.execution,
 	}
 }

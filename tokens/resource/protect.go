@@ -20,6 +20,7 @@ type call struct {
 	r   *http.Request
 	now time.Time
 
+	raw       string  // the access token
 	dpop      bool    // the scheme of the Authorization header
 	ath       string  // the hash of the token's text (RFC 9449 §4.2)
 	bearer    *bearer // nil until the token is verified
@@ -53,6 +54,7 @@ var (
 	}
 	toolSteps = []step{
 		{"definition", (*call).definition},
+		{"introspection", (*call).askTool},
 		{"scope", (*call).scope},
 		{"role", (*call).role},
 		{"condition", (*call).condition},
@@ -141,6 +143,9 @@ func (c *call) decide() (int, *refusal) {
 
 // view refuses what has ended, and everything while the Guard does not hear what ends.
 func (c *call) view() *refusal {
+	if c.g.introspects {
+		return c.introspect()
+	}
 	switch code := c.g.ends.check(c.bearer); code {
 	case "":
 	case StaleView:

@@ -40,6 +40,7 @@ func (c *call) token() *refusal {
 	if refusal != nil {
 		return refusal
 	}
+	c.raw = raw
 	id := sha256.Sum256([]byte(raw))
 	b, err := c.g.verifyToken(c.r.Context(), raw, id, c.now)
 	switch {

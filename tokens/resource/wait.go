@@ -16,6 +16,9 @@ func (p *Permit) Wait(ctx context.Context) Code {
 	if p.g == nil {
 		return BadToken
 	}
+	if p.g.introspects {
+		return p.waitAsking(ctx)
+	}
 	for {
 		_, next := p.g.ends.waiting()
 		if code := p.g.ends.check(p.bearer); code != "" {

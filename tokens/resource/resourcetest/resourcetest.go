@@ -44,6 +44,9 @@ type Issuer struct {
 	codes     map[string]string     // enrolment code -> URI
 	budgets   map[string]*budget    // by task
 	ledger    tokens.CheckpointClaims
+	roles     map[string][]string // as they are now, by user
+	tamper    func(map[string]any)
+	asked     int
 }
 
 // protected is one resource.
@@ -58,7 +61,7 @@ type protected struct {
 	streams int
 	lose    int
 	records []Execution
-	next    map[string]int64 // by replica
+	next    map[string]int64  // by replica
 	grants  map[string][]byte // too large for a token, by hash
 	fetched int
 }

@@ -70,6 +70,7 @@ func (i *Issuer) handler() http.Handler {
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", i.metadata)
 	mux.HandleFunc("GET /jwks", i.jwks)
 	mux.HandleFunc("POST /enroll", i.enrol)
+	mux.HandleFunc("POST /introspect", i.introspect)
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, *protected){
 		"PUT /manifest":            i.manifest,
 		"GET /feed":                i.feed,
