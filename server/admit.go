@@ -13,6 +13,7 @@ import (
 // class is what requests share: places, a short queue, and time. When the store is slow, a class
 // fills up and refuses, and the others go on.
 type class struct {
+	name    string
 	address allowance     // what one address may ask
 	within  time.Duration // a request's whole time; 0: a stream, which ends otherwise
 	slots   chan struct{} // requests under way
@@ -33,15 +34,15 @@ const (
 type classes struct{ agents, guards, pages, rare, streams class }
 
 func newClasses() *classes {
-	make := func(address allowance, within time.Duration, slots, queue int) class {
-		return class{address: address, within: within, slots: make(chan struct{}, slots), queue: int64(queue)}
+	make := func(name string, address allowance, within time.Duration, slots, queue int) class {
+		return class{name: name, address: address, within: within, slots: make(chan struct{}, slots), queue: int64(queue)}
 	}
 	return &classes{
-		agents:  make(addressAgents, agentTime, 128, 512),
-		guards:  make(addressGuards, guardTime, 128, 512),
-		pages:   make(addressPages, pageTime, 64, 256),
-		rare:    make(addressRegister, agentTime, 8, 32),
-		streams: class{address: addressPages},
+		agents:  make("agents", addressAgents, agentTime, 128, 512),
+		guards:  make("guards", addressGuards, guardTime, 128, 512),
+		pages:   make("pages", addressPages, pageTime, 64, 256),
+		rare:    make("rare", addressRegister, agentTime, 8, 32),
+		streams: class{name: "streams", address: addressPages},
 	}
 }
 
@@ -85,7 +86,7 @@ func (s *Server) admission(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		err := s.limit(r.Context(), c.address.of("address:"+s.clientAddress(r)))
+		err := s.limit(r.Context(), c.address.of("address:"+c.name+":"+s.clientAddress(r)))
 		if err == nil {
 			err = c.enter(r.Context())
 		}

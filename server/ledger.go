@@ -21,7 +21,7 @@ const (
 	sweepEvery    = time.Second
 	flushEvery    = time.Minute
 	pruneEvery    = 10 * time.Second
-	lastSeal      = 5 * time.Second // what shutdown may take for it
+	lastSeal      = 3 * time.Second // what shutdown may take for it
 )
 
 // Run keeps the ledger chained and sealed and the tasks swept until ctx ends; then it chains and

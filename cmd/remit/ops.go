@@ -14,14 +14,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// readyTime is how long the stores may take to answer; a balancer that asks every half second knows
+// of a store that is gone within two.
+const readyTime = time.Second
+
 // opsHandler serves what a supervisor asks; it tells nothing about tasks, users or clients.
-func opsHandler(i *instance, m *meter) http.Handler {
+func opsHandler(i *instance, m *meter, l *leaving) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(r.Context(), readyTime)
 		defer cancel()
-		if err := i.server.Ready(ctx); err != nil {
+		if l.ask(time.Now()) || i.server.Ready(ctx) != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			fmt.Fprintln(w, "not ready")
 			return

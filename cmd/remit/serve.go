@@ -19,11 +19,13 @@ import (
 // How long a connection may take. Feeds set their own deadlines, frame by frame.
 const (
 	headerTimeout  = 5 * time.Second
-	readTimeout    = 20 * time.Second
-	writeTimeout   = 60 * time.Second
-	idleTimeout    = 120 * time.Second
+	readTimeout    = 8 * time.Second
+	writeTimeout   = 10 * time.Second
+	adminTimeout   = time.Minute // on the admin socket, where dumps are read
+	idleTimeout    = 60 * time.Second
 	maxHeaderBytes = 32 << 10
-	drainTimeout   = 20 * time.Second
+	maxStreams     = 100             // of one HTTP/2 connection
+	drainTimeout   = 5 * time.Second // what requests under way may take when the server ends
 )
 
 type serveCmd struct {
@@ -109,7 +111,9 @@ type service struct {
 	*instance
 	log       *slog.Logger
 	public    net.Listener
-	listeners []*drainer
+	listeners []*drainer // those that clients reach
+	ops       *drainer   // readiness and metrics, which end last; nil: none
+	leaving   *leaving
 	serving   sync.WaitGroup
 	failed    chan error // the first listener or job that gave up
 	stopJobs  context.CancelFunc
@@ -120,7 +124,7 @@ type service struct {
 // start opens the store and every listener, and begins to serve. listen, when not nil, is the public
 // listener in place of cfg.Listen.
 func start(ctx context.Context, cfg Config, log *slog.Logger, listen net.Listener) (_ *service, err error) {
-	s := &service{log: log, public: listen, failed: make(chan error, 4), jobsDone: make(chan error, 1), socket: cfg.socket()}
+	s := &service{log: log, public: listen, leaving: newLeaving(), failed: make(chan error, 4), jobsDone: make(chan error, 1), socket: cfg.socket()}
 	if s.public == nil {
 		if s.public, err = net.Listen("tcp", cfg.Listen); err != nil {
 			return nil, fmt.Errorf("REMIT_LISTEN: %w", err)
@@ -147,16 +151,21 @@ func (s *service) listen(cfg Config) error {
 		return err
 	}
 	meter := newMeter(s.instance)
-	s.serve("admin", socket, s.server.Admin())
+	s.listeners = append(s.listeners, s.serve("admin", socket, s.server.Admin(), adminTimeout))
 	if cfg.OpsListen != "" {
 		ops, err := net.Listen("tcp", cfg.OpsListen)
 		if err != nil {
 			s.public.Close()
 			return fmt.Errorf("REMIT_OPS_LISTEN: %w", err)
 		}
-		s.serve("ops", ops, opsHandler(s.instance, meter))
+		s.ops = s.serve("ops", ops, opsHandler(s.instance, meter, s.leaving), writeTimeout)
 	}
-	public := s.public
+	trusted, err := cfg.proxies()
+	if err != nil {
+		s.public.Close()
+		return err
+	}
+	public := net.Listener(capped(s.public, trusted))
 	if cfg.TLSCert != "" {
 		certificate, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
 		if err != nil {
@@ -167,24 +176,24 @@ func (s *service) listen(cfg Config) error {
 			Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		})
 	}
-	s.serve("public", public, meter.count(s.server.Handler()))
+	s.listeners = append(s.listeners, s.serve("public", public, meter.count(s.server.Handler()), writeTimeout))
 	return nil
 }
 
 // serve answers on one listener in the background.
-func (s *service) serve(name string, l net.Listener, h http.Handler) {
+func (s *service) serve(name string, l net.Listener, h http.Handler, write time.Duration) *drainer {
 	hs := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: write,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	d := newDrainer(hs, l)
-	s.listeners = append(s.listeners, d)
 	s.serving.Go(func() {
 		if err := d.serve(); err != nil {
 			s.failed <- fmt.Errorf("%s listener: %w", name, err)
 		}
 	})
+	return d
 }
 
 // listenSocket opens the admin socket, for its owner alone. The store's lock says that a socket
@@ -217,8 +226,12 @@ func (s *service) wait(ctx context.Context) error {
 	return errors.Join(failed, s.stop())
 }
 
-// stop ends feeds, lets requests under way finish, seals the ledger and closes the store.
+// stop takes readiness away, ends feeds, lets requests under way finish, seals the ledger and closes
+// the store.
 func (s *service) stop() error {
+	if s.ops != nil {
+		s.leaving.announce(time.Now())
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	var drained sync.WaitGroup
@@ -231,6 +244,11 @@ func (s *service) stop() error {
 	}
 	s.server.Close()
 	drained.Wait()
+	if s.ops != nil {
+		if err := s.ops.http.Close(); err != nil {
+			s.log.Warn("ops listener", "err", err)
+		}
+	}
 	s.serving.Wait()
 	var jobs error
 	if s.stopJobs != nil {
