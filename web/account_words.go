@@ -43,7 +43,7 @@ var accountEnglish = accountWords{
 	Stale:              "To change how you sign in, sign in again first: this browser did so some time ago.",
 	SignInAgain:        "Sign in again",
 	Passkeys:           "Passkeys",
-	PasskeysNote:       "A passkey stays on your device or security key and works at this address alone, so that nobody can talk you out of it.",
+	PasskeysNote:       "A passkey stays on your device or security key and works at this address alone: there is nothing that you could be tricked into telling.",
 	NoPasskeys:         "You have no passkey yet.",
 	AddPasskey:         "Add a passkey",
 	PasskeyName:        "Name of this device",

@@ -1,13 +1,17 @@
 package web
 
-import "github.com/a-h/templ"
+import (
+	"maps"
+
+	"github.com/a-h/templ"
+)
 
 // The sample world that golden files and pictures show. Each function is given mutate, which is
 // applied to every text that comes from outside, so that the same page can be rendered with
 // plain and with hostile text.
 func samples(mutate func(string) string) map[string]templ.Component {
 	m := mutate
-	return map[string]templ.Component{
+	all := map[string]templ.Component{
 		"signin":           SignInPage(sampleSignIn(m, "")),
 		"signin-refused":   SignInPage(sampleSignIn(m, m("The e-mail or the password is not right. Check both and try again."))),
 		"consent":          ConsentPage(sampleConsent(m)),
@@ -27,6 +31,8 @@ func samples(mutate func(string) string) map[string]templ.Component {
 		"console-resource": ConsoleItemPage(sampleConsoleResource(m)),
 		"calls-none":       CallsPage(Calls{Page: samplePage(m), Action: "/agents", Task: sampleAgents(m).Running[1]}),
 	}
+	maps.Copy(all, accountSamples(m))
+	return all
 }
 
 func asIs(s string) string { return s }

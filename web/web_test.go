@@ -176,8 +176,8 @@ func (p *pageFacts) element(n *html.Node, inLabel bool) {
 	}
 	switch n.Data {
 	case "script":
-		if attr["src"] != StaticPath("agents.js") || n.FirstChild != nil {
-			p.problem("a script that is not the one file")
+		if src := attr["src"]; src != StaticPath("agents.js") && src != StaticPath("passkey.js") || n.FirstChild != nil {
+			p.problem("a script that is not one of the files")
 		}
 	case "style", "iframe", "object", "embed", "base", "img":
 		p.problem("forbidden element " + n.Data)
@@ -202,7 +202,7 @@ func (p *pageFacts) element(n *html.Node, inLabel bool) {
 		if attr["name"] == FieldCSRF {
 			p.csrf++
 		}
-		if attr["type"] != "hidden" && !inLabel {
+		if _, unseen := attr["hidden"]; attr["type"] != "hidden" && !unseen && !inLabel {
 			p.inputs = append(p.inputs, attr["id"])
 		}
 	case "fieldset":

@@ -32,7 +32,7 @@
 				note.hidden = false;
 			}
 		});
-		if (form.dataset.passkey === "get" && PublicKeyCredential.isConditionalMediationAvailable) {
+		if ("waits" in form.dataset && PublicKeyCredential.isConditionalMediationAvailable) {
 			PublicKeyCredential.isConditionalMediationAvailable().then(async able => {
 				if (!able) return;
 				waiting = new AbortController();

@@ -30,6 +30,12 @@ func (a *Authenticator) Verifies(ok bool) {
 	command(a.tab, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: a.id, IsUserVerified: ok})
 }
 
+// Present says whether its person answers what it asks.
+func (a *Authenticator) Present(there bool) {
+	a.tab.T.Helper()
+	command(a.tab, webauthn.SetAutomaticPresenceSimulation, webauthn.SetAutomaticPresenceSimulationParams{AuthenticatorID: a.id, Enabled: there})
+}
+
 // SignsWrongly says whether its signatures are wrong from now on.
 func (a *Authenticator) SignsWrongly(wrong bool) {
 	a.tab.T.Helper()
