@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/remit-auth/remit/consent"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
@@ -32,12 +33,27 @@ type resourceView struct {
 
 type toolView struct {
 	Name       string          `json:"name"`
-	State      string          `json:"state"` // approved, new, changed
+	State      string          `json:"state"` // approved, new, changed, removed
 	Hash       string          `json:"hash,omitempty"`
 	LiveHash   string          `json:"live_hash,omitempty"`
 	Definition json.RawMessage `json:"definition,omitempty"`
 	Live       json.RawMessage `json:"live,omitempty"`
 	DefaultOn  bool            `json:"default_on"`
+}
+
+// driftView is what waits at a resource, and how the rest stands.
+type driftView struct {
+	URI    string          `json:"uri"`
+	Drifts []consent.Drift `json:"drift"`
+}
+
+// showDrift serves GET /admin/api/resources/drift?uri=…: each tool that is not as it was approved.
+func (s *Server) showDrift(w http.ResponseWriter, r *http.Request) error {
+	res, err := s.store.ResourceByURI(r.Context(), r.URL.Query().Get("uri"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, driftView{res.URI, consent.Drifts(res.Tools)})
 }
 
 // viewResource leaves definitions and policy text out unless full.
@@ -52,10 +68,12 @@ func viewResource(res store.Resource, full bool) resourceView {
 	for _, t := range res.Tools {
 		tv := toolView{Name: t.Name, State: "approved", Hash: t.Hash, LiveHash: t.LiveHash, DefaultOn: t.DefaultOn}
 		switch {
+		case t.Gone:
+			tv.State = consent.DriftRemoved
 		case t.Hash == "":
-			tv.State = "new"
+			tv.State = consent.DriftNew
 		case t.LiveHash != "":
-			tv.State = "changed"
+			tv.State = consent.DriftChanged
 		}
 		if full {
 			tv.Definition, tv.Live = json.RawMessage(t.Definition), json.RawMessage(t.Live)
@@ -180,7 +198,7 @@ func (s *Server) newEnrolment(w http.ResponseWriter, r *http.Request) error {
 }
 
 // approveTool serves POST /admin/api/resources/approve: the live definition with this hash becomes
-// the approved one. Without a hash it is the one that is live now.
+// the approved one. Who names no hash has not said what they looked at.
 func (s *Server) approveTool(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		URI  string `json:"uri"`
@@ -189,6 +207,9 @@ func (s *Server) approveTool(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := readJSON(r, maxAdminBody, &in); err != nil {
 		return err
+	}
+	if in.Hash == "" {
+		return bad("hash names the definition that is approved; GET /admin/api/resources/drift shows it")
 	}
 	hash, err := s.approve(r.Context(), atSocket, in.URI, in.Tool, in.Hash, "")
 	if err != nil {

@@ -1,11 +1,11 @@
 package server
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
+	"github.com/remit-auth/remit/consent"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/web"
 )
@@ -65,48 +65,72 @@ func (s *Server) consoleResource(w http.ResponseWriter, r *http.Request, d *desk
 		return err
 	}
 	table := web.Table{Name: textTools, Heads: []string{"Tool", "State", "Approved definition"}, Empty: textNoTools}
-	waiting := web.Section{ID: "waiting", Title: textWaiting}
 	for _, t := range res.Tools {
-		chip := toolChip(t)
-		table.Rows = append(table.Rows, web.TableRow{Cells: []web.Cell{{Text: t.Name}, {Chip: chip}, {Text: t.Hash}}})
-		if t.LiveHash == "" {
-			continue
-		}
-		diff := web.Diff{Name: t.Name, State: chip, Old: indented(t.Definition), New: indented(t.Live)}
-		if d.may(store.RoleAdmin) {
-			diff.Form = web.ConsoleForm{
-				ID:      fmt.Sprintf("approve-%d", len(waiting.Diffs)),
-				Hidden:  []web.Field{l.field, {Name: web.FieldTool, Value: t.Name}, {Name: web.FieldHash, Value: t.LiveHash}},
-				Buttons: []web.ConsoleButton{{Text: textApprove, Action: s.base + "/admin/approve", Icon: "check"}},
-			}
-		}
-		waiting.Diffs = append(waiting.Diffs, diff)
-		view.CLI = append(view.CLI, cli("resource", "approve", res.URI, t.Name, "--hash", t.LiveHash))
+		table.Rows = append(table.Rows, web.TableRow{Cells: []web.Cell{{Text: t.Name}, {Chip: toolChip(t)}, {Text: t.Hash}}})
 	}
-	if len(waiting.Diffs) > 0 {
-		view.Sections = append(view.Sections, waiting)
-	}
+	s.drifts(d, l, res, &view)
 	view.Sections = append(view.Sections, web.Section{ID: "tools", Title: textTools, Table: &table})
 	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
 }
 
+// drifts adds what waits for approval, and what is gone.
+func (s *Server) drifts(d *desk, l lever, res store.Resource, view *web.ConsoleItem) {
+	waiting := web.Section{ID: "waiting", Title: textWaiting, Note: textWaitingNote}
+	gone := web.Section{ID: "gone", Title: textGoneTools, Note: textGoneNote}
+	for i, drift := range consent.Drifts(res.Tools) {
+		t := res.Tools[slices.IndexFunc(res.Tools, func(t store.Tool) bool { return t.Name == drift.Tool })]
+		diff := web.Diff{Name: drift.Tool, State: toolChip(t), Hash: drift.LiveHash}
+		for _, a := range drift.Alarms {
+			diff.Alarms = append(diff.Alarms, alarmChip(a))
+		}
+		for _, f := range drift.Fields {
+			diff.Fields = append(diff.Fields, web.DiffField{Name: f.Name, Lines: diffLines(f.Lines)})
+		}
+		if drift.State == consent.DriftRemoved {
+			gone.Diffs = append(gone.Diffs, diff)
+			continue
+		}
+		if d.may(store.RoleAdmin) {
+			diff.Form = web.ConsoleForm{
+				ID:      fmt.Sprintf("approve-%d", i),
+				Hidden:  []web.Field{l.field, {Name: web.FieldTool, Value: drift.Tool}, {Name: web.FieldHash, Value: drift.LiveHash}},
+				Buttons: []web.ConsoleButton{{Text: textApprove, Action: s.base + "/admin/approve", Icon: "check"}},
+			}
+		}
+		waiting.Diffs = append(waiting.Diffs, diff)
+		view.CLI = append(view.CLI, cli("resource", "approve", res.URI, drift.Tool, "--hash", drift.LiveHash))
+	}
+	for _, section := range []web.Section{waiting, gone} {
+		if len(section.Diffs) > 0 {
+			view.Sections = append(view.Sections, section)
+		}
+	}
+}
+
+func alarmChip(a consent.Alarm) web.Chip {
+	if a.Bad {
+		return web.Chip{Text: a.Text, Tone: web.ToneBad, Icon: "alert"}
+	}
+	return web.Chip{Text: a.Text, Tone: web.ToneWarn, Icon: "alert"}
+}
+
+func diffLines(lines []consent.Line) (all []web.DiffLine) {
+	for _, l := range lines {
+		all = append(all, web.DiffLine{Op: l.Op, Text: l.Text})
+	}
+	return all
+}
+
 func toolChip(t store.Tool) web.Chip {
 	switch {
+	case t.Gone:
+		return web.Chip{Text: textGone, Tone: web.ToneInfo, Icon: "cross"}
 	case t.Hash == "":
 		return web.Chip{Text: textNew, Tone: web.ToneWarn, Icon: "alert"}
 	case t.LiveHash != "":
 		return web.Chip{Text: textChanged, Tone: web.ToneWarn, Icon: "alert"}
 	}
 	return web.Chip{Text: textApprovedTool, Tone: web.ToneOK, Icon: "check"}
-}
-
-// indented is a definition as people compare it.
-func indented(raw json.RawMessage) string {
-	var b bytes.Buffer
-	if len(raw) == 0 || json.Indent(&b, raw, "", "  ") != nil {
-		return string(raw)
-	}
-	return b.String()
 }
 
 // consoleApprove serves POST /admin/approve: the definition that the page showed, and no other.

@@ -138,7 +138,7 @@ func TestConsoleApprove(t *testing.T) {
 	admin, revoker := w.staff("admin@example.com", store.RoleAdmin), w.staff("revoker@example.com", store.RoleRevoker)
 	at := "/admin/resource?resource=" + url.QueryEscape(ticketsURI)
 	page := admin.get(at)
-	shows(t, page, "Waiting for approval", "close_ticket", "New", "Never approved.", "What the server offers now", `"name": "close_ticket"`, "Approve what the server offers now", "get_ticket", "Changed", `"title": "Title of get_ticket"`)
+	shows(t, page, "Waiting for approval", "close_ticket", "New", "It may delete or overwrite things.", `"close_ticket"`, "Approve what the server offers now", "get_ticket", "Changed", `"Title of get_ticket"`, "No longer offered", "delete_ticket", "Gone")
 	shows(t, admin.get("/admin/resources"), "Tickets", "2 to approve", "Guard enrolled", "Enabled")
 	if strings.Contains(revoker.get(at).Body, "/admin/approve") {
 		t.Error("a revoker is offered to approve")
@@ -158,7 +158,7 @@ func TestConsoleApprove(t *testing.T) {
 		}
 	}
 	page = admin.act("/admin/approve", form(hash))
-	if strings.Contains(page.words(), "Never approved.") {
+	if strings.Contains(page.words(), "It may delete or overwrite things.") {
 		t.Errorf("still waiting: %s", page.words())
 	}
 	if _, said := w.said("tool.approved"); said["person"] != w.id("admin@example.com") || said["definition"] != hash || said["reason"] == "" {

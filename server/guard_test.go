@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/remit-auth/remit/consent"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
@@ -302,7 +304,10 @@ func TestManifest(t *testing.T) {
 	if got := approve("get_ticket", "sha-256:another"); got.Status != http.StatusNotFound {
 		t.Errorf("approving what nobody offers: %d %s", got.Status, got.Body)
 	}
-	if got := approve("get_ticket", ""); got.Status != http.StatusOK {
+	if got := approve("get_ticket", ""); got.Status != http.StatusBadRequest {
+		t.Errorf("approving without having looked: %d %s", got.Status, got.Body)
+	}
+	if got := approve("get_ticket", w.drift("get_ticket").LiveHash); got.Status != http.StatusOK {
 		t.Fatalf("approve: %d %s", got.Status, got.Body)
 	}
 	if got := pending(publish(changed, plainTool("close_ticket"))); !slices.Equal(got, []any{"close_ticket"}) {
@@ -314,6 +319,58 @@ func TestManifest(t *testing.T) {
 	big := map[string]any{"policy": "#" + strings.Repeat("x", 1<<20), "tools": []any{}}
 	if got := g.call("PUT", "/manifest", big); got.Status != http.StatusRequestEntityTooLarge {
 		t.Errorf("more than 1 MiB: %d %s", got.Status, got.Body)
+	}
+}
+
+// drift is how the tool differs from what was approved, as admins are told.
+func (w *world) drift(tool string) consent.Drift {
+	w.t.Helper()
+	got := w.operator("GET", "/admin/api/resources/drift?uri="+url.QueryEscape(ticketsURI), nil)
+	var told struct {
+		Drift []consent.Drift `json:"drift"`
+	}
+	if err := json.Unmarshal([]byte(got.Body), &told); err != nil || got.Status != http.StatusOK {
+		w.t.Fatalf("drift: %d %v %s", got.Status, err, got.Body)
+	}
+	for _, d := range told.Drift {
+		if d.Tool == tool {
+			return d
+		}
+	}
+	return consent.Drift{}
+}
+
+// TestGoneTool: what a server no longer offers is told to admins and offered to nobody, until it is
+// there again.
+func TestGoneTool(t *testing.T) {
+	w := newWorld(t)
+	g := w.guard(ticketsURI)
+	publish := func(tools ...any) {
+		t.Helper()
+		if got := g.call("PUT", "/manifest", map[string]any{"policy": ticketsPolicy, "tools": tools}); got.Status != http.StatusOK {
+			t.Fatalf("manifest: %d %s", got.Status, got.Body)
+		}
+	}
+	approve := func(tool string) {
+		t.Helper()
+		if got := w.operator("POST", "/admin/api/resources/approve", map[string]string{"uri": ticketsURI, "tool": tool, "hash": w.drift(tool).LiveHash}); got.Status != http.StatusOK {
+			t.Fatalf("approve: %d %s", got.Status, got.Body)
+		}
+	}
+	publish(plainTool("get_ticket"), plainTool("close_ticket"))
+	approve("get_ticket")
+	approve("close_ticket")
+	publish(plainTool("get_ticket"))
+	if d := w.drift("close_ticket"); d.State != consent.DriftRemoved || d.LiveHash != "" || len(d.Fields) == 0 {
+		t.Errorf("a tool that is gone: %+v", d)
+	}
+	publish(plainTool("get_ticket"))
+	if n := len(w.records("manifest.published")); n != 2 {
+		t.Errorf("%d records of two changes", n)
+	}
+	publish(plainTool("get_ticket"), plainTool("close_ticket"))
+	if d := w.drift("close_ticket"); d.State != "" {
+		t.Errorf("a tool that is back: %+v", d)
 	}
 }
 

@@ -167,7 +167,7 @@ func TestOneRecordPerAction(t *testing.T) {
 			return g.call("PUT", "/manifest", map[string]any{"policy": ticketsPolicy, "tools": []any{plainTool("close_ticket")}})
 		}},
 		{"tool.approved", func() answer {
-			return w.operator("POST", "/admin/api/resources/approve", map[string]string{"uri": ticketsURI, "tool": "close_ticket"})
+			return w.operator("POST", "/admin/api/resources/approve", map[string]string{"uri": ticketsURI, "tool": "close_ticket", "hash": w.drift("close_ticket").LiveHash})
 		}},
 		{"task.suspended", func() answer {
 			return w.operator("POST", "/admin/api/tasks/suspend", map[string]string{"id": one.Task.ID})

@@ -154,12 +154,48 @@ type EventRow struct {
 	Chip     Chip
 }
 
-// Diff is a tool that waits for approval: what was approved, and what the server offers now.
+// Diff is a tool that is not as it was approved. What its lines hold is shown as it is: whoever
+// makes them has made visible what nobody would see.
 type Diff struct {
-	Name     string
-	State    Chip
-	Old, New string // definitions
-	Form     ConsoleForm
+	Name   string
+	State  Chip
+	Alarms []Chip // what to weigh first
+	Fields []DiffField
+	Hash   string // of what would be approved
+	Form   ConsoleForm
+}
+
+// DiffField is one member of a definition that differs.
+type DiffField struct {
+	Name  string
+	Lines []DiffLine
+}
+
+// DiffLine is one line: "-" approved only, "+" offered only, " " both, "…" left out.
+type DiffLine struct{ Op, Text string }
+
+// kind is the class of the line.
+func (l DiffLine) kind() string {
+	switch l.Op {
+	case "-":
+		return "was"
+	case "+":
+		return "is"
+	}
+	return "same"
+}
+
+// spoken is what a screen reader says before the line.
+func (l DiffLine) spoken() string {
+	switch l.Op {
+	case "-":
+		return say.Console.Was
+	case "+":
+		return say.Console.Is
+	case "…":
+		return say.Console.LeftOut
+	}
+	return ""
 }
 
 // ConsoleForm is something to do. Every one asks why.
