@@ -91,7 +91,7 @@ func (s *Server) writeActive(w http.ResponseWriter, claims tokens.Claims, state 
 		ClientID: claims.ClientID, TokenType: "Bearer", Scope: strings.Join(claims.Scope, " "),
 		Expires: claims.Expires.Unix(), IssuedAt: claims.IssuedAt.Unix(), ID: claims.ID,
 		Roles: append([]string{}, state.Task.RolesAt(claims.Audience)...), Grade: claims.Grade,
-		Task:  introspectTask{ID: state.Task.ID, Expires: state.Task.EndsAt.Unix()}, Details: details, GrantHash: claims.GrantHash,
+		Task: introspectTask{ID: state.Task.ID, Expires: state.Task.EndsAt.Unix()}, Details: details, GrantHash: claims.GrantHash,
 	}
 	if claims.JKT != "" {
 		out.TokenType, out.Confirm = "DPoP", &confirmation{JKT: claims.JKT}

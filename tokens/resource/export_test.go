@@ -1,6 +1,9 @@
 package resource
 
-import "net/http"
+import (
+	"net/http"
+	"net/netip"
+)
 
 // Unrecorded is Protect without the record, to measure what the decision alone costs.
 func (g *Guard) Unrecorded(next http.Handler) http.Handler {
@@ -26,3 +29,18 @@ func newTestRequest(authorization string) (*http.Request, error) {
 
 // LookAtPolicy is what the Guard does with its policy file every two seconds.
 func (g *Guard) LookAtPolicy() { g.lookAtPolicy() }
+
+// ClientAddress is where a request came from, as a Guard behind these proxies sees it.
+func ClientAddress(trusted []string, r *http.Request) (netip.Addr, error) {
+	p, err := parseProxies(trusted)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return p.client(r), nil
+}
+
+// ParseRead is what a message would read.
+func ParseRead(raw []byte) (kind, target string, err error) {
+	m, err := parseMessage(raw)
+	return string(m.read), m.target, err
+}

