@@ -19,7 +19,6 @@ const (
 	proofMaxAge  = 5 * time.Minute  // with a nonce, which bounds it closer (RFC 9449 §11.1)
 	nonceLife    = time.Minute      // two in a row are accepted
 	maxAuthority = 16 << 10         // bytes of the Authorization header
-	cachedTokens = 8192             // verified tokens kept, in each of two generations
 )
 
 // bearer is a verified token, with what was worked out about it.
@@ -139,7 +138,7 @@ func (g *Guard) verifyToken(ctx context.Context, raw string, id [sha256.Size]byt
 		b.granted = newGranted(b.Details.For(g.resource))
 	}
 	b.Details = tokens.Details{} // granted has all of it
-	g.verified.put(id, b)
+	g.verified.put(id, b, now)
 	return b, nil
 }
 
@@ -169,29 +168,4 @@ func (c *call) proof() *refusal {
 	}
 	c.nonce = p.Nonce
 	return nil
-}
-
-// recent remembers verified tokens by the hash of their text, the newest ones in two generations:
-// when the young one is full, the old one is dropped.
-type recent struct {
-	mu         sync.RWMutex
-	young, old map[[sha256.Size]byte]*bearer
-}
-
-func (m *recent) get(id [sha256.Size]byte) *bearer {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if b := m.young[id]; b != nil {
-		return b
-	}
-	return m.old[id]
-}
-
-func (m *recent) put(id [sha256.Size]byte, b *bearer) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.young == nil || len(m.young) >= cachedTokens {
-		m.old, m.young = m.young, map[[sha256.Size]byte]*bearer{}
-	}
-	m.young[id] = b
 }
