@@ -6,11 +6,17 @@ import (
 	"github.com/remit-auth/remit/store"
 )
 
-const addCheckpointSQL = `INSERT INTO checkpoints (size, head, at, signed) VALUES ($1, $2, $3, $4)`
+// Two instances may seal at the same time: what is older than the newest is left out.
+const (
+	holdCheckpointsSQL = `SELECT 1 FROM chain FOR NO KEY UPDATE`
+	addCheckpointSQL   = `INSERT INTO checkpoints (size, head, at, signed) SELECT $1, $2, $3, $4
+WHERE NOT EXISTS (SELECT 1 FROM (SELECT size, at FROM checkpoints ORDER BY id DESC LIMIT 1) newest WHERE newest.size > $1 OR newest.at > $3)`
+)
 
 // AddCheckpoint stores a signed checkpoint.
 func (s *Store) AddCheckpoint(ctx context.Context, c store.Checkpoint) error {
 	return s.write(ctx, func(tx *tx) error {
+		tx.later(holdCheckpointsSQL)
 		tx.later(addCheckpointSQL, c.Size, c.Head[:], micros(orNow(c.At, tx.now())), c.Signed)
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,7 +30,10 @@ func poolConfig(url string, opts Options) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, badURL(err)
 	}
-	if config.MaxConns = int32(opts.MaxConns); opts.MaxConns <= 0 {
+	switch {
+	case opts.MaxConns > 0:
+		config.MaxConns = int32(opts.MaxConns)
+	case !strings.Contains(url, "pool_max_conns"):
 		config.MaxConns = defaultConns
 	}
 	config.ConnConfig.ConnectTimeout = connectTimeout

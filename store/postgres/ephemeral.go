@@ -18,7 +18,22 @@ var _ store.Ephemeral = (*Ephemeral)(nil)
 type Ephemeral struct{ s *Store }
 
 // Ephemeral returns the store's replay memory. It is closed with the store.
-func (s *Store) Ephemeral() *Ephemeral { return &Ephemeral{s} }
+func (s *Store) Ephemeral() *Ephemeral {
+	e := &Ephemeral{s}
+	s.ring.working.Go(func() {
+		tick := time.NewTicker(forgetEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-s.ring.ctx.Done():
+				return
+			case <-tick.C:
+				e.Forget(s.ring.ctx) // what is not forgotten now is later
+			}
+		}
+	})
+	return e
+}
 
 const (
 	epochSQL    = `SELECT name FROM replay_epoch`
@@ -121,6 +136,7 @@ func (e *Ephemeral) once(ctx context.Context, f func(*conn) error) error {
 const (
 	forgetReplaysSQL = `DELETE FROM replays WHERE key IN (SELECT key FROM replays WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
 	forgetBucketsSQL = `DELETE FROM buckets WHERE key IN (SELECT key FROM buckets WHERE full_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	forgetEvery      = 5 * time.Second
 	forgetBatch      = 5000
 	forgetRounds     = 20
 )

@@ -50,7 +50,7 @@ var _ store.Store = (*Store)(nil)
 // Options are what Open may be told; the zero value is right for production.
 type Options struct {
 	Now      func() time.Time // the store's clock; nil: the database's
-	MaxConns int              // connections for verbs, one more listens; 0: 16
+	MaxConns int              // connections for verbs, one more listens; 0: 16, or pool_max_conns of the URL
 	Fanout   store.Fanout     // carries hints that feeds have grown; nil: LISTEN and NOTIFY
 	Tracer   pgx.QueryTracer  // sees every statement; nil: none
 

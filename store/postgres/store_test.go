@@ -21,12 +21,12 @@ func TestEphemeral(t *testing.T) {
 	})
 }
 
+var migrated = postgrestest.Template{Fill: func(url string) error { return Migrate(context.Background(), url) }}
+
 // database returns the URL of a migrated database without rows.
 func database(t testing.TB) string {
 	t.Helper()
-	template, err := postgrestest.Template("schema", func(url string) error { return Migrate(context.Background(), url) })
-	check(t, err)
-	return postgrestest.Copy(t, template)
+	return migrated.URL(t)
 }
 
 // open opens a new database that is closed with the test.

@@ -19,10 +19,10 @@ const keepDecided = time.Hour
 const (
 	overdueSQL = `SELECT id, ends_at, root FROM tasks WHERE ended_at = 0 AND ends_at <= $1 ORDER BY ends_at LIMIT $2`
 	unusedSQL  = `SELECT id, pending_until, root FROM tasks WHERE state = 'pending' AND pending_until <= $1 ORDER BY pending_until LIMIT $2`
-	idleSQL    = `SELECT id, seen_at, root FROM tasks WHERE state = 'active' AND idle_at <= $1 + 1800000000 AND seen_at <= $1 ORDER BY idle_at LIMIT $2`
+	idleSQL    = `SELECT id, seen_at, root FROM tasks WHERE state = 'active' AND idle_at <= $1::bigint + 1800000000 AND seen_at <= $1 ORDER BY idle_at LIMIT $2`
 	// Tasks that were used since they were last looked at are looked at later.
 	lookLaterSQL = `UPDATE tasks SET idle_at = seen_at + 1800000000 WHERE id IN (
-	SELECT id FROM tasks WHERE state = 'active' AND idle_at <= $1 + 1800000000 AND seen_at > $1 ORDER BY idle_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)`
+	SELECT id FROM tasks WHERE state = 'active' AND idle_at <= $1::bigint + 1800000000 AND seen_at > $1 ORDER BY idle_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)`
 	holdFreeSQL = `SELECT id FROM tasks WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED`
 
 	forgetRequestsSQL = `DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`

@@ -40,50 +40,19 @@ var server = sync.OnceValues(func() (*Server, error) {
 // test fails: REMIT_TEST_POSTGRES_URL or .ci/install brings one.
 func URL(t testing.TB) string {
 	t.Helper()
-	return Copy(t, "template1")
-}
-
-// Copy returns the URL of a new database made after this one, which nobody may be connected to.
-func Copy(t testing.TB, template string) string {
-	t.Helper()
 	s, err := server()
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := "remit_" + strings.ToLower(rand.Text())
-	if err := s.create(name, template); err != nil {
+	name := newName()
+	if err := s.create(name, "template1"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.do(fmt.Sprintf(`DROP DATABASE IF EXISTS %s WITH (FORCE)`, name)) })
+	t.Cleanup(func() { s.drop(name) })
 	return s.Database(name)
 }
 
-// Template makes a database that fill prepares, for Copy, once per process and name.
-func Template(name string, fill func(url string) error) (string, error) {
-	templates.Lock()
-	defer templates.Unlock()
-	if made, ok := templates.made[name]; ok {
-		return made, nil
-	}
-	s, err := server()
-	if err != nil {
-		return "", err
-	}
-	database := "remit_template_" + strings.ToLower(rand.Text())
-	if err := s.create(database, "template1"); err != nil {
-		return "", err
-	}
-	if err := fill(s.Database(database)); err != nil {
-		return "", err
-	}
-	templates.made[name] = database
-	return database, nil
-}
-
-var templates = struct {
-	sync.Mutex
-	made map[string]string
-}{made: make(map[string]string)}
+func newName() string { return "remit_" + strings.ToLower(rand.Text()) }
 
 // Server is a PostgreSQL server.
 type Server struct {
@@ -106,6 +75,10 @@ func (s *Server) Database(name string) string {
 
 func (s *Server) create(name, template string) error {
 	return s.do(fmt.Sprintf(`CREATE DATABASE %s TEMPLATE %s`, name, template))
+}
+
+func (s *Server) drop(name string) error {
+	return s.do(fmt.Sprintf(`DROP DATABASE IF EXISTS %s WITH (FORCE)`, name))
 }
 
 func (s *Server) do(statement string) error {
