@@ -100,6 +100,9 @@ func (s *Server) adminRaiseEpoch(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, maxAdminBody, &in); err != nil {
 		return err
 	}
+	if in.Reason == "" {
+		return bad("reason is missing: say which backup was restored")
+	}
 	e, ended, err := s.RaiseEpoch(r.Context(), in.Reason)
 	if err != nil {
 		return err

@@ -59,3 +59,9 @@ func FindingText(kind string) (title, why string) {
 
 // ApplyRules is what Run does every second.
 func (s *Server) ApplyRules(ctx context.Context) error { return s.applyRules(ctx) }
+
+// RotateKeys is what Run does every second.
+func (s *Server) RotateKeys(ctx context.Context) error { return s.rotateKeys(ctx) }
+
+// ReloadKeys too.
+func (s *Server) ReloadKeys(ctx context.Context) error { return s.ring.Reload(ctx) }

@@ -49,7 +49,7 @@ func (a *app) sqliteDatabase(instead string) (string, error) {
 
 type restoreCmd struct {
 	File   string `arg:"" help:"What remit backup wrote." placeholder:"FILE"`
-	Reason string `help:"For the ledger." placeholder:"TEXT"`
+	Reason string `help:"For the ledger." default:"a backup was restored" placeholder:"TEXT"`
 	Yes    bool   `help:"Do not ask: the database is replaced, and every live task of the backup ends."`
 }
 

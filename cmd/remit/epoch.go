@@ -11,7 +11,7 @@ type epochCmd struct {
 }
 
 type epochRaiseCmd struct {
-	Reason string `help:"For the ledger." placeholder:"TEXT"`
+	Reason string `help:"For the ledger." default:"a backup was restored" placeholder:"TEXT"`
 	Yes    bool   `help:"Do not ask: every live task ends, and every user signs in again."`
 }
 
