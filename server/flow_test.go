@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -164,6 +165,7 @@ func (w *world) addClient(name string) string {
 type agent struct {
 	w      *world
 	client string
+	secret string // of a confidential client
 	key    tokens.ProofKey
 	nonce  string
 }
@@ -202,6 +204,10 @@ func read(t testing.TB, resp *http.Response, err error) answer {
 // post sends a form with a fresh proof, and again with the nonce when the server asks for one.
 func (a *agent) post(path string, form url.Values) answer {
 	a.w.t.Helper()
+	if a.secret != "" && !form.Has("client_secret") {
+		form = maps.Clone(form)
+		form.Set("client_secret", a.secret)
+	}
 	for {
 		proof := a.proof("POST", path, "")
 		got := a.send(path, form, proof)

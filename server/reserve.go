@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/remit-auth/remit/consent"
 	"github.com/remit-auth/remit/server/oauth"
@@ -51,8 +53,12 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 	if !granted {
 		return oauth.Refuse(oauth.InsufficientScope, "the task was not granted this tool")
 	}
+	above, err := s.sharesAbove(r.Context(), res, state, in.Tool)
+	if err != nil {
+		return err
+	}
 	toolLeft, taskLeft, err := s.store.ReserveCall(r.Context(), store.Reservation{
-		Execution: in.Execution, TaskID: in.Task, Resource: res.URI, Tool: in.Tool, JTI: in.JTI, ToolMax: consent.Least(limit, in.MaxCalls),
+		Execution: in.Execution, TaskID: in.Task, Resource: res.URI, Tool: in.Tool, JTI: in.JTI, ToolMax: consent.Least(limit, in.MaxCalls), Above: above,
 	})
 	if err != nil {
 		return reservationRefused(err)
@@ -112,4 +118,29 @@ func (s *Server) toolBudget(res store.Resource, state store.AccessState, tool st
 	// What the policy refuses altogether, the Guard's own check refuses, in its own words.
 	reach, _ := rights{policy: p, scopes: scopes, roles: state.Task.RolesAt(res.URI), hold: policy.Always}.Reach(tool)
 	return consent.Least(limit, reach.MaxCalls), granted, nil
+}
+
+// sharesAbove are the tasks that lent a sub-task the tool: its calls are theirs too. What a resource
+// calls behind itself is nobody's above: its caller's call was counted already.
+func (s *Server) sharesAbove(ctx context.Context, res store.Resource, state store.AccessState, tool string) ([]store.Share, error) {
+	if state.Task.Parent == "" {
+		return nil, nil
+	}
+	tasks, grants, err := s.store.Above(ctx, state.Task.ID)
+	if err != nil {
+		return nil, err
+	}
+	var shares []store.Share
+	for i, t := range tasks {
+		here := slices.DeleteFunc(grants[i], func(g store.Grant) bool { return g.Resource != res.URI })
+		limit, granted, err := s.toolBudget(res, store.AccessState{Task: t, Grants: here}, tool)
+		if err != nil {
+			return nil, err
+		}
+		if !granted {
+			break
+		}
+		shares = append(shares, store.Share{TaskID: t.ID, ToolMax: limit})
+	}
+	return shares, nil
 }

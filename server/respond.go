@@ -130,6 +130,8 @@ var wireMap = []struct {
 	{store.ErrRefreshReused, oauth.InvalidGrant, "the refresh token was used before; ask the user again"},
 	{store.ErrRefreshExpired, oauth.InvalidGrant, "the refresh token has expired; ask the user again"},
 	{store.ErrTaskEnded, oauth.InvalidGrant, "the task has ended; ask the user again"},
+	{store.ErrTokenNotFound, oauth.InvalidGrant, "the token is not valid, or no longer"},
+	{store.ErrSpent, oauth.InvalidGrant, "the assertion was used before; get a new one"},
 	{store.ErrTaskNotFound, oauth.InvalidGrant, "there is no such task"},
 	{store.ErrUserDisabled, oauth.InvalidGrant, "the user may no longer delegate"},
 	{store.ErrClientDisabled, oauth.InvalidClient, "the client is disabled"},

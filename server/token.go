@@ -18,8 +18,8 @@ type grantType struct {
 	needs        []string // parameters that it cannot do without
 	confidential bool     // only for clients that authenticate
 	keyed        bool     // never without a proof, whatever the policies say
-	// identify tells which client asks; nil: authenticateClient.
-	identify func(*http.Request, oauth.Params) (store.Client, error)
+	// identify tells who asks; nil: a client, by authenticateClient.
+	identify func(*http.Request, oauth.Params) (caller, error)
 	// serve loads what is presented, checks all that binds it, cuts the rights, and commits one verb
 	// of the store together with its ledger record.
 	serve func(*http.Request, grantRequest) (provider.Response, error)
@@ -28,10 +28,17 @@ type grantType struct {
 // grantRequest is a token request whose client is authenticated and may use the grant, whose targets
 // and scopes the client's policy allows, and whose key is proven.
 type grantRequest struct {
-	client store.Client
+	caller
 	params oauth.Params
 	scopes []string // as asked; nil: not said
 	jkt    string   // empty: no proof, which both policies must allow
+	agreed *bool    // a proof that was presented besides has been spent by this request
+}
+
+// caller is who sends a token request.
+type caller struct {
+	client store.Client
+	guard  *store.Resource // a resource that exchanges its caller's token; client then stands for its Guard
 }
 
 // grantTypes is the table. The metadata list what stands here and nothing else (RFC 8414 §2).
@@ -39,6 +46,7 @@ func (s *Server) grantTypes() []grantType {
 	return []grantType{
 		{name: oauth.GrantAuthorizationCode, needs: []string{"code"}, serve: s.redeemCode},
 		{name: oauth.GrantRefreshToken, needs: []string{"refresh_token"}, serve: s.refresh},
+		{name: oauth.GrantTokenExchange, needs: []string{"subject_token", "subject_token_type"}, keyed: true, identify: s.identifyExchanger, serve: s.exchange},
 	}
 }
 
@@ -61,26 +69,23 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	identify := s.authenticateClient
-	if g.identify != nil {
-		identify = g.identify
-	}
-	client, err := identify(r, p)
+	who, err := s.identify(r, g, p)
 	if err != nil {
 		return err
 	}
-	scopes, err := s.checkGrantPolicy(g, client, p)
+	scopes, err := s.checkGrantPolicy(g, who.client, p)
 	if err != nil {
 		return err
 	}
-	jkt, err := s.proveKey(w, r, "/token", "", !g.keyed && s.mayBearer(client))
+	jkt, err := s.proveKey(w, r, "/token", "", !g.keyed && s.mayBearer(who.client))
 	if err != nil {
 		return err
 	}
-	response, err := g.serve(r, grantRequest{client, p, scopes, jkt})
+	request := grantRequest{who, p, scopes, jkt, new(bool)}
+	response, err := g.serve(r, request)
 	if errors.Is(err, store.ErrKeyStale) { // the key was changed between signing and storing; nothing was spent
 		if err = s.ring.Reload(r.Context()); err == nil {
-			response, err = g.serve(r, grantRequest{client, p, scopes, jkt})
+			response, err = g.serve(r, request)
 		}
 	}
 	if errors.Is(err, store.ErrTaskNotActive) {
@@ -90,6 +95,14 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, response)
+}
+
+func (s *Server) identify(r *http.Request, g grantType, p oauth.Params) (caller, error) {
+	if g.identify != nil {
+		return g.identify(r, p)
+	}
+	client, err := s.authenticateClient(r, p)
+	return caller{client: client}, err
 }
 
 // grantOf finds the line of the table, and whether the request has what it needs.
@@ -117,7 +130,7 @@ func (s *Server) checkGrantPolicy(g grantType, c store.Client, p oauth.Params) (
 	if !provider.MayUse(c, g.name) {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "the client is not registered for this grant type, or its policy does not allow it")
 	}
-	if g.confidential && g.identify == nil && authMethod(c) == oauth.AuthNone {
+	if g.confidential && authMethod(c) == oauth.AuthNone {
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "this grant is for clients that authenticate")
 	}
 	for _, uri := range append(slices.Clone(p.All("resource")), p.All("audience")...) {

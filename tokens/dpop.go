@@ -43,6 +43,7 @@ type Proof struct {
 	URI      string // normalised
 	Nonce    string // empty: none
 	ATH      string // empty: none
+	Delegate string // thumbprint of the key that the signer hands its access token on to (RFC 8693); empty: to none
 	IssuedAt time.Time
 }
 
@@ -131,6 +132,8 @@ func parseProofClaims(raw []byte) (proofClaims, error) {
 			c.notBefore, wrong = r.time(), ErrProofTime
 		case "nonce":
 			c.Nonce = r.text()
+		case "delegate_jkt":
+			c.Delegate = r.text()
 		case "ath":
 			c.ATH, wrong = r.text(), ErrProofToken
 		default:

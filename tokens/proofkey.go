@@ -53,15 +53,26 @@ type proofWire struct {
 	IssuedAt int64  `json:"iat"`
 	Nonce    string `json:"nonce,omitempty"`
 	ATH      string `json:"ath,omitempty"`
+	Delegate string `json:"delegate_jkt,omitempty"`
 }
 
 // Proof returns a fresh proof for one request; nonce and accessToken may be empty.
 func (k ProofKey) Proof(method, url, nonce, accessToken string, now time.Time) (string, error) {
-	uri, err := NormalizeURI(url)
+	return k.prove(proofWire{Method: method, URI: url, Nonce: nonce}, accessToken, now)
+}
+
+// Delegation returns a proof by which the holder of delegate, and nobody else, may exchange the access
+// token at the token endpoint once (RFC 8693): the subject_token_proof of that request.
+func (k ProofKey) Delegation(tokenEndpoint, nonce, accessToken, delegate string, now time.Time) (string, error) {
+	return k.prove(proofWire{Method: "POST", URI: tokenEndpoint, Nonce: nonce, Delegate: delegate}, accessToken, now)
+}
+
+func (k ProofKey) prove(p proofWire, accessToken string, now time.Time) (string, error) {
+	uri, err := NormalizeURI(p.URI)
 	if err != nil {
 		return "", err
 	}
-	p := proofWire{ID: NewID(""), Method: method, URI: uri, IssuedAt: now.Unix(), Nonce: nonce}
+	p.ID, p.URI, p.IssuedAt = NewID(""), uri, now.Unix()
 	if accessToken != "" {
 		p.ATH = tokenHash(accessToken)
 	}

@@ -37,6 +37,7 @@ func (p *Provider) claims(m minting) tokens.Claims {
 		Issuer: p.issuer, Subject: m.task.UserID, Audience: m.grant.Resource, ClientID: m.client.ID,
 		ID: tokens.NewID("at_"), IssuedAt: now, Expires: expires,
 		Scope: allowed(m.client, m.scopes), Roles: m.task.RolesAt(m.grant.Resource), Grade: m.client.Grade(), JKT: m.jkt,
+		Act:     actors(m.task.Delegates),
 		Task:    tokens.TaskClaim{ID: m.task.ID, Ends: m.task.EndsAt},
 		Details: m.detail, KeyID: p.signer("").ID(),
 	}
@@ -44,6 +45,15 @@ func (p *Provider) claims(m minting) tokens.Claims {
 		c.Details, c.GrantHash = tokens.Details{}, tokens.HashBytes(raw)
 	}
 	return c
+}
+
+// actors is the act claim (RFC 8693 §4.1): who acts, and inside it who acted before; nil when it is the
+// client itself.
+func actors(chain []store.Delegate) *tokens.Actor {
+	if len(chain) == 0 {
+		return nil
+	}
+	return &tokens.Actor{Subject: chain[0].Subject, ClientID: chain[0].ClientID, Act: actors(chain[1:])}
 }
 
 // allowed returns those of the scopes that the client's policy allows now, whatever was granted before.

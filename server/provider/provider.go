@@ -6,6 +6,8 @@
 //
 //	code.go      approving a request, redeeming its code   OAuth 2.1 §4.1
 //	refresh.go   rotating a refresh token                  OAuth 2.1 §4.3
+//	begin.go     tasks that begin at once, without a code
+//	exchange.go  handing a task on to a sub-agent          RFC 8693
 //	mint.go      what an access token says                 RFC 9068, RFC 9396 §9, RFC 9449 §6
 //	engine.go    fosite, configured                        recorder.go its storage
 package provider
@@ -99,4 +101,5 @@ type Response struct {
 	Scope        string         `json:"scope"`
 	Details      tokens.Details `json:"authorization_details"`
 	TaskID       string         `json:"task_id"`
+	Issued       string         `json:"issued_token_type,omitempty"` // RFC 8693 §2.2.1
 }

@@ -146,12 +146,27 @@ func narrowDetails(granted tokens.Details, raw []byte) (tokens.Details, error) {
 	if err != nil {
 		return tokens.Details{}, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + err.Error(), Cause: err}
 	}
+	narrowed, err := cut(granted, asked)
+	if err != nil {
+		return tokens.Details{}, err
+	}
+	// What is too large for a token travels as the hash of a stored grant, and this one is not stored.
+	if canonical, err := narrowed.Canonical(); err != nil || len(canonical) > maxTokenGrants {
+		return tokens.Details{}, oauth.Refuse(oauth.InvalidAuthorizationDetails, "ask for fewer tools, or leave authorization_details out")
+	} else if _, err := tokens.ParseDetails(canonical); err != nil { // what no Guard could read is never signed
+		return tokens.Details{}, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + err.Error(), Cause: err}
+	}
+	return narrowed, nil
+}
+
+// cut returns, of the tools granted, those asked for, each under the granted limits and the asked ones.
+func cut(granted, asked tokens.Details) (tokens.Details, error) {
 	narrowed := tokens.Details{Task: granted.Task}
 	for _, want := range asked.Tools {
 		i := slices.IndexFunc(granted.Tools, func(g tokens.ToolDetail) bool { return g.Tool == want.Tool })
 		if i < 0 || want.Definition != "" && want.Definition != granted.Tools[i].Definition ||
 			len(want.Locations) > 0 && !slices.Equal(want.Locations, granted.Tools[i].Locations) {
-			return tokens.Details{}, oauth.Refuse(oauth.InvalidAuthorizationDetails, "a refresh cannot ask for a tool that was not granted")
+			return tokens.Details{}, oauth.Refuse(oauth.InvalidAuthorizationDetails, "a tool was not granted: "+want.Tool)
 		}
 		tool := granted.Tools[i]
 		tool.Constraints = tool.Constraints.And(want.Constraints)
@@ -159,12 +174,6 @@ func narrowDetails(granted tokens.Details, raw []byte) (tokens.Details, error) {
 			tool.Approval = want.Approval
 		}
 		narrowed.Tools = append(narrowed.Tools, tool)
-	}
-	// What is too large for a token travels as the hash of a stored grant, and this one is not stored.
-	if canonical, err := narrowed.Canonical(); err != nil || len(canonical) > maxTokenGrants {
-		return tokens.Details{}, oauth.Refuse(oauth.InvalidAuthorizationDetails, "ask for fewer tools, or leave authorization_details out")
-	} else if _, err := tokens.ParseDetails(canonical); err != nil { // what no Guard could read is never signed
-		return tokens.Details{}, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + err.Error(), Cause: err}
 	}
 	return narrowed, nil
 }
