@@ -27,8 +27,8 @@ func (s *Server) setUpCode() string {
 
 // SetUpURL is where the operator makes the first admin; empty when there are users.
 func (s *Server) SetUpURL(ctx context.Context) (string, error) {
-	users, err := s.store.Users(ctx)
-	if err != nil || len(users) > 0 {
+	found, err := s.store.HasUsers(ctx)
+	if err != nil || found {
 		return "", err
 	}
 	return s.url("/setup?" + url.Values{"code": {s.setUpCode()}}.Encode()), nil

@@ -55,6 +55,8 @@ type Upstream struct {
 type SignIns interface {
 	// AddFirstAdmin stores u while there is no user at all; afterwards it is ErrSetUp.
 	AddFirstAdmin(ctx context.Context, u User, recs ...Record) error
+	// HasUsers reports whether there is any user, disabled or not.
+	HasUsers(ctx context.Context) (bool, error)
 	// SetPassword replaces the password's hash and signs the user out everywhere but in the session
 	// keep (zero: everywhere). An unknown user is ErrUserNotFound.
 	SetPassword(ctx context.Context, userID, hash string, keep Hash, recs ...Record) error

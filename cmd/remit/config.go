@@ -49,6 +49,9 @@ type Config struct {
 
 	restoring bool // a database that was set back is what this command is for
 
+	UpstreamFile      string   `koanf:"upstream_file"`      // YAML of the OpenID providers that users may sign in with; empty: none
+	Operator          string   `koanf:"operator"`           // who runs this server, as its pages say; empty: the issuer's host
+
 	// Sources says where each value comes from: flag, environment, file, config, default.
 	Sources map[string]string `koanf:"-"`
 	// Unknown are variables that look like settings and are none.
@@ -60,7 +63,7 @@ var (
 	keys = []string{
 		"issuer", "listen", "ops_listen", "database_url", "redis_url", "data_dir",
 		"master_key_file", "master_key", "master_key_url", "key_algorithm", "key_age", "trusted_proxies", "tls_cert", "tls_key", "dev",
-		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "rules",
+		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "operator", "rules",
 	}
 	secretKeys = []string{"database_url", "redis_url", "registration_token", "master_key"}
 )

@@ -27,6 +27,7 @@ func (c *configPrintCmd) Run(a *app) error {
 		"tls_cert": cfg.TLSCert, "tls_key": cfg.TLSKey, "dev": cfg.Dev,
 		"rules": cfg.Rules, "cimd": cfg.CIMD, "cimd_domains": append([]string{}, cfg.CIMDDomains...), "cimd_ports": append([]string{}, cfg.CIMDPorts...),
 		"registration": cfg.Registration, "registration_token": hidden(cfg.RegistrationToken), "bearer": cfg.Bearer,
+		"upstream_file": cfg.UpstreamFile, "operator": cfg.Operator,
 	}
 	if a.json {
 		return writeJSON(a.out, map[string]any{"settings": values, "sources": cfg.Sources, "unknown": append([]string{}, cfg.Unknown...)})

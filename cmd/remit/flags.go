@@ -26,6 +26,8 @@ type settings struct {
 	Registration   *string  `help:"Clients that register themselves, open or closed (REMIT_REGISTRATION, closed)." placeholder:"open|closed" group:"Settings"`
 	Invitation     *string  `name:"registration-token" help:"Initial access token of registration; rather name a file by REMIT_REGISTRATION_TOKEN_FILE." placeholder:"TOKEN" group:"Settings"`
 	Bearer         *string  `help:"Which clients may have tokens without a key, where the resource allows them: those that an admin added and told so, or all (REMIT_BEARER, added)." placeholder:"added|all" group:"Settings"`
+	UpstreamFile   *string  `help:"OpenID providers that users may sign in with, YAML (REMIT_UPSTREAM_FILE)." placeholder:"FILE" group:"Settings"`
+	Operator       *string  `help:"Who runs this server, as its pages say (REMIT_OPERATOR)." placeholder:"NAME" group:"Settings"`
 	Dev            *bool    `help:"Development: http on loopback, and nowhere else (REMIT_DEV)." group:"Settings"`
 }
 
@@ -36,6 +38,7 @@ func (s settings) values() map[string]any {
 		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
 		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "key_algorithm": s.KeyAlgorithm, "key_age": s.KeyAge, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
 		"cimd": s.CIMD, "rules": s.Rules, "registration": s.Registration, "registration_token": s.Invitation, "bearer": s.Bearer,
+		"upstream_file": s.UpstreamFile, "operator": s.Operator,
 	} {
 		if flag != nil {
 			given[key] = *flag

@@ -47,8 +47,19 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		err = writeJSON(a.out, map[string]string{"issuer": cfg.Issuer, "listen": s.address()})
 	} else {
 		_, err = fmt.Fprintf(a.out, "remit serves %s on %s\n", cfg.Issuer, s.address())
+		err = errors.Join(err, s.sayHowToSetUp(ctx, a))
 	}
 	return errors.Join(err, s.wait(ctx))
+}
+
+// sayHowToSetUp tells the operator of a server without users where to make the first admin.
+func (s *service) sayHowToSetUp(ctx context.Context, a *app) error {
+	at, err := s.server.SetUpURL(ctx)
+	if err != nil || at == "" {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "no user yet: make the first admin at %s\n", at)
+	return err
 }
 
 func (c *serveCmd) logger(a *app) *slog.Logger {
@@ -89,9 +100,9 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (_ *instance, err e
 	}
 	settings := server.Config{
 		Issuer: cfg.Issuer, InsecureHTTP: cfg.Dev, Store: b.store, Ephemeral: b.ephemeral,
-		Master: master, Sealed: mark.keep, TrustedProxies: cfg.TrustedProxies, NoRules: cfg.Rules == "off", Log: log,
+		Master: master, Sealed: mark.keep, TrustedProxies: cfg.TrustedProxies, NoRules: cfg.Rules == "off", Operator: cfg.Operator, Log: log,
 	}
-	if err := errors.Join(cfg.clients(&settings), cfg.keys(&settings)); err != nil {
+	if err := errors.Join(cfg.clients(&settings), cfg.keys(&settings), cfg.upstream(&settings)); err != nil {
 		return nil, err
 	}
 	s, err := server.New(ctx, settings)

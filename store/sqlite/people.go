@@ -29,6 +29,16 @@ func (tx *tx) addUser(u store.User) error {
 
 const anyUserSQL = `SELECT 1 FROM users WHERE service = 0 LIMIT 1`
 
+// HasUsers reports whether there is any user.
+func (s *Store) HasUsers(ctx context.Context) (found bool, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		var one int
+		found, err = c.one(anyUserSQL, nil, &one)
+		return err
+	})
+	return found, err
+}
+
 // AddFirstAdmin stores u while there is no user at all.
 func (s *Store) AddFirstAdmin(ctx context.Context, u store.User, recs ...store.Record) error {
 	return s.write(ctx, func(tx *tx) error {

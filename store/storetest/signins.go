@@ -105,6 +105,9 @@ var signIns = map[string]func(*world){
 		w.refused(store.ErrUserNotFound, func() error { return w.s.SetPassword(w.ctx, "usr_nobody", "$", store.Hash{}, record("x")) })
 	},
 	"the first admin is the first user": func(w *world) {
+		found, err := w.s.HasUsers(w.ctx)
+		w.must(err)
+		w.same("users", found, true)
 		w.refused(store.ErrSetUp, func() error {
 			return w.s.AddFirstAdmin(w.ctx, store.User{ID: "usr_2", Email: "two@demo.example", ConsoleRole: store.RoleAdmin}, record("x"))
 		})
