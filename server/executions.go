@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -47,12 +49,13 @@ type execution struct {
 	Observed  string  `json:"observed"` // why it would have been refused, were the policy not only observed
 	Checks    []check `json:"checks"`
 
-	Definition      string `json:"definition"`
-	Policy          string `json:"policy"`
-	ArgumentsDigest string `json:"arguments_digest"`
-	Outcome         string `json:"outcome"`
-	DurationUS      int64  `json:"duration_us"`
-	Trace           string `json:"trace"`
+	Definition      string          `json:"definition"`
+	Policy          string          `json:"policy"`
+	ArgumentsDigest string          `json:"arguments_digest"`
+	Values          json.RawMessage `json:"values"`
+	Outcome         string          `json:"outcome"`
+	DurationUS      int64           `json:"duration_us"`
+	Trace           string          `json:"trace"`
 }
 
 // check is one step of a Guard's decision.
@@ -76,6 +79,7 @@ type executionPayload struct {
 	Definition      string            `json:"definition,omitempty"`
 	Policy          string            `json:"policy,omitempty"`
 	ArgumentsDigest string            `json:"arguments_digest,omitempty"`
+	Values          json.RawMessage   `json:"values,omitempty"` // of arguments that the resource's operator has recorded
 	Outcome         string            `json:"outcome,omitempty"`
 	DurationUS      int64             `json:"duration_us,omitempty"`
 	Trace           string            `json:"trace,omitempty"`
@@ -180,7 +184,7 @@ func (e execution) record(res store.Resource, state *store.AccessState) store.Re
 	payload := executionPayload{
 		Guard: res.GuardID, GuardAt: e.At, Tool: cut(e.Tool, 128), Method: cut(e.Method, 64), Target: cut(e.Target, 2048), Observed: cut(e.Observed, 64), Decision: e.Decision, Reason: cut(e.Reason, 64),
 		Checks: cutChecks(e.Checks), Definition: cut(e.Definition, 64), Policy: cut(e.Policy, 64),
-		ArgumentsDigest: cut(e.ArgumentsDigest, 64), Outcome: e.Outcome, DurationUS: e.DurationUS, Trace: cut(e.Trace, 128),
+		ArgumentsDigest: cut(e.ArgumentsDigest, 64), Values: smallObject(e.Values), Outcome: e.Outcome, DurationUS: e.DurationUS, Trace: cut(e.Trace, 128),
 		Dispute: e.dispute(res, state),
 	}
 	kind := e.Kind
@@ -211,6 +215,14 @@ func (e execution) dispute(res store.Resource, state *store.AccessState) string 
 		return "user, client or key are not those of the token"
 	}
 	return ""
+}
+
+// smallObject is the values that a Guard has recorded, when they are an object of a size that ours send.
+func smallObject(raw json.RawMessage) json.RawMessage {
+	if len(raw) > 4<<10 || !bytes.HasPrefix(raw, []byte{'{'}) {
+		return nil
+	}
+	return raw
 }
 
 // cut shortens text to at most n bytes: the log keeps a part rather than nothing.

@@ -22,27 +22,28 @@ const (
 
 // execution is one record of a tools/call: the decision, or how it ended.
 type execution struct {
-	Kind       string  `json:"kind"`
-	Execution  string  `json:"execution"`
-	At         int64   `json:"at"` // µs since 1970
-	Task       string  `json:"task,omitempty"`
-	JTI        string  `json:"jti,omitempty"`
-	Client     string  `json:"client_id,omitempty"`
-	User       string  `json:"user,omitempty"`
-	JKT        string  `json:"jkt,omitempty"`
-	Tool       string  `json:"tool,omitempty"`
-	Method     string  `json:"method,omitempty"` // of a read: what is not tools/call
-	Target     string  `json:"target,omitempty"` // the resource's URI, or the prompt's name
-	Decision   string  `json:"decision,omitempty"`
-	Reason     Code    `json:"reason,omitempty"`
-	Observed   Code    `json:"observed,omitempty"` // why it would have been refused, were the policy not only observed
-	Checks     []check `json:"checks,omitempty"`   // nil of an allowed call: it has passed them all
-	Definition string  `json:"definition,omitempty"`
-	Policy     string  `json:"policy,omitempty"`
-	Arguments  string  `json:"arguments_digest,omitempty"`
-	Outcome    string  `json:"outcome,omitempty"`
-	Duration   int64   `json:"duration_us,omitempty"`
-	Trace      string  `json:"trace,omitempty"`
+	Kind       string          `json:"kind"`
+	Execution  string          `json:"execution"`
+	At         int64           `json:"at"` // µs since 1970
+	Task       string          `json:"task,omitempty"`
+	JTI        string          `json:"jti,omitempty"`
+	Client     string          `json:"client_id,omitempty"`
+	User       string          `json:"user,omitempty"`
+	JKT        string          `json:"jkt,omitempty"`
+	Tool       string          `json:"tool,omitempty"`
+	Method     string          `json:"method,omitempty"` // of a read: what is not tools/call
+	Target     string          `json:"target,omitempty"` // the resource's URI, or the prompt's name
+	Decision   string          `json:"decision,omitempty"`
+	Reason     Code            `json:"reason,omitempty"`
+	Observed   Code            `json:"observed,omitempty"` // why it would have been refused, were the policy not only observed
+	Checks     []check         `json:"checks,omitempty"`   // nil of an allowed call: it has passed them all
+	Definition string          `json:"definition,omitempty"`
+	Policy     string          `json:"policy,omitempty"`
+	Arguments  string          `json:"arguments_digest,omitempty"`
+	Values     json.RawMessage `json:"values,omitempty"` // of arguments that the operator has recorded
+	Outcome    string          `json:"outcome,omitempty"`
+	Duration   int64           `json:"duration_us,omitempty"` // of the decision, or of the call with it
+	Trace      string          `json:"trace,omitempty"`
 }
 
 // check is one step of the decision.
@@ -83,6 +84,9 @@ func (e *execution) append(b []byte) []byte {
 	b = appendMember(b, `,"definition":`, e.Definition)
 	b = appendMember(b, `,"policy":`, e.Policy)
 	b = appendMember(b, `,"arguments_digest":`, e.Arguments)
+	if len(e.Values) > 0 {
+		b = append(append(b, `,"values":`...), e.Values...)
+	}
 	b = appendMember(b, `,"outcome":`, e.Outcome)
 	if e.Duration != 0 {
 		b = append(b, `,"duration_us":`...)

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/remit-auth/remit/tokens"
 )
 
 // FuzzMessage: what is accepted means the same to a decoder that folds case and lets the last
@@ -91,6 +94,31 @@ func FuzzCredentials(f *testing.F) {
 		raw, refusal := credentials(r)
 		if refusal == nil && (strings.ContainsAny(raw, " ,\t") || !strings.HasSuffix(header, raw)) {
 			t.Errorf("%q gave %q", header, raw)
+		}
+	})
+}
+
+func FuzzTraceparent(f *testing.F) {
+	f.Add("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	f.Add("")
+	form := regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+	f.Fuzz(func(t *testing.T, s string) {
+		if got := validTrace(s); got != "" && (got != s || !form.MatchString(s)) {
+			t.Fatalf("%q is taken for %q", s, got)
+		}
+	})
+}
+
+func FuzzValues(f *testing.F) {
+	f.Add([]byte(`{"a":"eyJhbGciOiJFUzI1NiJ9.x","b":[1]}`))
+	g := &Guard{logArguments: map[string][]string{"t": {"a", "b"}}}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		canonical, err := tokens.Canonical(raw)
+		if err != nil {
+			return
+		}
+		if out := g.values("t", canonical); len(out) > 0 && (!json.Valid(out) || len(out) > valuesLimit+2) {
+			t.Fatalf("%s is recorded as %s", canonical, out)
 		}
 	})
 }

@@ -58,6 +58,10 @@ type Config struct {
 	MaxBody int64
 	// MaxSpool is how many bytes of unsent records may wait on disk before calls are refused; 0: 64 MiB.
 	MaxSpool int64
+	// LogArguments names, by tool, the top-level arguments whose values are recorded with each allowed
+	// call. Of all others, of values of more than 256 bytes and of what looks like a secret there is
+	// only the digest of all arguments.
+	LogArguments map[string][]string
 	// Introspection says how the Guard knows what has ended: by default it listens to the feed.
 	Introspection Introspection
 	// IntrospectTools are the tools before each call of which the authorization server is asked about
@@ -100,6 +104,7 @@ type Guard struct {
 	proxies         proxies
 	verified        recent
 	grants          *grants
+	logArguments    map[string][]string
 	introspects     bool
 	introspectTools map[string]bool
 	replay          proofs
@@ -242,7 +247,7 @@ func configure(c Config) (*Guard, error) {
 		issuer: c.Issuer, resource: c.Resource, dir: c.StateDir, name: c.Name, htu: htu,
 		metadataURL: metadataURL(resource), metadataPath: metadataPath(resource),
 		origins: map[string]bool{resource.Scheme + "://" + resource.Host: true}, baselines: c.Baseline,
-		maxBody: orElse(c.MaxBody, 1<<20), streams: c.Streams, http: plainClient(c.HTTPClient), now: c.Now, log: c.Log,
+		maxBody: orElse(c.MaxBody, 1<<20), streams: c.Streams, logArguments: c.LogArguments, http: plainClient(c.HTTPClient), now: c.Now, log: c.Log,
 		policyChanged: make(chan struct{}, 1), replay: newReplay(), ack: make(chan struct{}, 1),
 	}
 	if g.now == nil {
@@ -260,7 +265,7 @@ func configure(c Config) (*Guard, error) {
 	}
 	g.ends = newView(g.now, orElse(c.StaleAfter, 10*time.Second))
 	g.tools = &liveTools{list: c.Tools, now: g.now, changed: make(chan struct{}, 1)}
-	return g, errors.Join(g.checkIntrospection(c), g.loadPolicy(c))
+	return g, errors.Join(g.checkIntrospection(c), checkLogArguments(c.LogArguments), g.loadPolicy(c))
 }
 
 func (g *Guard) loadPolicy(c Config) (err error) {

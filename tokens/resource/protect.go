@@ -168,10 +168,11 @@ func (c *call) view() *refusal {
 // record makes the decision durable. Without it, no tool runs.
 func (c *call) record() *refusal {
 	e := c.about(kindDecided)
-	e.Decision = allowed
+	e.Decision, e.Duration = allowed, c.took()
 	e.Definition, e.Policy = c.live.definition, c.rules.Version()
 	if c.msg.method == methodCall {
 		e.Arguments = tokens.HashBytes(c.msg.canonical)
+		e.Values = c.g.values(c.msg.tool, c.msg.canonical)
 	}
 	if len(c.would) > 0 {
 		e.Observed = c.would[0].Code
@@ -204,11 +205,14 @@ func (c *call) about(kind string) *execution {
 	return e
 }
 
+// took is how long the decision has taken, in microseconds.
+func (c *call) took() int64 { return max(1, c.g.now().Sub(c.now).Microseconds()) }
+
 func (c *call) traceparent() string {
-	if t := c.r.Header.Get("Traceparent"); t != "" && len(t) <= 64 {
-		return t
+	if all := c.r.Header.Values("Traceparent"); len(all) == 1 && validTrace(all[0]) != "" {
+		return all[0]
 	}
-	return c.msg.trace
+	return validTrace(c.msg.trace)
 }
 
 func (c *call) task() string {
@@ -233,7 +237,7 @@ func (c *call) refused(f *refusal, n int) {
 		c.execution = tokens.NewID("exe_")
 	}
 	e := c.about(kindDecided)
-	e.Decision, e.Reason = refused, f.Code
+	e.Decision, e.Reason, e.Duration = refused, f.Code, c.took()
 	all := c.passed()
 	e.Checks = append(all[:n:n], check{Name: all[n].Name, Detail: f.text})
 	if suppressed > 0 {

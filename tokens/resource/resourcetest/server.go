@@ -12,27 +12,28 @@ import (
 
 // Execution is one record that a Guard sent.
 type Execution struct {
-	Kind       string  `json:"kind"`
-	Execution  string  `json:"execution"`
-	At         int64   `json:"at"`
-	Task       string  `json:"task"`
-	JTI        string  `json:"jti"`
-	Client     string  `json:"client_id"`
-	User       string  `json:"user"`
-	JKT        string  `json:"jkt"`
-	Tool       string  `json:"tool"`
-	Method     string  `json:"method"` // of a read
-	Target     string  `json:"target"`
-	Observed   string  `json:"observed"` // why it would have been refused
-	Decision   string  `json:"decision"`
-	Reason     string  `json:"reason"`
-	Checks     []Check `json:"checks"`
-	Definition string  `json:"definition"`
-	Policy     string  `json:"policy"`
-	Arguments  string  `json:"arguments_digest"`
-	Outcome    string  `json:"outcome"`
-	Duration   int64   `json:"duration_us"`
-	Trace      string  `json:"trace"`
+	Kind       string         `json:"kind"`
+	Execution  string         `json:"execution"`
+	At         int64          `json:"at"`
+	Task       string         `json:"task"`
+	JTI        string         `json:"jti"`
+	Client     string         `json:"client_id"`
+	User       string         `json:"user"`
+	JKT        string         `json:"jkt"`
+	Tool       string         `json:"tool"`
+	Method     string         `json:"method"` // of a read
+	Target     string         `json:"target"`
+	Observed   string         `json:"observed"` // why it would have been refused
+	Decision   string         `json:"decision"`
+	Reason     string         `json:"reason"`
+	Checks     []Check        `json:"checks"`
+	Definition string         `json:"definition"`
+	Policy     string         `json:"policy"`
+	Arguments  string         `json:"arguments_digest"`
+	Values     map[string]any `json:"values"`
+	Outcome    string         `json:"outcome"`
+	Duration   int64          `json:"duration_us"`
+	Trace      string         `json:"trace"`
 }
 
 // Check is one step of a decision.
