@@ -363,7 +363,7 @@ CREATE TABLE approvals (
 CREATE INDEX approvals_task ON approvals (task_id, asked_at);
 CREATE INDEX approvals_user ON approvals (user_id, n) WHERE state = 'asked';
 CREATE INDEX approvals_expiry ON approvals (expires_at);
-CREATE UNIQUE INDEX approvals_live ON approvals (task_id, resource, tool, definition, digest) WHERE state IN ('asked', 'allowed', 'denied');
+CREATE UNIQUE INDEX approvals_live ON approvals (task_id, resource, tool, definition, digest) WHERE state IN ('asked', 'allowed');
 
 -- The newest sequence of each resource's feed: who writes events holds this row until they commit,
 -- so that a number seen means that all before it are seen.

@@ -54,7 +54,7 @@ func (a *Audit) each(query string, row func(scan func(...any) error) error) erro
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if err := row(rows.Scan); err != nil {
+		if err := row(decoding(rows.Scan)); err != nil {
 			return err
 		}
 	}

@@ -106,7 +106,7 @@ func (s *Store) Clients(ctx context.Context) (clients []store.Client, err error)
 
 const (
 	disableClientSQL   = `UPDATE clients SET disabled = $1 WHERE id = $2`
-	liveTasksClientSQL = `SELECT id FROM tasks WHERE client_id = $1 AND ended_at = 0`
+	liveTasksClientSQL = `SELECT id FROM tasks WHERE client_id = $1 AND ended_at = 0 ORDER BY n`
 )
 
 // DisableClient sets the flag; disabling ends the client's tasks.

@@ -71,7 +71,7 @@ type jsonColumn struct{ v any }
 func (j jsonColumn) Scan(v any) error {
 	switch v := v.(type) {
 	case string:
-		return json.Unmarshal([]byte(v), j.v)
+		return json.Unmarshal([]byte(decodeText(v)), j.v)
 	case []byte:
 		return json.Unmarshal(v, j.v)
 	}

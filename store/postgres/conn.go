@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -51,14 +49,15 @@ func (c *conn) askTime() {
 
 // later queues a statement; an error of it is that of the statements sent with it.
 func (c *conn) later(query string, args ...any) {
-	c.batch().Queue(query, clean(args)...)
+	c.batch().Queue(query, encoded(args)...)
 }
 
 // ask queues a statement and what to do with each row of its result.
 func (c *conn) ask(query string, args []any, row func(scan func(...any) error) error) {
-	c.batch().Queue(query, clean(args)...).Query(func(rows pgx.Rows) error {
+	c.batch().Queue(query, encoded(args)...).Query(func(rows pgx.Rows) error {
+		scan := decoding(rows.Scan)
 		for rows.Next() {
-			if err := row(rows.Scan); err != nil {
+			if err := row(scan); err != nil {
 				return err
 			}
 		}
@@ -88,7 +87,7 @@ func (c *conn) flush() error {
 
 // exec runs a statement and reports how many rows it changed.
 func (c *conn) exec(query string, args ...any) (changed int64, err error) {
-	c.batch().Queue(query, clean(args)...).Exec(func(tag pgconn.CommandTag) error {
+	c.batch().Queue(query, encoded(args)...).Exec(func(tag pgconn.CommandTag) error {
 		changed = tag.RowsAffected()
 		return nil
 	})
@@ -110,36 +109,6 @@ func (c *conn) each(query string, args []any, row func(scan func(...any) error) 
 	c.ask(query, args, row)
 	return c.flush()
 }
-
-// clean makes strings fit to be stored: PostgreSQL takes no text with a zero byte or that is not
-// UTF-8, and somebody else's words must not make a verb fail.
-func clean(args []any) []any {
-	for i, a := range args {
-		switch v := a.(type) {
-		case string:
-			args[i] = cleanText(v)
-		case []string:
-			for j := range v {
-				if text := cleanText(v[j]); text != v[j] {
-					v[j] = text
-				}
-			}
-		}
-	}
-	return args
-}
-
-func cleanText(s string) string {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	if strings.IndexByte(s, 0) >= 0 {
-		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
-	}
-	return s
-}
-
-var errClosed = errors.New("postgres: the store is closed")
 
 // take takes a connection from the pool, within the time that the caller and the verb have.
 func (s *Store) take(ctx context.Context, until time.Time) (*pgxpool.Conn, error) {

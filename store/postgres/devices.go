@@ -13,6 +13,7 @@ VALUES ($1, $2, $3, $4, $5, false, $6, $7) ON CONFLICT (user_code) DO NOTHING`
 EXISTS (SELECT 1 FROM codes c WHERE c.id = d.id)`
 	deviceByIDSQL       = `SELECT ` + deviceColumns + ` FROM devices d WHERE d.id = $1`
 	deviceByUserCodeSQL = `SELECT ` + deviceColumns + ` FROM devices d WHERE d.user_code = $1`
+	holdDeviceSQL       = `SELECT 1 FROM devices WHERE id = $1 FOR NO KEY UPDATE`
 	deviceOpenSQL       = `SELECT d.expires_at > $2, d.denied OR EXISTS (SELECT 1 FROM codes c WHERE c.id = d.id) FROM devices d WHERE d.id = $1`
 	denyDeviceSQL       = `UPDATE devices SET denied = true WHERE id = $1`
 )
@@ -68,6 +69,7 @@ func (s *Store) DeviceByUserCode(ctx context.Context, code store.Hash) (d store.
 // deviceOpen refuses a decision about a device code that is known no more, or decided.
 func (tx *tx) deviceOpen(id store.Hash) error {
 	var live, decided bool
+	tx.later(holdDeviceSQL, id[:])
 	found, err := tx.one(deviceOpenSQL, []any{id[:], micros(tx.now())}, &live, &decided)
 	switch {
 	case err != nil:

@@ -16,35 +16,17 @@ func (s *Store) WouldEnd(ctx context.Context, target store.Target) (tasks []stor
 			return err
 		}
 		tree, err := c.tree(ids)
-		ended := make(map[string]bool) // by the clock, which EndTask respects
-		for _, t := range tree {
-			if len(target.TaskIDs) > 0 && slices.Contains(ids, t.ID) && t.State.Terminal() {
-				ended[t.ID] = true
-			}
+		if len(target.TaskIDs) > 0 { // what the clock has ended EndTask leaves alone
+			ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+				return slices.ContainsFunc(tree, func(t task) bool { return t.ID == id && t.State.Terminal() })
+			})
 		}
-		for _, t := range tree {
-			if !ended[t.ID] && (len(ended) == 0 || under(t, ids, ended, tree)) {
-				tasks = append(tasks, t.Task)
-			}
+		for _, t := range arranged(ids, tree) {
+			tasks = append(tasks, t.Task)
 		}
 		return err
 	})
 	return tasks, err
-}
-
-// under reports whether the task hangs under one of these that has not ended.
-func under(t task, ids []string, ended map[string]bool, tree []task) bool {
-	parents := make(map[string]string)
-	for _, t := range tree {
-		parents[t.ID] = t.Parent
-	}
-	for id, known := t.ID, true; known; {
-		if slices.Contains(ids, id) && !ended[id] {
-			return true
-		}
-		id, known = parents[id]
-	}
-	return false
 }
 
 // targeted returns the tasks at the top of those that are meant.

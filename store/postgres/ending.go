@@ -43,7 +43,7 @@ SELECT ` + taskColumns + ` FROM tree JOIN tasks t ON t.id = tree.id WHERE t.ende
 	endTasksSQL = `UPDATE tasks SET state = $1, suspended_by = '', reason = $2, ended_at = $3 WHERE id = ANY($4)`
 )
 
-// tree is the live tasks among these and all under them.
+// tree is the live tasks among these and all under them, in the order of their making.
 func (c *conn) tree(ids []string) (tree []task, err error) {
 	err = c.each(treeSQL, []any{ids}, func(scan func(...any) error) error {
 		var row task
@@ -55,12 +55,40 @@ func (c *conn) tree(ids []string) (tree []task, err error) {
 	return tree, err
 }
 
+// arranged is the tasks of a tree that are among these or under them, those of the first before those
+// of the second, each once.
+func arranged(ids []string, tree []task) []task {
+	place, parents := make(map[string]int), make(map[string]string)
+	for i, id := range ids {
+		if _, twice := place[id]; !twice {
+			place[id] = i
+		}
+	}
+	for _, t := range tree {
+		parents[t.ID] = t.Parent
+	}
+	first := make(map[string]int)
+	for _, t := range tree {
+		top := len(ids)
+		for id, known := t.ID, true; known; id, known = parents[id] {
+			if i, meant := place[id]; meant {
+				top = min(top, i)
+			}
+		}
+		first[t.ID] = top
+	}
+	tree = slices.DeleteFunc(slices.Clone(tree), func(t task) bool { return first[t.ID] == len(ids) })
+	slices.SortStableFunc(tree, func(a, b task) int { return first[a.ID] - first[b.ID] })
+	return tree
+}
+
 // end ends the live tasks among these and all under them, as of the given time. Their trees are held.
 func (tx *tx) end(ids []string, e store.End, ended time.Time) (tasks []store.Task, err error) {
 	tree, err := tx.tree(ids)
 	if err != nil || len(tree) == 0 {
 		return nil, err
 	}
+	tree = arranged(ids, tree)
 	var moved []string
 	for _, t := range tree {
 		t.State, t.SuspendedBy, t.Reason, t.EndedAt = e.State, "", e.Reason, ended

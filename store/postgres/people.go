@@ -117,7 +117,7 @@ func (s *Store) Users(ctx context.Context) (users []store.User, err error) {
 const (
 	disableUserSQL   = `UPDATE users SET disabled = $1 WHERE id = $2`
 	signOutUserSQL   = `DELETE FROM sessions WHERE user_id = $1`
-	liveTasksUserSQL = `SELECT id FROM tasks WHERE user_id = $1 AND ended_at = 0`
+	liveTasksUserSQL = `SELECT id FROM tasks WHERE user_id = $1 AND ended_at = 0 ORDER BY n`
 )
 
 // DisableUser sets the flag; disabling signs the user out everywhere and ends the user's tasks.

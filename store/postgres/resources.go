@@ -154,7 +154,7 @@ func (s *Store) NewEnrolment(ctx context.Context, uri string, code store.Hash, e
 const (
 	disableResourceSQL   = `UPDATE resources SET disabled = $1 WHERE uri = $2`
 	liveTasksResourceSQL = `SELECT t.id FROM tasks t WHERE t.ended_at = 0
-AND EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = $1 AND g.ended_at = 0 AND g.code IS NULL)`
+AND EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = $1 AND g.ended_at = 0 AND g.code IS NULL) ORDER BY t.n`
 )
 
 // DisableResource sets the flag; disabling ends the tasks that have a part at the resource.

@@ -20,7 +20,7 @@ const taskColumns = taskFields + grantsBefore + grantsAfter
 // wait for a code.
 const (
 	grantsBefore = `(SELECT COALESCE(json_agg(json_build_array(g.id, g.resource, g.scopes, encode(g.details, 'base64'), g.hash,
-	g.created_at, g.ended_at, (SELECT COALESCE(json_agg(r.role ORDER BY r.role), '[]') FROM roles r
+	g.created_at, g.ended_at, g.code IS NOT NULL, (SELECT COALESCE(json_agg(r.role ORDER BY r.role), '[]') FROM roles r
 	WHERE r.user_id = t.user_id AND r.resource = g.resource)) ORDER BY g.resource, g.n)::text, '[]')
 	FROM grants g WHERE g.task_id = t.id AND (g.code IS NULL`
 	grantsAfter = `))`
@@ -61,13 +61,17 @@ func (t *grantsColumn) Scan(v any) error {
 		var created, ended int64
 		var roles []string
 		g := store.Grant{TaskID: t.ID}
-		for i, into := range []any{&g.ID, &g.Resource, &scopes, &g.Details, &g.Hash, &created, &ended, &roles} {
+		for i, into := range []any{&g.ID, &g.Resource, &scopes, &g.Details, &g.Hash, &created, &ended, &g.Waiting, &roles} {
 			if err := json.Unmarshal(row[i], into); err != nil {
 				return err
 			}
 		}
-		if err := json.Unmarshal([]byte(scopes), &g.Scopes); err != nil {
+		if err := json.Unmarshal([]byte(decodeText(scopes)), &g.Scopes); err != nil {
 			return err
+		}
+		g.Resource, g.Hash = decodeText(g.Resource), decodeText(g.Hash)
+		for i := range roles {
+			roles[i] = decodeText(roles[i])
 		}
 		g.CreatedAt, g.EndedAt = fromMicros(created), fromMicros(ended)
 		t.grants = append(t.grants, g)

@@ -158,7 +158,6 @@ func columns(recs []store.Record) []any {
 		if len(r.Payload) == 0 {
 			r.Payload = []byte("{}")
 		}
-		r.Payload = []byte(cleanText(string(r.Payload)))
 		if len(r.Salt) == 0 {
 			r.Salt = make([]byte, 16)
 			rand.Read(r.Salt)
