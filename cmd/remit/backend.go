@@ -54,6 +54,9 @@ func (b *backends) openEphemeral(ctx context.Context, cfg Config) (store.Fanout,
 
 // openStore opens the database.
 func (b *backends) openStore(ctx context.Context, cfg Config, fanout store.Fanout) error {
+	if cfg.postgres() {
+		return b.openPostgres(ctx, cfg, fanout)
+	}
 	path, err := cfg.database()
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/remit-auth/remit/store/postgres"
 	"github.com/remit-auth/remit/store/sqlite"
 )
 
@@ -18,6 +19,9 @@ func (c *migrateCmd) Run(ctx context.Context, a *app) error {
 	}
 	if err := cfg.prepareDataDir(); err != nil {
 		return err
+	}
+	if cfg.postgres() {
+		return c.postgres(ctx, a, cfg.DatabaseURL)
 	}
 	path, err := cfg.database()
 	if err != nil {
@@ -33,9 +37,21 @@ func (c *migrateCmd) Run(ctx context.Context, a *app) error {
 	if err := db.Close(); err != nil {
 		return err
 	}
-	if a.json {
-		return writeJSON(a.out, map[string]any{"ok": true, "database": path})
+	return c.done(a, path)
+}
+
+// postgres migrates a PostgreSQL database, also beside instances that serve on it.
+func (c *migrateCmd) postgres(ctx context.Context, a *app, url string) error {
+	if err := postgres.Migrate(ctx, url); err != nil {
+		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s has this version's schema\n", plain(path))
+	return c.done(a, postgres.Name(url))
+}
+
+func (c *migrateCmd) done(a *app, database string) error {
+	if a.json {
+		return writeJSON(a.out, map[string]any{"ok": true, "database": database})
+	}
+	_, err := fmt.Fprintf(a.out, "%s has this version's schema\n", plain(database))
 	return err
 }
