@@ -57,9 +57,12 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	rec := store.NewRecord("call.reserved", map[string]any{"guard": res.GuardID, "tool": in.Tool})
+	rec.Task, rec.User, rec.Client, rec.Agent = in.Task, state.Task.UserID, state.Token.ClientID, state.Token.JKT
+	rec.Resource, rec.JTI, rec.Execution = res.URI, in.JTI, in.Execution
 	toolLeft, taskLeft, err := s.store.ReserveCall(r.Context(), store.Reservation{
 		Execution: in.Execution, TaskID: in.Task, Resource: res.URI, Tool: in.Tool, JTI: in.JTI, ToolMax: consent.Least(limit, in.MaxCalls), Above: above,
-	})
+	}, rec)
 	if err != nil {
 		return reservationRefused(err)
 	}

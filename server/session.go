@@ -84,7 +84,8 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.RemoveSession(r.Context(), v.ID); err != nil {
+	err = s.store.EndSession(r.Context(), v.User.ID, v.ID, about(store.NewRecord("session.ended", nil), v.User))
+	if err != nil && !errors.Is(err, store.ErrSessionNotFound) { // it has ended already
 		return err
 	}
 	http.SetCookie(w, s.sessionCookie("", -1))
