@@ -69,7 +69,7 @@ func (s *Server) addClient(w http.ResponseWriter, r *http.Request) error {
 	}
 	c := store.Client{ID: tokens.NewID("cli_"), Metadata: in.ClientMetadata, Policy: in.Remit, CreatedAt: s.now().UTC()}
 	defaultMetadata(&c.Metadata)
-	if err := checkMetadata(c.Metadata); err != nil {
+	if err := checkMetadata(c.Metadata, s.grantNames()); err != nil {
 		return err
 	}
 	if err := checkClientPolicy(c.Policy); err != nil {
@@ -101,7 +101,7 @@ func defaultMetadata(m *store.ClientMetadata) {
 	if len(m.GrantTypes) == 0 {
 		m.GrantTypes = []string{oauth.GrantAuthorizationCode}
 	}
-	if len(m.ResponseTypes) == 0 {
+	if len(m.ResponseTypes) == 0 && slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode) {
 		m.ResponseTypes = []string{"code"}
 	}
 	if m.ApplicationType == "" {
@@ -110,11 +110,11 @@ func defaultMetadata(m *store.ClientMetadata) {
 }
 
 // checkMetadata refuses what this server does not do.
-func checkMetadata(m store.ClientMetadata) error {
+func checkMetadata(m store.ClientMetadata, grants []string) error {
 	if strings.TrimSpace(m.ClientName) == "" || utf8.RuneCountInString(m.ClientName) > 100 || strings.ContainsFunc(m.ClientName, isControl) {
 		return bad("client_name has 1 to 100 characters, none of them a control character")
 	}
-	if len(m.RedirectURIs) == 0 || len(m.RedirectURIs) > 20 {
+	if slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode) && len(m.RedirectURIs) == 0 || len(m.RedirectURIs) > 20 {
 		return bad("redirect_uris names 1 to 20 redirect URIs")
 	}
 	for _, uri := range m.RedirectURIs {
@@ -132,7 +132,7 @@ func checkMetadata(m store.ClientMetadata) error {
 		got     []string
 		allowed []string
 	}{
-		{"grant_types", m.GrantTypes, []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}},
+		{"grant_types", m.GrantTypes, grants},
 		{"response_types", m.ResponseTypes, []string{"code"}},
 		{"application_type", []string{m.ApplicationType}, []string{"web", "native"}},
 		{"token_endpoint_auth_method", []string{m.TokenEndpointAuthMethod}, []string{oauth.AuthNone, oauth.AuthClientSecretBasic, oauth.AuthClientSecretPost, oauth.AuthPrivateKeyJWT}},
@@ -143,8 +143,11 @@ func checkMetadata(m store.ClientMetadata) error {
 			}
 		}
 	}
-	if !slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode) {
-		return bad("grant_types must have authorization_code")
+	if !slices.ContainsFunc(m.GrantTypes, func(g string) bool { return g != oauth.GrantRefreshToken }) {
+		return bad("grant_types must have more than refresh_token")
+	}
+	if slices.Contains(m.GrantTypes, oauth.GrantClientCredentials) && m.TokenEndpointAuthMethod == oauth.AuthNone {
+		return bad("client_credentials is for clients that authenticate: token_endpoint_auth_method cannot be none")
 	}
 	return checkClientKeys(m)
 }

@@ -202,6 +202,7 @@ func (s *Server) consoleClient(w http.ResponseWriter, r *http.Request, d *desk) 
 	for _, uri := range c.Policy.Resources {
 		view.Facts = append(view.Facts, web.Fact{Name: "Only for", Cells: []web.Cell{{Text: uri}}})
 	}
+	view.Facts = append(view.Facts, policyFacts(c.Policy)...)
 	if c.Policy.Bearer {
 		view.Facts = append(view.Facts, web.Fact{Name: "Tokens", Cells: []web.Cell{{Chip: web.Chip{Text: textUnbound, Tone: web.ToneWarn, Icon: "key"}}}})
 	}

@@ -33,6 +33,11 @@ var grantCases = map[string]grantCase{
 		got := a.tokens()
 		return a.refreshForm(got.text("refresh_token")), got.text("task_id")
 	}},
+	"client_credentials": {
+		good: func(w *world, a *agent) (url.Values, string) { return a.ownForm(), "" },
+		free: []string{"a wrong client", "a wrong key", "an ended task"}, // it presents nothing but itself
+		user: func(_ *world, a *agent) string { return a.client },
+	},
 	"urn:ietf:params:oauth:grant-type:token-exchange": {good: func(w *world, a *agent) (url.Values, string) {
 		parent := w.sibling(a)
 		got := parent.tokens()

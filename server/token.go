@@ -37,8 +37,9 @@ type grantRequest struct {
 
 // caller is who sends a token request.
 type caller struct {
-	client store.Client
-	guard  *store.Resource // a resource that exchanges its caller's token; client then stands for its Guard
+	client  store.Client
+	guard   *store.Resource // a resource that exchanges its caller's token; client then stands for its Guard
+	vouched *vouched        // what a trusted issuer's assertion says
 }
 
 // grantTypes is the table. The metadata list what stands here and nothing else (RFC 8414 §2).
@@ -46,6 +47,7 @@ func (s *Server) grantTypes() []grantType {
 	return []grantType{
 		{name: oauth.GrantAuthorizationCode, needs: []string{"code"}, serve: s.redeemCode},
 		{name: oauth.GrantRefreshToken, needs: []string{"refresh_token"}, serve: s.refresh},
+		{name: oauth.GrantClientCredentials, confidential: true, serve: s.clientCredentials},
 		{name: oauth.GrantTokenExchange, needs: []string{"subject_token", "subject_token_type"}, keyed: true, identify: s.identifyExchanger, serve: s.exchange},
 	}
 }

@@ -14,6 +14,10 @@ type clientCmd struct {
 	List    clientListCmd    `cmd:"" help:"List clients."`
 	Disable clientDisableCmd `cmd:"" help:"Disable a client and end its tasks."`
 	Enable  clientEnableCmd  `cmd:"" help:"Enable a client again."`
+
+	Policy   clientPolicyCmd `cmd:"" help:"Show or replace what a client may ask for."`
+	Assign   clientRoleCmd   `cmd:"" help:"Give a client that acts for itself a role at a resource."`
+	Unassign clientUnroleCmd `cmd:"" help:"Take such a role away."`
 }
 
 // client is a client as the server shows one.

@@ -12,6 +12,7 @@ import (
 )
 
 type resourceCmd struct {
+	Backend resourceBackendCmd `cmd:"" help:"Let a resource get tokens for a backend of its own, on behalf of its callers."`
 	Add     resourceAddCmd     `cmd:"" help:"Register an MCP server and print its enrolment code."`
 	List    resourceListCmd    `cmd:"" help:"List resources."`
 	Show    resourceShowCmd    `cmd:"" help:"Show a resource with its tools."`
