@@ -39,6 +39,7 @@ func (c *gatewayCmd) Run(ctx context.Context, a *app) (err error) {
 		return errors.Join(err, listen.Close())
 	}
 	defer func() { err = errors.Join(err, g.Close()) }()
+	go reloadOnHangup(ctx, g, log)
 	d := newDrainer(&http.Server{
 		Handler: g, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, // no WriteTimeout: streams bound each write
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
@@ -88,7 +89,7 @@ func (f *gatewayFile) open() (net.Listener, error) {
 	if f.TLS.Cert != "" {
 		certificate, err := tls.LoadX509KeyPair(f.beside(f.TLS.Cert), f.beside(f.TLS.Key))
 		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
+			return nil, err
 		}
 		config = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -26,9 +27,10 @@ type gatewayFile struct {
 		Cert string `yaml:"cert"` // PEM files
 		Key  string `yaml:"key"`
 	} `yaml:"tls"`
-	Dev         bool              `yaml:"dev"`          // http on loopback, and nowhere else
-	BehindProxy bool              `yaml:"behind_proxy"` // a proxy in front ends TLS
-	Issuer      string            `yaml:"issuer"`       // of every upstream that names no other
+	Dev         bool              `yaml:"dev"`             // http on loopback, and nowhere else
+	BehindProxy bool              `yaml:"behind_proxy"`    // a proxy in front ends TLS
+	Proxies     []string          `yaml:"trusted_proxies"` // networks whose X-Forwarded-For tells where a request is from
+	Issuer      string            `yaml:"issuer"`          // of every upstream that names no other
 	Upstreams   []gatewayUpstream `yaml:"upstreams"`
 
 	dir string // where the file is
@@ -42,6 +44,7 @@ type gatewayUpstream struct {
 	Policy   string   `yaml:"policy"`    // the policy file
 	StateDir string   `yaml:"state_dir"` // of its Guard alone
 	Origins  []string `yaml:"origins"`   // web origins that may call from a browser
+	Poll     string   `yaml:"poll"`      // how often the server is asked for its tools when nobody calls
 	Path     string   `yaml:"path"`      // where requests arrive, when a proxy has changed the path
 	Host     string   `yaml:"host"`      // of which host, when two upstreams have the same path
 
@@ -137,8 +140,14 @@ func (f *gatewayFile) upstream(u gatewayUpstream, environ []string) (up gateway.
 		issuer = f.Issuer
 	}
 	up = gateway.Upstream{Path: u.Path, Host: u.Host, URL: u.URL, Command: u.Command}
+	if u.Poll != "" {
+		if up.Poll, err = time.ParseDuration(u.Poll); err != nil || up.Poll < time.Second {
+			return up, fmt.Errorf("poll: %q is no duration of a second or more, such as 30s", u.Poll)
+		}
+	}
 	g := &up.Guard
 	g.Issuer, g.Resource, g.Name, g.Origins, g.InsecureHTTP = issuer, u.Resource, u.Name, u.Origins, f.Dev
+	g.TrustedProxies = f.Proxies
 	g.PolicyFile, g.StateDir, g.EnrolmentCode = f.beside(u.Policy), f.beside(u.StateDir), strings.TrimSpace(code)
 	if u.Credential != nil {
 		raw, err := os.ReadFile(f.beside(u.Credential.File))

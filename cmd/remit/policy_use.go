@@ -26,7 +26,8 @@ type decided struct {
 // ledgerLine is a record, as far as calls and tokens need it.
 type ledgerLine struct {
 	record
-	JTI string `json:"jti"`
+	JTI   string `json:"jti"`
+	Agent string `json:"agent"` // the thumbprint of its key
 }
 
 // usage is what the ledger tells of a resource's calls since a time.

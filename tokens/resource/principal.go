@@ -46,6 +46,7 @@ type Permit struct {
 	holding   policy.Holding
 	method    string
 	tool      string
+	target    string
 	arguments []byte
 	execution string
 	used      atomic.Bool
@@ -57,7 +58,7 @@ type permitKey struct{}
 func newPermit(c *call) *Permit {
 	return &Permit{
 		g: c.g, bearer: c.bearer, granted: c.granted, rules: c.rules, holding: c.holding(), raw: c.raw, method: c.msg.method,
-		tool: c.msg.tool, arguments: c.msg.canonical, execution: c.execution,
+		tool: c.msg.tool, target: c.msg.target, arguments: c.msg.canonical, execution: c.execution,
 	}
 }
 
@@ -88,6 +89,10 @@ func (p *Permit) Principal() Principal {
 
 // Method returns the JSON-RPC method that was allowed.
 func (p *Permit) Method() string { return p.method }
+
+// Target returns what the request reads: a resource's URI, a template of one, or a prompt's name;
+// empty for requests that read none.
+func (p *Permit) Target() string { return p.target }
 
 // Use reports whether the permit covers this call of a tool: the one that was checked, with the
 // arguments that were checked. It covers it once.

@@ -91,10 +91,15 @@ func (a *answer) tell(e event) (asked *wire, err error) {
 		}
 	}
 	if has(members["tools"]) {
-		w.Result, err = filter(w.Result, func(tool string) bool { return a.in.permit.May(a.ctx, tool) })
+		w.Result, err = leave(w.Result, "tools", "name", func(tool string) bool { return a.in.permit.May(a.ctx, tool) })
+	}
+	for _, list := range readLists {
+		if err == nil && has(members[list.member]) {
+			w.Result, err = leave(w.Result, list.member, list.key, func(name string) bool { return list.may(a.in.permit, name) })
+		}
 	}
 	if err == nil && has(members["capabilities"]) {
-		w.Result, err = narrow(w.Result, true)
+		w.Result, err = narrow(w.Result, a.in.permit, true)
 	}
 	if err != nil {
 		return nil, err
@@ -115,9 +120,16 @@ func (a *answer) revise(w wire) (wire, error) {
 	case methodCall:
 		a.in.permit.SetOutcome(succeeded(w))
 	case methodList:
-		w.Result, err = filter(w.Result, func(tool string) bool { return a.in.permit.May(a.ctx, tool) })
+		w.Result, err = leave(w.Result, "tools", "name", func(tool string) bool { return a.in.permit.May(a.ctx, tool) })
 	case methodInitialize, methodDiscover:
-		w.Result, err = narrow(w.Result, a.seal != nil)
+		w.Result, err = narrow(w.Result, a.in.permit, a.seal != nil)
+	default:
+		if list, is := readLists[a.in.Method]; is {
+			w.Result, err = leave(w.Result, list.member, list.key, func(name string) bool { return list.may(a.in.permit, name) })
+		}
+		if a.in.permit.Target() != "" {
+			a.in.permit.SetOutcome(err == nil)
+		}
 	}
 	return w, err
 }

@@ -42,6 +42,7 @@ type introduced struct {
 	version string
 	info    json.RawMessage // serverInfo
 	advice  json.RawMessage // instructions
+	can     json.RawMessage // capabilities
 }
 
 func newChild(u Upstream, announce func(), log *slog.Logger) *child {
@@ -117,11 +118,12 @@ func introduce(ctx context.Context, talk *conversation) (*introduced, error) {
 		Version string          `json:"protocolVersion"`
 		Info    json.RawMessage `json:"serverInfo"`
 		Advice  json.RawMessage `json:"instructions"`
+		Can     json.RawMessage `json:"capabilities"`
 	}
 	if has(w.Error) || json.Unmarshal(w.Result, &result) != nil || !slices.Contains(protocols, result.Version) {
 		return nil, fmt.Errorf("initialize: %w: %.200s%.200s", errAnswer, w.Result, w.Error)
 	}
-	return &introduced{talk, result.Version, result.Info, result.Advice}, talk.say(wire{Method: methodInitialized})
+	return &introduced{talk, result.Version, result.Info, result.Advice, result.Can}, talk.say(wire{Method: methodInitialized})
 }
 
 func (c *child) set(who *introduced, err error) {
@@ -177,9 +179,7 @@ func (c *child) exchange(ctx context.Context, in *message, out *answer) error {
 	if who == nil {
 		return unavailable(errors.Join(errGone, why))
 	}
-	switch in.Method {
-	case methodList, methodCall:
-	default:
+	if !forServer(in) {
 		return out.whole(http.StatusOK, who.front(in))
 	}
 	w, err := who.ask(ctx, in.Method, in.Params)
@@ -214,7 +214,7 @@ func (i *introduced) front(in *message) wire {
 			version = params.Version
 		}
 		members := map[string]json.RawMessage{
-			"protocolVersion": quote(version), "capabilities": json.RawMessage(`{"tools":{}}`), "serverInfo": i.info,
+			"protocolVersion": quote(version), "capabilities": usable(i.can, in.permit, false), "serverInfo": i.info,
 		}
 		if has(i.advice) {
 			members["instructions"] = i.advice

@@ -43,7 +43,7 @@ func carry(in *message) (http.Header, *failure) {
 			h.Set(name, v[0])
 		}
 	}
-	for name, body := range map[string]string{methodHeader: in.Method, nameHeader: in.tool} {
+	for name, body := range map[string]string{methodHeader: in.Method, nameHeader: in.name} {
 		values := in.header.Values(name)
 		if len(values) == 0 {
 			continue

@@ -54,6 +54,7 @@ type message struct {
 	wire
 	body      []byte // as the Guard checked it
 	tool      string
+	name      string // of the tool, or of what is read
 	arguments json.RawMessage
 	bindings  []binding // of the tool
 	permit    *resource.Permit
@@ -81,6 +82,10 @@ func readMessage(r *http.Request, permit *resource.Permit) (*message, error) {
 			return nil, err
 		}
 		m.tool, m.arguments = params.Name, params.Arguments
+	}
+	m.name = m.tool
+	if m.Method == "resources/read" || m.Method == "prompts/get" { // what Mcp-Name repeats
+		m.name = permit.Target()
 	}
 	return m, nil
 }
@@ -170,43 +175,14 @@ func refusal(w wire) ([]byte, error) {
 	return rpcError{Code: rpcNotFound, Message: "this method is not available through the gateway"}.to(w.ID), nil
 }
 
-// filter leaves of a tools/list what may says, and calls the answer the caller's alone.
-func filter(result json.RawMessage, may func(tool string) bool) (json.RawMessage, error) {
-	members := map[string]json.RawMessage{}
-	var tools []json.RawMessage
-	if err := json.Unmarshal(result, &members); err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(members["tools"], &tools); err != nil {
-		return nil, err
-	}
-	mine := []json.RawMessage{}
-	for _, raw := range tools {
-		var tool struct{ Name string }
-		if json.Unmarshal(raw, &tool) == nil && may(tool.Name) {
-			mine = append(mine, raw)
-		}
-	}
-	var err error
-	if members["tools"], err = json.Marshal(mine); err != nil {
-		return nil, err
-	}
-	members["cacheScope"] = json.RawMessage(`"private"`)
-	return json.Marshal(members)
-}
-
-// narrow leaves of a server's capabilities what agents can use: tools, and news of them where there
-// is a stream on which they come.
-func narrow(result json.RawMessage, streams bool) (json.RawMessage, error) {
+// narrow leaves of a server's introduction what agents can use.
+func narrow(result json.RawMessage, p *resource.Permit, streams bool) (json.RawMessage, error) {
 	members := map[string]json.RawMessage{}
 	if err := json.Unmarshal(result, &members); err != nil {
 		return nil, err
 	}
 	if raw, says := members["capabilities"]; says {
-		members["capabilities"] = json.RawMessage(`{"tools":{}}`)
-		if streams && announces(raw) {
-			members["capabilities"] = json.RawMessage(`{"tools":{"listChanged":true}}`)
-		}
+		members["capabilities"] = usable(raw, p, streams)
 	}
 	return json.Marshal(members)
 }

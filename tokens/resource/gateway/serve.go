@@ -69,7 +69,7 @@ func (r *route) serve(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "this request did not come through the guard", http.StatusForbidden)
 		return
 	}
-	if permit.Method() == methodCall {
+	if permit.Method() == methodCall || permit.Target() != "" {
 		permit.SetOutcome(false) // until an answer says otherwise
 	}
 	in := &message{permit: permit, header: req.Header}

@@ -25,10 +25,11 @@ import (
 
 const policy = `
 version: 1
-scopes: {tickets: {roles: [agent]}}
+scopes: {tickets: {roles: [agent]}, docs: {roles: [reader]}}
 roles:
   agent: {tools: {search: {}, comment: {limits: {project: {const: WEB}}}, fail: {}, watch: {}, ask: {}, echo: {}, crash: {}, env: {}, slow: {}}}
   admin: {include: [agent], tools: {delete: {}}}
+  reader: {resources: ["docs://handbook/**"], prompts: [summarise]}
 `
 
 // patience is how long anything is waited for.

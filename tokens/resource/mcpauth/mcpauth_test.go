@@ -26,10 +26,11 @@ import (
 
 const policy = `
 version: 1
-scopes: {tickets: {roles: [agent]}}
+scopes: {tickets: {roles: [agent]}, docs: {roles: [reader]}}
 roles:
   agent: {tools: {search: {}, comment: {}, fail: {}}}
   admin: {include: [agent], tools: {delete: {}}}
+  reader: {resources: ["docs://handbook/**"], prompts: [summarise]}
 `
 
 type ticket struct {

@@ -37,6 +37,11 @@ func secondCheck(next mcp.MethodHandler) mcp.MethodHandler {
 			return call(ctx, permit, next, method, req)
 		case "tools/list":
 			return list(ctx, permit, next, method, req)
+		case "resources/list", "resources/templates/list", "prompts/list":
+			return listReads(ctx, permit, next, method, req)
+		}
+		if permit.Target() != "" {
+			return read(ctx, permit, next, method, req)
 		}
 		return next(ctx, method, req)
 	}
