@@ -7,6 +7,7 @@
 //
 //	mcpauth.go  the handler, and who calls as the SDK's TokenInfo
 //	second.go   the second check, the filtered tools/list, the outcome
+//	cut.go      what lasts ends with its task
 //	session.go  the caller of this request in the context of a session
 //	live.go     the live definitions of the server's tools
 package mcpauth
@@ -53,7 +54,7 @@ func Protect(g *resource.Guard, server *mcp.Server, opts *Options) http.Handler 
 	}
 	server.AddReceivingMiddleware(secondCheck)
 	sdk := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &options)
-	return g.Protect(withTokenInfo(sdk))
+	return g.Protect(cut(withTokenInfo(sdk)))
 }
 
 // withTokenInfo hands the caller on in the way that the SDK's own middleware does. That middleware

@@ -55,7 +55,7 @@ func call(ctx context.Context, permit *resource.Permit, next mcp.MethodHandler, 
 		return nil, denied("this is not the call that the guard allowed")
 	}
 	permit.SetOutcome(false) // of a call that nobody waits for until its end
-	result, err := next(ctx, method, req)
+	result, err := whilePermitted(ctx, permit, next, method, req)
 	answer, ok := result.(*mcp.CallToolResult)
 	permit.SetOutcome(err == nil && ok && answer != nil && !answer.IsError)
 	return result, err
