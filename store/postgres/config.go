@@ -37,7 +37,9 @@ func poolConfig(url string, opts Options) (*pgxpool.Config, error) {
 		config.MaxConns = defaultConns
 	}
 	config.ConnConfig.ConnectTimeout = connectTimeout
-	config.ConnConfig.Tracer = opts.Tracer
+	if opts.dial != nil {
+		config.ConnConfig.DialFunc = opts.dial
+	}
 	config.ConnConfig.StatementCacheCapacity = 1024 // more than there are statements
 	for name, value := range map[string]string{
 		"application_name":                    "remit",

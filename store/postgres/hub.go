@@ -172,7 +172,6 @@ func (r *ringer) ring() {
 // connect opens the connection that listens.
 func (r *ringer) connect(config *pgx.ConnConfig) (*pgx.Conn, error) {
 	config = config.Copy()
-	config.Tracer = nil
 	ctx, cancel := context.WithTimeout(r.ctx, verbTimeout)
 	defer cancel()
 	c, err := pgx.ConnectConfig(ctx, config)

@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -52,9 +53,9 @@ type Options struct {
 	Now      func() time.Time // the store's clock; nil: the database's
 	MaxConns int              // connections for verbs, one more listens; 0: 16, or pool_max_conns of the URL
 	Fanout   store.Fanout     // carries hints that feeds have grown; nil: LISTEN and NOTIFY
-	Tracer   pgx.QueryTracer  // sees every statement; nil: none
 
-	partition int64 // places in a partition of the ledger, in tests; 0: ten million
+	partition int64           // places in a partition of the ledger, in tests; 0: ten million
+	dial      pgconn.DialFunc // how tests reach the server; nil: as everybody
 }
 
 // Store is a store.Store on one PostgreSQL database.
