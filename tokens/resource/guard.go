@@ -95,6 +95,7 @@ type Guard struct {
 	log                         *slog.Logger
 
 	authority       *authority
+	exchanged       exchanges
 	keys            *keys
 	ends            *view
 	tools           *liveTools

@@ -23,7 +23,22 @@ type Principal struct {
 	Roles     []string
 	Expires   time.Time
 	TaskEnds  time.Time
-	Execution string // the id of this tools/call; empty for other methods
+	Execution string  // the id of this tools/call; empty for other methods
+	Actors    []Actor // who acts for the user, newest first (RFC 8693 §4.1); empty: Client itself
+}
+
+// Actor is one of those who act for a user.
+type Actor struct {
+	Subject string // a client_id, or the URI of a resource on its way to a backend
+	Client  string
+}
+
+// actors is the act claim as a list.
+func actors(a *tokens.Actor) (all []Actor) {
+	for ; a != nil; a = a.Act {
+		all = append(all, Actor{a.Subject, a.ClientID})
+	}
+	return all
 }
 
 // PrincipalFrom returns the principal of a request that Protect let through.
@@ -83,7 +98,7 @@ func (p *Permit) Principal() Principal {
 	return Principal{
 		Issuer: b.Issuer, User: b.Subject, Client: b.ClientID, Task: b.Task.ID, JKT: b.JKT, TokenID: b.ID,
 		Scopes: slices.Clone(b.Scope), Roles: slices.Clone(b.Roles),
-		Expires: b.Expires, TaskEnds: b.Task.Ends, Execution: p.execution,
+		Expires: b.Expires, TaskEnds: b.Task.Ends, Execution: p.execution, Actors: actors(b.Act),
 	}
 }
 
