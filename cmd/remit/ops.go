@@ -61,6 +61,13 @@ func newMeter(i *instance) *meter {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("remit_feeds_open", "Guards that listen to their feed here.", func() float64 { return float64(i.server.FeedsOpen()) }),
 		gauge("remit_ledger_sealed_records", "Records under the newest checkpoint.", func() float64 { return float64(i.server.SealedRecords()) }),
+		gauge("remit_signing_key_age_seconds", "How long ago the signing key began to sign.", i.server.KeyAge),
+		gauge("remit_database_behind", "1 when the database is proven to be an older one, and nothing is issued.", func() float64 {
+			if i.server.Behind() != "" {
+				return 1
+			}
+			return 0
+		}),
 		gauge("remit_ledger_sealed_seconds", "Unix time of the newest checkpoint.", func() float64 { return i.server.SealedAt() }))
 	return m
 }
