@@ -6,7 +6,9 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/remit-auth/remit/consent"
 	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens/resource/policy"
 )
 
 // AdminRoutes lists method and path of the admin API, for the matrix over them.
@@ -65,3 +67,8 @@ func (s *Server) RotateKeys(ctx context.Context) error { return s.rotateKeys(ctx
 
 // ReloadKeys too.
 func (s *Server) ReloadKeys(ctx context.Context) error { return s.ring.Reload(ctx) }
+
+// Offered is what the policy lets a user with these roles be offered, for this request of this client.
+func Offered(p *policy.Policy, ask consent.Ask, client store.Client, roles []string, res store.Resource) consent.Offer {
+	return consent.NewOffer(ask, res, newRights(p, ask, client, roles), 0)
+}

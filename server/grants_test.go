@@ -99,9 +99,15 @@ func rawMember(t *testing.T, a answer, name string) []byte {
 // callTool calls a tool at an MCP server, with the nonce that it asks for.
 func (a *agent) callTool(uri, token, name string) int {
 	a.w.t.Helper()
+	return a.callWith(uri, token, name, []byte("{}"))
+}
+
+// callWith is callTool with these arguments.
+func (a *agent) callWith(uri, token, name string, arguments []byte) int {
+	a.w.t.Helper()
 	nonce := ""
 	for {
-		r, err := http.NewRequest("POST", uri, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+name+`","arguments":{}}}`))
+		r, err := http.NewRequest("POST", uri, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+name+`","arguments":`+string(arguments)+`}}`))
 		must(a.w.t, err)
 		proof, err := a.key.Proof("POST", uri, nonce, token, a.w.clock.Now())
 		must(a.w.t, err)
