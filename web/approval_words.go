@@ -3,10 +3,10 @@ package web
 // approveWords are the texts of step-ups and approvals.
 type approveWords struct {
 	OneMore, MoreTools, SameTask, NotLonger, Lent, New  string
-	KeepGoing, EndTask, AllowMore, Mode                 string
+	KeepGoing, EndTask, Mode                            string
 	Title, Tab, WantsToCall, NoArguments, ShowAll, Size string
 	Hidden, OneHidden, Allow, Deny, OnlyThis, SignAgain string
-	SignAgainNote, InTask, AskedAt, Exactly             string
+	SignAgainNote, InTask, AskedAt, Agent               string
 	Waiting, OneWaits, ManyWait, Decide, Until          string
 }
 
@@ -19,7 +19,6 @@ var approveEnglish = approveWords{
 	New:       "New",
 	KeepGoing: "No, keep going without it",
 	EndTask:   "End the whole task now",
-	AllowMore: "Allow it for this task",
 	Mode:      "How may it be used?",
 
 	Title:         "May {0} do this?",
@@ -37,7 +36,7 @@ var approveEnglish = approveWords{
 	SignAgainNote: "This can destroy something. To allow it, show that it is you.",
 	InTask:        "For the task",
 	AskedAt:       "Asked",
-	Exactly:       "exactly as the server would get them",
+	Agent:         "Agent",
 
 	Waiting:  "Waiting for you",
 	OneWaits: "1 call waits for your answer.",
