@@ -221,7 +221,7 @@ func ConsentPage(c Consent) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			if c.toolCount() > 0 {
+			if c.toolCount() > 0 && c.StepUp == nil {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 18, "<span class=\"mut\">– ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
