@@ -30,7 +30,7 @@ func (c *gatewayCmd) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	listen, err := file.open()
+	listen, err := file.open(log)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
@@ -84,14 +84,14 @@ func (c *gatewayCmd) announce(a *app, listen net.Listener, file *gatewayFile) er
 }
 
 // open listens, with TLS where the file says so.
-func (f *gatewayFile) open() (net.Listener, error) {
+func (f *gatewayFile) open(log *slog.Logger) (net.Listener, error) {
 	var config *tls.Config
 	if f.TLS.Cert != "" {
-		certificate, err := tls.LoadX509KeyPair(f.beside(f.TLS.Cert), f.beside(f.TLS.Key))
+		certificate, err := newKeyPair(f.beside(f.TLS.Cert), f.beside(f.TLS.Key), log)
 		if err != nil {
 			return nil, err
 		}
-		config = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+		config = &tls.Config{GetCertificate: certificate.current, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	}
 	listen, err := net.Listen("tcp", f.Listen)
 	if err != nil {

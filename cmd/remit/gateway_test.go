@@ -179,6 +179,7 @@ func TestGatewayFileRefused(t *testing.T) {
 		"no issuer":          {"issuer: http://localhost:8080\n", "", "issuer is missing"},
 		"no upstream at all": {good[strings.Index(good, "upstreams"):], "", "at least one"},
 		"half of TLS":        {"dev: true", "tls: {cert: c.pem}", "both cert and key"},
+		"a poll of no time":  {"state_dir: state", "state_dir: state, poll: 5", "no duration"},
 		"two enrolments":     {"state_dir: state", "state_dir: state, enrolment_code_env: A, enrolment_code_file: b", "not both"},
 	} {
 		t.Run(name, func(t *testing.T) {

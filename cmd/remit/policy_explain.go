@@ -29,7 +29,7 @@ type policyExplainCmd struct {
 	Address string `help:"Judge conditions: the client's address." placeholder:"IP"`
 	At      string `help:"Judge conditions: the time, as in 2026-07-06T08:30:00Z; now when another is judged." placeholder:"TIME"`
 	Grade   string `help:"Judge conditions: registered, cimd or dcr." placeholder:"GRADE" enum:",registered,cimd,dcr" default:""`
-	Bearer  bool   `help:"Judge conditions: the token is bound to no key."`
+	Bearer  bool   `name:"unbound" help:"Judge conditions: the token is bound to no key."`
 }
 
 // Run prints each check. It ends with 1 when the call would be refused.

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -17,6 +17,7 @@ type resourceCmd struct {
 	List    resourceListCmd    `cmd:"" help:"List resources."`
 	Show    resourceShowCmd    `cmd:"" help:"Show a resource with its tools."`
 	Enrol   resourceEnrolCmd   `cmd:"" help:"Print a new enrolment code, in place of the outstanding one."`
+	Drift   resourceDriftCmd   `cmd:"" help:"Show new, changed and removed tools as a diff."`
 	Approve resourceApproveCmd `cmd:"" help:"Approve a new or changed tool."`
 	Disable resourceDisableCmd `cmd:"" help:"Switch a resource off and end the tasks with a part there."`
 	Enable  resourceEnableCmd  `cmd:"" help:"Switch a resource on again."`
@@ -145,10 +146,9 @@ func (c *resourceShowCmd) Run(ctx context.Context, a *app) error {
 		if err := table(a.out, []string{"TOOL", "STATE", "APPROVED DEFINITION", "LIVE DEFINITION"}, rows); err != nil {
 			return err
 		}
-		for _, t := range r.Tools {
-			if t.State != "approved" {
-				fmt.Fprintf(a.out, "\n%s is %s:\n- %s\n+ %s\n", plain(t.Name), t.State, plain(string(t.Definition)), plain(string(t.Live)))
-			}
+		if slices.ContainsFunc(r.Tools, func(t tool) bool { return t.State != "approved" }) {
+			_, err := fmt.Fprintf(a.out, "\nsee what differs: remit resource drift %s\n", plain(r.URI))
+			return err
 		}
 		return nil
 	})
@@ -173,21 +173,6 @@ func (c *resourceEnrolCmd) Run(ctx context.Context, a *app) error {
 	},
 	) error {
 		return showCode(a, out.Code, out.Expires)
-	})
-}
-
-type resourceApproveCmd struct {
-	URI  string `arg:"" help:"URI of the resource."`
-	Tool string `arg:"" help:"Name of the tool."`
-	Hash string `help:"Approve this definition and no other (see remit resource show)." placeholder:"sha-256:…"`
-}
-
-// Run approves the tool.
-func (c *resourceApproveCmd) Run(ctx context.Context, a *app) error {
-	in := map[string]string{"uri": c.URI, "tool": c.Tool, "hash": strings.TrimSpace(c.Hash)}
-	return ask(ctx, a, "resources/approve", nil, in, func(out struct{ Hash string }) error {
-		_, err := fmt.Fprintf(a.out, "approved %s as %s\n", plain(c.Tool), plain(out.Hash))
-		return err
 	})
 }
 

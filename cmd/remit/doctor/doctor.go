@@ -6,6 +6,8 @@
 //	resource.go  the 401 challenge (RFC 9110 §11.6.1) and the resource's metadata (RFC 9728)
 //	server.go    the authorization server's metadata (RFC 8414) and its keys (RFC 7517)
 //	differ.go    how two URLs that should be one differ, and what that comes from
+//	replicas.go  several servers behind one URL
+//	policy.go    what the policy's linter found
 //	fetch.go     requests, and what their answers say of the clock
 package doctor
 
@@ -63,6 +65,9 @@ func Examine(ctx context.Context, c *http.Client, mcpURL string, now func() time
 		e.keys()
 	}
 	e.clocks()
+	if e.protected {
+		e.replicas()
+	}
 	e.report.OK = e.report.Broken == ""
 	return e.report
 }
@@ -74,11 +79,12 @@ type exam struct {
 	now    func() time.Time
 	report Report
 
-	server   *url.URL
-	named    string // resource_metadata of the challenge
-	resource resourceDocument
-	meta     serverDocument
-	dates    []date
+	server    *url.URL
+	named     string // resource_metadata of the challenge
+	protected bool   // it answered with a challenge
+	resource  resourceDocument
+	meta      serverDocument
+	dates     []date
 }
 
 func (e *exam) add(name string, state State, detail, fix string) {

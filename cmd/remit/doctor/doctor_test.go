@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/tokens/resource/policy"
 )
 
 // world is an MCP server and its authorization server, both whole until a test breaks them.
@@ -25,11 +26,13 @@ type world struct {
 	gone           map[string]bool // paths that answer 404, "mcp /…" and "as /…"
 	html           map[string]bool // paths that answer as a proxy's error page does
 	ahead          map[string]time.Duration
+	nonce          func() string // of the challenge
 }
 
 func newWorld(t *testing.T, base string) *world {
 	t.Helper()
 	w := &world{status: http.StatusUnauthorized, gone: map[string]bool{}, html: map[string]bool{}, ahead: map[string]time.Duration{}}
+	w.nonce = func() string { return "a" }
 	w.mcp = httptest.NewServer(http.HandlerFunc(w.serveMCP))
 	w.as = httptest.NewServer(http.HandlerFunc(w.serveAS))
 	t.Cleanup(w.mcp.Close)
@@ -62,6 +65,7 @@ func (w *world) serveMCP(rw http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, wellKnownResource):
 		_ = json.NewEncoder(rw).Encode(w.resource)
 	default:
+		rw.Header().Set("DPoP-Nonce", w.nonce())
 		if w.challenge != "" {
 			rw.Header().Set("WWW-Authenticate", w.challenge)
 		}
@@ -99,6 +103,15 @@ func (w *world) odd(rw http.ResponseWriter, r *http.Request, who string) bool {
 		return false
 	}
 	return true
+}
+
+// inTurn gives the texts one after the other, again and again.
+func inTurn(texts ...string) func() string {
+	n := -1
+	return func() string {
+		n++
+		return texts[n%len(texts)]
+	}
 }
 
 // without is a document that lacks one member.
@@ -180,6 +193,25 @@ func TestExamine(t *testing.T) {
 		"an odd key":       {"", func(w *world) { w.jwks = []byte(`{"keys":[{"kty":"RSA","kid":"1","n":"AQAB","e":"AQAB"}]}`) }, "keys", "ES256"},
 		"clocks apart":     {"", func(w *world) { w.ahead["as"] = 10 * time.Minute }, "clock", " apart: fresh tokens"},
 		"our clock":        {"", func(w *world) { w.ahead["as"], w.ahead["mcp"] = -time.Hour, -time.Hour }, "", "this machine's clock"},
+		"replicas in turn": {"", func(w *world) { w.nonce = inTurn("a", "b") }, "replicas", "do not share their memory"},
+		"three replicas":   {"", func(w *world) { w.nonce = inTurn("a", "a", "b", "c") }, "replicas", "(3 in all)"},
+		"a nonce that ends": {"", func(w *world) {
+			w.nonce = inTurn("a", "a", "a", "a", "b", "b", "b", "b", "b", "b", "b", "b", "b", "b", "b")
+		}, "", "one memory of used proofs"},
+		"no nonce": {"", func(w *world) { w.nonce = func() string { return "" } }, "", "not tied to this server"},
+		"replicas that differ": {"", func(w *world) {
+			other := inTurn("x", "y")
+			w.nonce = func() string { w.challenge = strings.Split(w.challenge, " realm")[0] + " realm=" + other(); return "a" }
+		}, "replicas", "different challenges"},
+		"a replica without a Guard": {"", func(w *world) {
+			turns := 0
+			w.nonce = func() string {
+				if turns++; turns == 5 {
+					w.status = http.StatusOK
+				}
+				return "a"
+			}
+		}, "replicas", "another with 200"},
 		"two broken links": {"", func(w *world) { w.meta["code_challenge_methods_supported"] = []string{"plain"}; w.jwks = nil }, "pkce", "keys"},
 	}
 	for name, tt := range tests {
@@ -204,6 +236,28 @@ func TestExamine(t *testing.T) {
 			}
 			if t.Failed() {
 				t.Logf("%s", said)
+			}
+		})
+	}
+}
+
+func TestJudge(t *testing.T) {
+	tests := map[string]struct {
+		found []policy.Finding
+		state State
+		fix   string
+	}{
+		"nothing":   {nil, OK, ""},
+		"a note":    {[]policy.Finding{{Code: "n", Severity: policy.Note, Mend: "m"}}, OK, ""},
+		"a warning": {[]policy.Finding{{Code: "w", Severity: policy.Warning, Mend: "narrow it"}}, Warn, "narrow it"},
+		"an error":  {[]policy.Finding{{Code: "w", Severity: policy.Warning, Mend: "a"}, {Code: "e", Severity: policy.Error, Mend: "b"}}, Broken, "b"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := Report{OK: true}
+			r.Judge("policy.yaml", tt.found)
+			if l := r.Links[0]; l.State != tt.state || l.Fix != tt.fix || r.OK != (tt.state != Broken) || (r.Broken == "policy") != (tt.state == Broken) {
+				t.Errorf("%+v", r)
 			}
 		})
 	}

@@ -33,6 +33,7 @@ func (e *exam) challenge() bool {
 	if len(all) == 0 {
 		return e.broken(name, "401 without a WWW-Authenticate header (RFC 9110 §15.5.2)", "let the proxy pass the header on; without it clients look at well-known paths at best")
 	}
+	e.protected = true
 	var schemes []string
 	for _, c := range all {
 		schemes = append(schemes, c.Scheme)
