@@ -12,6 +12,7 @@ import (
 
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
 )
 
 // maxBatch is how many executions a Guard posts at once.
@@ -26,9 +27,10 @@ const (
 
 // executionBatch is a stretch of a Guard's own gapless sequence.
 type executionBatch struct {
-	Replica string      `json:"replica"` // which of the Guard's; empty: the only one
-	First   int64       `json:"first"`
-	Records []execution `json:"records"`
+	Replica   string            `json:"replica"` // which of the Guard's; empty: the only one
+	First     int64             `json:"first"`
+	Records   []json.RawMessage `json:"records"`   // executions, as the Guard wrote them
+	Signature string            `json:"signature"` // by the Guard's key, see executions_said.go
 }
 
 // execution is one decision, or one outcome, as a Guard tells it.
@@ -86,6 +88,9 @@ type executionPayload struct {
 	Dispute         string            `json:"dispute,omitempty"` // why we do not vouch for it
 	Kind            string            `json:"kind,omitempty"`    // what a disputed record said it was
 	Claimed         map[string]string `json:"claimed,omitempty"` // who, as the Guard says
+	Replica         string            `json:"replica,omitempty"` // of the Guard
+	N               int64             `json:"n,omitempty"`       // its own number of the record
+	Said            string            `json:"said,omitempty"`    // to the letter, where the rest does not tell
 }
 
 // appendExecutions serves POST /executions: the Guard's half of the ledger. What a Guard says of
@@ -99,14 +104,19 @@ func (s *Server) appendExecutions(w http.ResponseWriter, r *http.Request) error 
 	if err := readJSON(r, maxLargeBody, &in); err != nil {
 		return err
 	}
-	if err := in.check(); err != nil {
-		return err
-	}
-	recs, err := s.executionRecords(r.Context(), res, in.Records)
+	batch, err := in.parse()
 	if err != nil {
 		return err
 	}
-	next, err := s.store.AppendExecutions(r.Context(), res.GuardID, in.Replica, in.First, recs)
+	signed, err := in.signed(res, s.issuer)
+	if err != nil {
+		return err
+	}
+	recs, err := s.executionRecords(r.Context(), res, in, batch)
+	if err != nil {
+		return err
+	}
+	next, err := s.store.AppendExecutions(r.Context(), res.GuardID, in.Replica, in.First, recs, signed)
 	if err != nil {
 		return err
 	}
@@ -116,20 +126,28 @@ func (s *Server) appendExecutions(w http.ResponseWriter, r *http.Request) error 
 	return writeJSON(w, http.StatusOK, map[string]int64{"next": next})
 }
 
-// check refuses a batch that no Guard of ours would send; it names the first bad record.
-func (b executionBatch) check() error {
+// parse reads the records, and refuses a batch that no Guard of ours would send; it names the first
+// bad record.
+func (b executionBatch) parse() ([]execution, error) {
 	if !validReplica(b.Replica) {
-		return oauth.Refuse(oauth.InvalidRequest, "replica is no name of one")
+		return nil, oauth.Refuse(oauth.InvalidRequest, "replica is no name of one")
 	}
 	if b.First < 1 || len(b.Records) > maxBatch {
-		return oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("first counts from 1, and a batch has at most %d records", maxBatch))
+		return nil, oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("first counts from 1, and a batch has at most %d records", maxBatch))
 	}
-	for i, e := range b.Records {
-		if problem := e.problem(); problem != "" {
-			return oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("records[%d]: %s", i, problem))
+	batch := make([]execution, len(b.Records))
+	for i, raw := range b.Records {
+		problem := ""
+		if err := tokens.StrictUnmarshal(raw, &batch[i]); err != nil {
+			problem = printable(err)
+		} else {
+			problem = batch[i].problem()
+		}
+		if problem != "" {
+			return nil, oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("records[%d]: %s", i, problem))
 		}
 	}
-	return nil
+	return batch, nil
 }
 
 func (e execution) problem() string {
@@ -159,10 +177,10 @@ func validID(id, prefix string) bool {
 }
 
 // executionRecords turns a batch into ledger records, reading each token once.
-func (s *Server) executionRecords(ctx context.Context, res store.Resource, batch []execution) ([]store.Record, error) {
+func (s *Server) executionRecords(ctx context.Context, res store.Resource, in executionBatch, batch []execution) ([]store.Record, error) {
 	issued := map[string]*store.AccessState{}
 	recs := make([]store.Record, 0, len(batch))
-	for _, e := range batch {
+	for i, e := range batch {
 		if _, read := issued[e.JTI]; !read && e.JTI != "" {
 			state, err := s.store.AccessByJTI(ctx, e.JTI)
 			switch {
@@ -174,13 +192,13 @@ func (s *Server) executionRecords(ctx context.Context, res store.Resource, batch
 				return nil, err
 			}
 		}
-		recs = append(recs, e.record(res, issued[e.JTI]))
+		recs = append(recs, e.record(res, issued[e.JTI], in.Replica, in.First+int64(i), in.Records[i]))
 	}
 	return recs, nil
 }
 
 // record is the ledger's record of an execution. state is the token that it names, as we issued it.
-func (e execution) record(res store.Resource, state *store.AccessState) store.Record {
+func (e execution) record(res store.Resource, state *store.AccessState, replica string, n int64, raw []byte) store.Record {
 	payload := executionPayload{
 		Guard: res.GuardID, GuardAt: e.At, Tool: cut(e.Tool, 128), Method: cut(e.Method, 64), Target: cut(e.Target, 2048), Observed: cut(e.Observed, 64), Decision: e.Decision, Reason: cut(e.Reason, 64),
 		Checks: cutChecks(e.Checks), Definition: cut(e.Definition, 64), Policy: cut(e.Policy, 64),
@@ -192,11 +210,12 @@ func (e execution) record(res store.Resource, state *store.AccessState) store.Re
 		kind, payload.Kind = kindDisputed, e.Kind
 		payload.Claimed = map[string]string{"user": cut(e.User, 64), "client_id": cut(e.ClientID, 256), "jkt": cut(e.JKT, 64)}
 	}
-	rec := store.NewRecord(kind, payload)
-	rec.Resource, rec.Execution, rec.Task, rec.JTI = res.URI, e.Execution, e.Task, e.JTI
+	rec := store.Record{Kind: kind, Resource: res.URI, Execution: e.Execution, Task: e.Task, JTI: e.JTI}
 	if state != nil {
 		rec.User, rec.Client, rec.Agent = state.Task.UserID, state.Token.ClientID, state.Token.JKT
 	}
+	payload.remember(rec, replica, n, raw)
+	rec.Payload, rec.Salt = store.NewRecord(kind, payload).Payload, nil // salted when it is stored
 	return rec
 }
 

@@ -100,12 +100,13 @@ type Ledger interface {
 	// Append stores records that belong to no other verb.
 	Append(ctx context.Context, recs ...Record) error
 	// AppendExecutions stores a batch of one replica of a Guard. first is its own number of recs[0];
-	// numbers are gapless per Guard and replica from 1; a replica with a name that was never heard of
+	// numbers are gapless per Guard and replica from 1; about is stored with the first of recs that is
+	// new, and has no number; a replica with a name that was never heard of
 	// may begin later, which a record of kind execution.lost tells (guard, replica, first, next). Records already stored are skipped; a gap stores nothing. next
 	// is the number expected after the call. A Guard that is not enrolled is ErrResourceNotFound.
 	// Executions count as use of their tasks. After RaiseEpoch a Guard's first batch may leave a gap,
 	// which a record of kind execution.lost tells (guard, first and next of what is missing).
-	AppendExecutions(ctx context.Context, guardID, replica string, first int64, recs []Record) (next int64, err error)
+	AppendExecutions(ctx context.Context, guardID, replica string, first int64, recs []Record, about ...Record) (next int64, err error)
 	// Sequence gives every unchained record its place and hash; it returns how many.
 	Sequence(ctx context.Context) (int, error)
 	// Records returns chained records in order.

@@ -33,9 +33,10 @@ type report struct {
 	Sealed      int64     `json:"sealed"`      // records under the newest good one
 	Witnesses   int       `json:"witnesses"`   // checkpoints of others that agree
 	Unchained   int       `json:"unchained"`   // records that wait for their place
+	Batches     int       `json:"batches"`     // of executions, that Guards signed
 	Erased      int       `json:"erased"`      // payloads that are gone; the chain stands without them
 	ClockBack   int       `json:"clock_back"`  // records a second or more before the one in front of them
-	Killed      []killed  `json:"killed"`     // keys that were killed, and what they had signed
+	Killed      []killed  `json:"killed"`      // keys that were killed, and what they had signed
 	Problems    []problem `json:"problems"`
 }
 
@@ -156,6 +157,7 @@ type verifier struct {
 	head    store.Hash
 	at      time.Time        // of the last record
 	numbers map[string]int64 // newest number by instance
+	batches batches
 	good    int64            // size of the newest checkpoint that the chain goes through
 	deaths  map[string]int64 // records that tell of killed keys, by kid
 }
@@ -240,6 +242,7 @@ func (v *verifier) verify(db audited) report {
 		}
 	}
 	v.judgeKilled()
+	v.judgeSaid()
 	v.report.Head, v.report.Sealed = v.head.String(), v.good
 	v.report.OK = len(v.report.Problems) == 0
 	v.report.sort()
@@ -287,6 +290,7 @@ func (v *verifier) record(r store.Record) error {
 		v.report.Erased++
 	}
 	v.noteDeath(r)
+	v.noteSaid(r)
 	for _, s := range v.statements[want] {
 		if s.Head != v.head.String() {
 			v.problem(v.good+1, "%s: the checkpoint of %d records has another hash: records %d to %d are not what they were", s.from, want, v.good+1, want)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/remit-auth/remit/store"
@@ -22,7 +23,7 @@ WHERE t.id = u.id AND t.state = 'active' AND EXISTS (SELECT 1 FROM grants g WHER
 
 // AppendExecutions stores a Guard's batch, from the first record not yet stored on. The executions
 // count as use of their tasks.
-func (s *Store) AppendExecutions(ctx context.Context, guardID, replica string, first int64, recs []store.Record) (next int64, err error) {
+func (s *Store) AppendExecutions(ctx context.Context, guardID, replica string, first int64, recs []store.Record, about ...store.Record) (next int64, err error) {
 	if first < 1 {
 		return 0, errors.New("postgres: a Guard's executions are numbered from 1")
 	}
@@ -47,7 +48,7 @@ func (s *Store) AppendExecutions(ctx context.Context, guardID, replica string, f
 		next += int64(len(fresh))
 		tx.setNextExecution(guardID, replica, next)
 		tx.seenByGuard(resource, fresh)
-		return tx.record(fresh...)
+		return tx.record(slices.Concat(fresh, about)...)
 	})
 	return next, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/remit-auth/remit/store"
@@ -48,7 +49,7 @@ AND EXISTS (SELECT 1 FROM grants WHERE task_id = ?2 AND resource = ?3)`
 
 // AppendExecutions stores a Guard's batch, from the first record not yet stored on. The executions
 // count as use of their tasks.
-func (s *Store) AppendExecutions(ctx context.Context, guardID, replica string, first int64, recs []store.Record) (next int64, err error) {
+func (s *Store) AppendExecutions(ctx context.Context, guardID, replica string, first int64, recs []store.Record, about ...store.Record) (next int64, err error) {
 	if first < 1 {
 		return 0, errors.New("sqlite: a Guard's executions are numbered from 1")
 	}
@@ -77,7 +78,7 @@ func (s *Store) AppendExecutions(ctx context.Context, guardID, replica string, f
 		if err := tx.seenByGuard(resource, fresh); err != nil {
 			return err
 		}
-		return tx.record(fresh...)
+		return tx.record(slices.Concat(fresh, about)...)
 	})
 	return next, err
 }

@@ -45,18 +45,24 @@ func BenchmarkProtect(b *testing.B) {
 
 // protect runs b.N calls of a tool by that many clients at once.
 func protect(b *testing.B, clients int, handler func(*resource.Guard, http.Handler) http.Handler) {
-	issuer := resourcetest.New(b)
-	const uri = "https://tickets.example/mcp"
-	config := issuer.Config(uri, ticketsPolicy, (&world{tools: benchTools()}).list)
-	config.HTTPClient = &http.Client{Transport: swallow{}}
-	guard := issuer.Guard(config)
-	token := issuer.Token(uri, resourcetest.Grant{
+	protectAs(b, clients, handler, ticketsPolicy, benchTools(), resourcetest.Grant{
 		Scopes: []string{"tickets.read"}, Roles: []string{"agent"},
 		Tools: []tokens.ToolDetail{{Tool: "search_tickets"}, {Tool: "get_ticket"}},
-	})
+	}, "search_tickets", 0)
+}
+
+// protectAs is protect with another policy, manifest, grant and tool, and with live tokens besides.
+func protectAs(b *testing.B, clients int, handler func(*resource.Guard, http.Handler) http.Handler, rules string, tools []json.RawMessage, grant resourcetest.Grant, tool string, live int) {
+	issuer := resourcetest.New(b)
+	const uri = "https://tickets.example/mcp"
+	config := issuer.Config(uri, rules, (&world{tools: tools}).list)
+	config.HTTPClient = &http.Client{Transport: swallow{}}
+	guard := issuer.Guard(config)
+	guard.Remember(live)
+	token := issuer.Token(uri, grant)
 	var ran atomic.Int64
 	h := handler(guard, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran.Add(1) }))
-	body := resourcetest.Call("search_tickets", map[string]any{"project": "WEB", "query": "printer on fire", "limit": 10})
+	body := resourcetest.Call(tool, map[string]any{"project": "WEB", "query": "printer on fire", "limit": 10})
 	proofs := prove(b, h, token, uri, body)
 	target, err := url.Parse(uri)
 	if err != nil {

@@ -1,8 +1,13 @@
 package resource
 
 import (
+	"crypto/sha256"
 	"net/http"
 	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/remit-auth/remit/tokens"
 )
 
 // Unrecorded is Protect without the record, to measure what the decision alone costs.
@@ -43,4 +48,14 @@ func ClientAddress(trusted []string, r *http.Request) (netip.Addr, error) {
 func ParseRead(raw []byte) (kind, target string, err error) {
 	m, err := parseMessage(raw)
 	return string(m.read), m.target, err
+}
+
+// Remember fills the memory of verified tokens with n that live.
+func (g *Guard) Remember(n int) {
+	now := g.now()
+	for i := range n {
+		b := &bearer{granted: &granted{}}
+		b.ID, b.Expires = tokens.NewID("at_"), now.Add(5*time.Minute)
+		g.verified.put(sha256.Sum256([]byte(strconv.Itoa(i))), b, now)
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/remit-auth/remit/tokens"
 )
 
 // One batch of records (the authorization server's own limits).
@@ -73,16 +75,25 @@ func (g *Guard) shipBatch(ctx context.Context, first int64, records []json.RawMe
 	} else {
 		body = fmt.Appendf(body, `{"first":%d,"records":[`, first)
 	}
+	digests := make([]string, len(records))
 	for i, r := range records {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(body, r...)
+		body, digests[i] = append(body, r...), tokens.HashBytes(r)
 	}
+	signature, err := g.authority.key.SignBatch(tokens.BatchClaims{
+		Guard: g.authority.GuardID, Issuer: g.issuer, Replica: g.authority.replica,
+		First: first, Count: int64(len(records)), Digest: tokens.BatchDigest(digests), At: g.now(),
+	})
+	if err != nil {
+		return first, err
+	}
+	body = fmt.Appendf(body, `],"signature":%q}`, signature)
 	var out struct {
 		Next int64 `json:"next"`
 	}
-	err = g.authority.call(ctx, http.MethodPost, g.authority.Executions, encoded(append(body, "]}"...)), &out)
+	err = g.authority.call(ctx, http.MethodPost, g.authority.Executions, encoded(body), &out)
 	var answer *answerError
 	if errors.As(err, &answer) && answer.Status == http.StatusConflict && answer.Next > 0 && answer.Next != first {
 		return answer.Next, nil // it has other records than we thought: go on from there

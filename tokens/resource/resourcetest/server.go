@@ -204,11 +204,25 @@ func (i *Issuer) ack(w http.ResponseWriter, r *http.Request, res *protected) {
 
 func (i *Issuer) executions(w http.ResponseWriter, r *http.Request, res *protected) {
 	var in struct {
-		First   int64       `json:"first"`
-		Replica string      `json:"replica"`
-		Records []Execution `json:"records"`
+		First     int64             `json:"first"`
+		Replica   string            `json:"replica"`
+		Records   []json.RawMessage `json:"records"`
+		Signature string            `json:"signature"`
 	}
 	if !read(w, r, &in) {
+		return
+	}
+	digests, records := make([]string, len(in.Records)), make([]Execution, len(in.Records))
+	for n, raw := range in.Records {
+		digests[n] = tokens.HashBytes(raw)
+		if json.Unmarshal(raw, &records[n]) != nil {
+			answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_request"})
+			return
+		}
+	}
+	signed, err := res.key.VerifyBatch(in.Signature)
+	if err != nil || signed.Guard != res.guardID || signed.Replica != in.Replica || signed.First != in.First || signed.Digest != tokens.BatchDigest(digests) {
+		answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_request", "error_description": "signature"})
 		return
 	}
 	i.mu.Lock()
@@ -221,7 +235,7 @@ func (i *Issuer) executions(w http.ResponseWriter, r *http.Request, res *protect
 		answer(w, http.StatusConflict, map[string]any{"error": "out_of_sequence", "next": next})
 		return
 	}
-	for n, e := range in.Records {
+	for n, e := range records {
 		if in.First+int64(n) == next {
 			res.records = append(res.records, e)
 			next++
