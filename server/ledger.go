@@ -37,7 +37,7 @@ func (s *Server) Run(ctx context.Context) error {
 		do    func(context.Context) error
 	}{
 		{"sequence the ledger", sequenceEvery, s.sequence},
-		{"seal the ledger", sealEvery, s.sealLedger},
+		{"seal the ledger", sealEvery, s.sealInTurn},
 		{"sweep tasks", sweepEvery, s.sweep},
 		{"apply the rules", sequenceEvery, s.applyRules},
 		{"read the keys", reloadEvery, s.ring.Reload},
@@ -136,6 +136,22 @@ var errLedgerAltered = errors.New("server: the ledger no longer matches its last
 func (s *Server) sealLedger(ctx context.Context) error {
 	s.seal.mu.Lock()
 	defer s.seal.mu.Unlock()
+	return s.sealNow(ctx)
+}
+
+// sealInTurn seals unless another instance has just done so.
+func (s *Server) sealInTurn(ctx context.Context) error {
+	s.seal.mu.Lock()
+	defer s.seal.mu.Unlock()
+	mine := s.seal.newest()
+	last, err := s.lastCheckpoint(ctx)
+	if err != nil || last.Signed != mine.Signed && s.now().Sub(last.At) < sealEvery/2 {
+		return err
+	}
+	return s.sealNow(ctx)
+}
+
+func (s *Server) sealNow(ctx context.Context) error {
 	last, err := s.lastCheckpoint(ctx)
 	if err != nil {
 		return err
@@ -179,17 +195,26 @@ func (s *Server) sealedAs(c *store.Checkpoint) {
 	}
 }
 
-// lastCheckpoint is the newest checkpoint: the one sealed here, or at the start the stored one if
-// its signature is ours.
+// lastCheckpoint is the newest checkpoint: the one sealed here, or a later one in the store, by this
+// server before it started or by another instance, if its signature is ours.
 func (s *Server) lastCheckpoint(ctx context.Context) (store.Checkpoint, error) {
-	if last := s.seal.last.Load(); last != nil {
-		return *last, nil
-	}
 	last, err := s.store.LastCheckpoint(ctx)
-	if err != nil || last.Size == 0 {
+	if err != nil {
 		return last, err
 	}
+	if known := s.seal.last.Load(); known != nil && (last.Size < known.Size || last.Signed == known.Signed || last.At.Before(known.At)) {
+		return *known, nil
+	}
+	if last.Size == 0 {
+		return last, nil
+	}
 	signed, err := s.ring.All().VerifyCheckpoint(last.Signed)
+	if err != nil { // by a key that another instance has made?
+		if err := s.ring.Reload(ctx); err != nil {
+			return last, err
+		}
+		signed, err = s.ring.All().VerifyCheckpoint(last.Signed)
+	}
 	if err != nil {
 		return last, fmt.Errorf("%w: its signature: %w", errLedgerAltered, err)
 	}

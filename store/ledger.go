@@ -125,7 +125,8 @@ type Ledger interface {
 	Findings(ctx context.Context, before int64, limit int) ([]Record, error)
 	// Head returns the chain's length and hash.
 	Head(ctx context.Context) (size int64, head Hash, err error)
-	// AddCheckpoint stores a signed checkpoint; LastCheckpoint returns the newest (zero when none),
+	// AddCheckpoint stores a signed checkpoint, but leaves out one of fewer records, or of an earlier
+	// time, than the newest: two instances may seal at once. LastCheckpoint returns the newest (zero when none),
 	// Checkpoints all of them, oldest first.
 	AddCheckpoint(ctx context.Context, c Checkpoint) error
 	LastCheckpoint(ctx context.Context) (Checkpoint, error)

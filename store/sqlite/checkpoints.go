@@ -6,7 +6,8 @@ import (
 	"github.com/remit-auth/remit/store"
 )
 
-const addCheckpointSQL = `INSERT INTO checkpoints (size, head, at, signed) VALUES (?, ?, ?, ?)`
+const addCheckpointSQL = `INSERT INTO checkpoints (size, head, at, signed) SELECT ?1, ?2, ?3, ?4
+WHERE NOT EXISTS (SELECT 1 FROM (SELECT size, at FROM checkpoints ORDER BY id DESC LIMIT 1) newest WHERE newest.size > ?1 OR newest.at > ?3)`
 
 // AddCheckpoint stores a signed checkpoint.
 func (s *Store) AddCheckpoint(ctx context.Context, c store.Checkpoint) error {

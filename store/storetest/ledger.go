@@ -235,5 +235,10 @@ var ledger = map[string]func(*world){
 		all, err := w.s.Checkpoints(w.ctx)
 		w.must(err)
 		w.same("all", all, []store.Checkpoint{first, second})
+		w.must(w.s.AddCheckpoint(w.ctx, store.Checkpoint{Size: 4, At: w.clock.Now(), Signed: "of fewer records"}))
+		w.must(w.s.AddCheckpoint(w.ctx, store.Checkpoint{Size: 6, At: w.clock.Now().Add(-time.Second), Signed: "of an earlier time"}))
+		all, err = w.s.Checkpoints(w.ctx)
+		w.must(err)
+		w.same("in order", all, []store.Checkpoint{first, second})
 	},
 }

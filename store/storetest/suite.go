@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,8 +31,14 @@ func Tables(tables func(t *testing.T, s store.Store) map[string]string) Option {
 	return func(s *suite) { s.tables = tables }
 }
 
+// Only runs these groups alone.
+func Only(groups ...string) Option {
+	return func(s *suite) { s.only = groups }
+}
+
 type suite struct {
 	open   Opener
+	only   []string // empty: all
 	tables func(t *testing.T, s store.Store) map[string]string
 }
 
@@ -78,6 +85,9 @@ func Run(t *testing.T, open Opener, opts ...Option) {
 		{"races", races},
 		{"store", whole},
 	} {
+		if len(s.only) > 0 && !slices.Contains(s.only, group.name) {
+			continue
+		}
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
 				t.Run(name, func(t *testing.T) { test(s.world(t)) })
