@@ -3,7 +3,7 @@
 GO       ?= go
 FUZZTIME ?= 5m
 
-.PHONY: run test check clients bench screenshots generate fuzz race build lint
+.PHONY: run test check clients bench bench-large image screenshots generate fuzz race build lint
 
 run: build ## the demo: server, MCP server, agent and thief on this machine
 	bin/remit demo
@@ -17,6 +17,13 @@ check: ## all that Go and SQLite alone can prove
 
 clients: ## the released MCP conformance suite and curl against the binary
 	.ci/clients
+
+bench-large: ## 10⁶ tasks and 10⁷ ledger records: what each query costs beside a small database (15 GB of disk)
+	$(GO) test -count=1 -timeout 2h -tags large -run '^TestLarge' -v ./store/...
+
+image: ## the container image, as an OCI archive, without a Docker daemon
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/remit ./cmd/remit
+	$(GO) run ./deploy/image -binary bin/remit -out bin/remit.tar
 
 bench: ## CPU per operation, each beside its ceiling
 	$(GO) test -run '^$$' -bench . -benchmem ./...

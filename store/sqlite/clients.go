@@ -106,7 +106,7 @@ func (s *Store) Clients(ctx context.Context) (clients []store.Client, err error)
 
 const (
 	disableClientSQL   = `UPDATE clients SET disabled = ? WHERE id = ?`
-	liveTasksClientSQL = `SELECT id FROM tasks WHERE client_id = ? AND ended_at = 0`
+	liveTasksClientSQL = `SELECT id FROM tasks INDEXED BY tasks_client_live WHERE client_id = ? AND ended_at = 0`
 )
 
 // DisableClient sets the flag; disabling ends the client's tasks.

@@ -48,7 +48,7 @@ func (tx *tx) announce(kind string, t store.Task, by store.Actor) error {
 const (
 	treeSQL = `WITH RECURSIVE tree (id) AS (
 	SELECT ? UNION SELECT child.id FROM tasks child JOIN tree ON child.parent = tree.id WHERE child.parent <> '')
-SELECT ` + taskColumns + ` FROM tree JOIN tasks t ON t.id = tree.id WHERE t.ended_at = 0 ORDER BY t.rowid`
+SELECT ` + taskColumns + ` FROM tree CROSS JOIN tasks t ON t.id = tree.id WHERE +t.ended_at = 0 ORDER BY t.rowid`
 	endTaskSQL = `UPDATE tasks SET state = ?, suspended_by = '', reason = ?, ended_at = ? WHERE id = ?`
 )
 

@@ -113,7 +113,7 @@ func (s *Store) Users(ctx context.Context) (users []store.User, err error) {
 const (
 	disableUserSQL   = `UPDATE users SET disabled = ? WHERE id = ?`
 	signOutUserSQL   = `DELETE FROM sessions WHERE user_id = ?`
-	liveTasksUserSQL = `SELECT id FROM tasks WHERE user_id = ? AND ended_at = 0`
+	liveTasksUserSQL = `SELECT id FROM tasks INDEXED BY tasks_user_live WHERE user_id = ? AND ended_at = 0`
 )
 
 // DisableUser sets the flag; disabling signs the user out everywhere and ends the user's tasks.

@@ -152,7 +152,19 @@ func taskListSQL(f store.TaskFilter) string {
 	if f.State != "" {
 		where = append(where, effectiveState+" = ?6")
 	}
-	return `SELECT ` + taskColumns + ` FROM tasks t WHERE ` + strings.Join(where, " AND ") + ` ORDER BY t.rowid DESC LIMIT ?7`
+	return `SELECT ` + taskColumns + ` FROM tasks t ` + taskIndex(f) + ` WHERE ` + strings.Join(where, " AND ") + ` ORDER BY t.rowid DESC LIMIT ?7`
+}
+
+// taskIndex names the index of a user's or client's live tasks: left alone, SQLite takes that of all.
+func taskIndex(f store.TaskFilter) string {
+	live := f.Live || f.State != "" && !f.State.Terminal()
+	switch {
+	case live && f.UserID != "":
+		return "INDEXED BY tasks_user_live"
+	case live && f.ClientID != "":
+		return "INDEXED BY tasks_client_live"
+	}
+	return ""
 }
 
 // TaskList returns tasks, newest first.
