@@ -164,8 +164,16 @@ func (b *taskBook) callRows(recs []store.Record) []web.CallRow {
 		switch {
 		case len(rec.Payload) == 0:
 			row.Title = textErased
+		case p.Target != "":
+			row.Title, row.Tool = p.Target, p.Method
 		case p.Tool == "":
 			row.Title = textNoTool
+		}
+		if p.Observed != "" && row.Title == "" {
+			row.Title = p.Tool
+		}
+		if p.Observed != "" { // it ran: nothing was blocked
+			row.Title = fmt.Sprintf(textObservedCall, row.Title)
 		}
 		if row.Blocked {
 			row.Reason = blockedText(p.Reason)

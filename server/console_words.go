@@ -158,5 +158,7 @@ var textBlockedConsole = map[string]string{
 	"role":               "the user’s roles at the server do not include it",
 	"tool_not_granted":   "the user did not allow this tool",
 	"argument_limit":     "it went beyond the limits that the user allowed",
+	"condition":          "a condition of the server's policy did not hold",
+	"unknown_resource":   "it is nothing that the server's policy lets be read",
 	"approval_required":  "each call of this tool needs the user’s yes",
 }

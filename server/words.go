@@ -41,10 +41,11 @@ const (
 	textLeaves   = "Reaches outside"
 	textEachCall = "Asks each time"
 
-	textGroupRead   = "Read documents and prompts"
-	textReadsURI    = "Reads %s"
-	textReadsPrompt = "Prompt %s"
-	textObserved    = "This server only watches its own rules at the moment: what it would refuse is written down, and runs. Only what you allow here, and for how long, is enforced."
+	textGroupRead    = "Read documents and prompts"
+	textReadsURI     = "Reads %s"
+	textReadsPrompt  = "Prompt %s"
+	textObservedCall = "%s (ran; the server's rules, which are only watched, would have refused it)"
+	textObserved     = "This server only watches its own rules at the moment: what it would refuse is written down, and runs. Only what you allow here, and for how long, is enforced."
 
 	textNotAllowed = "not allowed here"
 )
@@ -131,6 +132,8 @@ var textBlocked = map[string]string{
 	"role":                 "your own roles at the server do not include it",
 	"tool_not_granted":     "you did not allow this tool",
 	"argument_limit":       "it went beyond the limits that you allowed",
+	"condition":            "the server does not allow it at this time, from this place or to this app",
+	"unknown_resource":     "it is nothing that the server lets be read",
 	"tool_budget":          "the calls of this tool are used up",
 	"task_budget":          "the calls of this task are used up",
 	"budget_unavailable":   "its calls could not be counted",

@@ -178,6 +178,8 @@ func (e explainer) condition(in *Context) Step {
 			text = strings.Join(needs, "; ")
 		} else if !counts {
 			text = "no role that counts now leads to it"
+		} else if !slices.ContainsFunc(e.decide(0).Rules, func(o Rule) bool { return o.Role == r.Role }) {
+			text = "counts while the roles that lead to it do"
 		}
 		s.Notes = append(s.Notes, e.remark(r, counts, text))
 	}
@@ -253,6 +255,9 @@ func (p *Policy) path(from, to string) []string {
 // terms says what a rule asks of a call.
 func terms(r Rule) string {
 	text := "any arguments"
+	if r.Limits == nil { // of what is read
+		return "named"
+	}
 	if string(r.Limits) != "{}" {
 		text = "limits " + string(r.Limits)
 	}
