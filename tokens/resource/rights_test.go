@@ -262,12 +262,6 @@ func TestPolicyBudget(t *testing.T) {
 	}
 }
 
-func TestApprovalRequired(t *testing.T) {
-	w := newWorld(t)
-	token := w.token(agent(tokens.ToolDetail{Tool: "email_customer", Approval: tokens.ApprovalEachCall}))
-	w.wants(w.call(token, "email_customer", web), http.StatusForbidden, resource.ApprovalRequired)
-}
-
 func TestRM7RM8ReloadPolicy(t *testing.T) {
 	w := newWorld(t)
 	token := w.token(reader())

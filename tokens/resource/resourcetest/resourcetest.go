@@ -47,6 +47,7 @@ type Issuer struct {
 	roles     map[string][]string // as they are now, by user
 	tamper    func(map[string]any)
 	asked     int
+	approvals approvals
 }
 
 // protected is one resource.

@@ -78,6 +78,7 @@ func (i *Issuer) handler() http.Handler {
 		"POST /feed/ack":           i.ack,
 		"POST /executions":         i.executions,
 		"POST /executions/reserve": i.reserve,
+		"POST /approvals":          i.ask,
 		"GET /grants/{hash}":       i.largeGrant,
 	} {
 		mux.HandleFunc(pattern, i.authenticated(h))
