@@ -30,6 +30,8 @@ type Ask struct {
 	Details      tokens.Details `json:"-"`
 	JKT          string         `json:"jkt,omitempty"`
 	Bearer       bool           `json:"bearer,omitempty"` // the token may come without a key
+	Device       string         `json:"device,omitempty"` // hash of the device code that is decided about (RFC 8628); empty: none
+	Words        string         `json:"words,omitempty"`  // that the device shows
 }
 
 // askForm is Ask as it is stored.

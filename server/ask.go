@@ -22,10 +22,15 @@ const maxState = 4 << 10
 // (OAuth 2.1 §4.1.1). The redirect URI must have been vetted before: refusals may travel to it.
 func (s *Server) readAsk(ctx context.Context, client store.Client, p oauth.Params) (consent.Ask, store.Resource, error) {
 	ask := consent.Ask{ClientID: client.ID, State: p.Get("state"), Challenge: p.Get("code_challenge"), JKT: p.Get("dpop_jkt")}
-	var none store.Resource
 	if err := checkShape(client, p); err != nil {
-		return ask, none, err
+		return ask, store.Resource{}, err
 	}
+	return s.readTargets(ctx, client, p, ask)
+}
+
+// readTargets validates what is asked for, by whichever request.
+func (s *Server) readTargets(ctx context.Context, client store.Client, p oauth.Params, ask consent.Ask) (consent.Ask, store.Resource, error) {
+	var none store.Resource
 	scopes, err := oauth.Scopes(p.Get("scope"))
 	if err != nil {
 		return ask, none, oauth.Refuse(oauth.InvalidScope, err.Error())

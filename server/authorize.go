@@ -180,5 +180,8 @@ func (s *Server) offer(r *http.Request, v *visitor, client store.Client, ask con
 	}
 	limit := time.Duration(client.Policy.MaxDuration) * time.Second
 	o := consent.NewOffer(ask, resource, newRights(pol, ask, client, roles), limit)
+	if ask.Device != "" { // always a task of its own
+		return o, nil
+	}
 	return o, s.stepUp(r.Context(), v, &o)
 }

@@ -79,6 +79,9 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	if offer.Extends != nil {
 		decided.Extends = granted.Task.ID
 	}
+	if offer.Ask.Device != "" {
+		return s.allowDevice(w, r, v, offer, decided, consentRecords(client, offer, granted, d))
+	}
 	code, err := s.provider.Approve(r.Context(), provider.Approval{
 		Client: client, RedirectURI: offer.Ask.RedirectURI, RedirectSent: offer.Ask.RedirectSent,
 		Challenge: offer.Ask.Challenge, JKT: offer.Ask.JKT, KeyBound: !offer.Ask.Bearer,
@@ -185,6 +188,9 @@ func (s *Server) denyWith(w http.ResponseWriter, r *http.Request, v *visitor, as
 	rec.Task, rec.User, rec.Client, rec.Agent, rec.Resource = ask.Task(), v.User.ID, ask.ClientID, ask.JKT, ask.Resource
 	if err := s.store.Deny(r.Context(), request, v.ID, rec); err != nil {
 		return requestError(err)
+	}
+	if ask.Device != "" {
+		return s.devicePage(w, r, v, textDeviceDenied, web.ToneInfo)
 	}
 	return s.redirectRefusal(w, r, ask.RedirectURI, ask.State, refused)
 }

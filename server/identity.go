@@ -38,10 +38,13 @@ func clientCard(c store.Client, ask consent.Ask) web.ClientCard {
 		Name: c.Metadata.ClientName, Initial: initial(c.Metadata.ClientName),
 		RedirectHost: redirectHost(ask.RedirectURI), RedirectTone: web.ToneInfo, KeyBound: !ask.Bearer,
 	}
+	if ask.Device != "" {
+		card.Words, card.RedirectNote, card.RedirectTone = ask.Words, textDeviceNote, web.ToneWarn
+	}
 	local := false // the browser goes to a program on the user's device
 	u, err := url.Parse(ask.RedirectURI)
 	switch {
-	case err != nil:
+	case err != nil, ask.Device != "":
 	case u.Host == "":
 		card.RedirectNote, card.RedirectTone, local = textRedirectScheme, web.ToneWarn, true
 	case isLoopbackHost(u.Hostname()):

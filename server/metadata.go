@@ -32,6 +32,7 @@ type serverMetadata struct {
 	TokenEndpoint                string   `json:"token_endpoint"`
 	PAREndpoint                  string   `json:"pushed_authorization_request_endpoint"` // RFC 9126 §5
 	RequirePAR                   bool     `json:"require_pushed_authorization_requests"`
+	DeviceEndpoint               string   `json:"device_authorization_endpoint"` // RFC 8628 §4
 	RevocationEndpoint           string   `json:"revocation_endpoint"`
 	IntrospectionEndpoint        string   `json:"introspection_endpoint"`
 	JWKSURI                      string   `json:"jwks_uri"`
@@ -69,6 +70,7 @@ func (s *Server) document() serverMetadata {
 		AuthorizationEndpoint:    s.url("/authorize"),
 		TokenEndpoint:            s.url("/token"),
 		PAREndpoint:              s.url("/par"),
+		DeviceEndpoint:           s.url("/device"),
 		RevocationEndpoint:       s.url("/revoke"),
 		IntrospectionEndpoint:    s.url("/introspect"),
 		JWKSURI:                  s.url("/jwks"),

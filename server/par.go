@@ -70,7 +70,7 @@ func (s *Server) pushRequest(r *http.Request, ask consent.Ask, session store.Has
 	secret = tokens.NewSecret("rq_")
 	now := s.now()
 	return secret, s.store.PushRequest(r.Context(), store.Request{
-		ID: store.HashOf(secret), ClientID: ask.ClientID, Params: params, JKT: ask.JKT, Session: session,
+		ID: store.HashOf(secret), ClientID: ask.ClientID, Params: params, JKT: ask.JKT, Session: session, Device: deviceOf(ask),
 		CreatedAt: now, ExpiresAt: now.Add(requestLife),
 	})
 }

@@ -131,6 +131,7 @@ var wireMap = []struct {
 	{store.ErrRefreshExpired, oauth.InvalidGrant, "the refresh token has expired; ask the user again"},
 	{store.ErrTaskEnded, oauth.InvalidGrant, "the task has ended; ask the user again"},
 	{store.ErrTokenNotFound, oauth.InvalidGrant, "the token is not valid, or no longer"},
+	{store.ErrDeviceNotFound, oauth.InvalidGrant, "the device code is not valid; start again at the device endpoint"},
 	{store.ErrSpent, oauth.InvalidGrant, "the assertion was used before; get a new one"},
 	{store.ErrTaskNotFound, oauth.InvalidGrant, "there is no such task"},
 	{store.ErrUserDisabled, oauth.InvalidGrant, "the user may no longer delegate"},

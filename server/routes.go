@@ -56,6 +56,10 @@ func (s *Server) publicRoutes() []route {
 		{"GET", "/account/export", s.page(s.export)},                            // all that is kept of a user
 		{"POST", "/signout", s.page(s.signOut)},                                 //
 		{"POST", "/consent", s.page(s.decide)},                                  // allow or deny
+		{"POST", "/device", s.protocol(s.device)},                               // RFC 8628 §3.1
+		{"GET", "/activate", s.page(s.activatePage)},                            // RFC 8628 §3.3
+		{"POST", "/activate", s.page(s.activate)},                               // the code that the device shows
+		{"GET", "/activate/qr/{code}", s.protocol(s.activateQR)},                // the page's address, to be scanned
 		{"GET", "/agents", s.page(s.agents)},                                    // the user's own tasks
 		{"POST", "/agents", s.page(s.moveAgents)},                               // end, suspend, resume
 		{"GET", "/agents/live", s.page(s.agentsLive)},                           // that something has moved

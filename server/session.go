@@ -126,7 +126,7 @@ func (s *Server) signedInForm(r *http.Request) (*visitor, oauth.Params, error) {
 // safeReturn keeps only the server's own pages as a place to return to; anything else leads to the
 // user's agents.
 func (s *Server) safeReturn(raw string) string {
-	for _, page := range []string{"/authorize", "/agents", "/admin", "/account"} {
+	for _, page := range []string{"/authorize", "/activate", "/agents", "/admin", "/account"} {
 		if raw == s.base+page || strings.HasPrefix(raw, s.base+page+"?") || page == "/admin" && s.consolePage(raw) {
 			if !strings.ContainsAny(raw, "\\\r\n\t") {
 				return raw

@@ -48,6 +48,7 @@ func (s *Server) grantTypes() []grantType {
 		{name: oauth.GrantAuthorizationCode, needs: []string{"code"}, serve: s.redeemCode},
 		{name: oauth.GrantRefreshToken, needs: []string{"refresh_token"}, serve: s.refresh},
 		{name: oauth.GrantClientCredentials, confidential: true, serve: s.clientCredentials},
+		{name: oauth.GrantDeviceCode, needs: []string{"device_code"}, serve: s.redeemDevice},
 		{name: oauth.GrantTokenExchange, needs: []string{"subject_token", "subject_token_type"}, keyed: true, identify: s.identifyExchanger, serve: s.exchange},
 	}
 }

@@ -29,6 +29,10 @@ const (
 	textKeysChanged     = "it proves who it is with other keys"
 
 	textRedirectLocal  = "A program on this computer"
+	textDeviceNote     = "Remit cannot tell where this request came from. Go on only if you started it yourself and your device shows these words."
+	textDeviceAllowed  = "Done. Your agent goes on by itself; you can close this page."
+	textDeviceDenied   = "Nothing was allowed. You can close this page."
+	textDeviceCode     = "This code is not right, was used, or has expired. Compare it with the one that your agent shows now."
 	textRedirectScheme = "An app on this device"
 
 	textGroupLook   = "Look at things"

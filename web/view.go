@@ -70,6 +70,7 @@ type Consent struct {
 
 // ClientCard says who asks. Host is what was verified; Name is what the client calls itself.
 type ClientCard struct {
+	Words        string // that the device shows, instead of an address to go back to; empty: no device
 	Title        string // how an admin named it; empty: it is called by its quoted Name
 	Host         string // host of the client_id, the largest identity text
 	Name         string // self-asserted, always quoted

@@ -45,6 +45,8 @@ type words struct {
 	Console consoleWords
 	Account accountWords
 	Approve approveWords
+
+	Activate activateWords
 }
 
 // say is the language spoken.
@@ -149,9 +151,10 @@ var english = words{
 	WhoToAsk: "If you ask for help, pass this on",
 	Quote:    "“{0}”",
 
-	Console: consoleEnglish,
-	Account: accountEnglish,
-	Approve: approveEnglish,
+	Console:  consoleEnglish,
+	Account:  accountEnglish,
+	Approve:  approveEnglish,
+	Activate: activateEnglish,
 }
 
 // part is a piece of a sentence: text of the catalogue, or the argument with number Arg.

@@ -1,0 +1,78 @@
+package provider
+
+import (
+	"context"
+
+	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
+)
+
+// DeviceExchange is a token request of grant type device_code (RFC 8628 §3.4), its client
+// authenticated and its proof verified; the user has allowed it.
+type DeviceExchange struct {
+	Client    store.Client
+	Device    store.Hash
+	Scopes    []string
+	Resources []string
+	JKT       string
+}
+
+// ForeignDevice notes that a device code came from a wrong client or key, and returns the refusal.
+func (p *Provider) ForeignDevice(ctx context.Context, c store.Client, device store.Device, jkt string) error {
+	what, refusal := "device_of_another_client", store.ErrDeviceNotFound
+	err := error(refusal)
+	if device.ClientID == c.ID {
+		what, err = "device_with_another_key", oauth.Refuse(oauth.InvalidGrant, "the device code is bound to another DPoP key")
+	}
+	return p.finding(ctx, c, store.Task{ID: "device:" + device.ID.String(), ClientID: device.ClientID, JKT: device.JKT}, jkt, what, err)
+}
+
+// RedeemDevice exchanges a device code that the user has allowed for tokens. fosite knows no such
+// grant; the store's verb is that of codes.
+func (p *Provider) RedeemDevice(ctx context.Context, in DeviceExchange) (Response, error) {
+	st, err := p.store.CodeByID(ctx, in.Device)
+	if err != nil {
+		return Response{}, err
+	}
+	grant, err := chooseGrant(st.Grants, in.Resources)
+	if err != nil && !st.Task.State.Terminal() {
+		return Response{}, err
+	}
+	switch {
+	case st.Code.Spent:
+		return Response{}, store.ErrCodeSpent
+	case !p.now().Before(st.Code.ExpiresAt):
+		return Response{}, oauth.Refuse(oauth.ExpiredToken, "the device code has expired; start again at the device endpoint")
+	case st.Task.State.Terminal():
+		return Response{}, store.ErrTaskEnded
+	}
+	if err := p.mayIssue(ctx, st.Client, grant, in.JKT); err != nil {
+		return Response{}, err
+	}
+	if _, err := narrowScopes(grant.Scopes, in.Scopes); err != nil {
+		return Response{}, err
+	}
+	detail, err := tokens.ParseGrant(grant.Details)
+	if err != nil {
+		return Response{}, err
+	}
+	claims := p.claims(minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail})
+	access, err := p.signer(claims.KeyID).SignAccessToken(claims)
+	if err != nil {
+		return Response{}, err
+	}
+	rec := &recorder{access: access}
+	redemption := store.Redemption{Code: st.Code.ID, JKT: in.JKT, Access: accessRow(claims)}
+	if MayUse(st.Client, oauth.GrantRefreshToken) {
+		rec.refresh = tokens.NewSecret("rr_")
+		redemption.Refresh = &store.RefreshToken{
+			ID: store.HashOf(rec.refresh), TaskID: st.Task.ID, ClientID: in.Client.ID, JKT: in.JKT,
+			Scopes: grant.Scopes, ExpiresAt: st.Task.EndsAt, CreatedAt: p.now(),
+		}
+	}
+	if err := p.store.RedeemCode(ctx, redemption, issued("token.issued", claims)); err != nil {
+		return Response{}, err
+	}
+	return p.respond(rec, claims, detail), nil
+}

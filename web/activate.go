@@ -1,0 +1,35 @@
+package web
+
+// Activate is the page where a person types the code that an agent without a browser shows.
+type Activate struct {
+	Page
+	Action   string
+	UserCode string // as typed, or as the address had it
+	Error    string
+	QR       string // where the image of this page's address is; empty: none
+}
+
+// FieldUserCode is the field of the code.
+const FieldUserCode = "user_code"
+
+// activateWords are the texts of that page.
+type activateWords struct {
+	Title, Lead, Code, Go, Words, Warn, Scan, ScanAlt string
+}
+
+var activateEnglish = activateWords{
+	Title:   "Connect an agent",
+	Lead:    "Type the code that your agent shows. The next page says what it asks for; nothing is allowed before you say so there.",
+	Code:    "Code",
+	Go:      "Go on",
+	Words:   "Words on your device",
+	Warn:    "Never type a code that somebody sent you: whoever made it gets what you allow.",
+	Scan:    "Or go on on another device: scan this.",
+	ScanAlt: "QR code of this page's address",
+}
+
+// ActivateTitle is the title of what follows on that page.
+func ActivateTitle() string { return say.Activate.Title }
+
+// YourAgentsTitle is what the page of a user's agents is called.
+func YourAgentsTitle() string { return say.YourAgents }
