@@ -72,7 +72,7 @@ func (j *journal) String() string {
 // serve starts a server on a free loopback port; path is the issuer's, env further settings.
 func serve(t *testing.T, path string, env ...string) *process {
 	t.Helper()
-	p := &process{dir: shortDir(t), listen: freeAddress(t), env: env}
+	p := &process{dir: shortDir(t), listen: freeAddress(t), env: append(engineEnv(t), env...)}
 	p.issuer = "http://" + p.listen + path
 	p.start(t)
 	t.Cleanup(func() {

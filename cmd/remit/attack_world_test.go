@@ -264,6 +264,9 @@ func (w *world) logHolds(secret string) bool {
 // database is the server's files, as a thief of the disk would see them.
 func (w *world) database(t *testing.T) []byte {
 	t.Helper()
+	if w.databaseURL() != "" {
+		return w.dump(t)
+	}
 	var all []byte
 	for _, name := range []string{"remit.db", "remit.db-wal"} {
 		b, err := os.ReadFile(filepath.Join(w.dir, name))

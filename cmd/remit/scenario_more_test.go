@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -58,18 +56,7 @@ func (w *world) tampering(t *testing.T) {
 	if !good.OK {
 		t.Fatal("the ledger does not verify before anybody touched it")
 	}
-	path := filepath.Join(w.dir, "remit.db")
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed := strings.Replace(string(raw), `"reason":"argument_limit"`, `"reason":"argument_limix"`, 1)
-	if changed == string(raw) {
-		t.Fatal("the record to falsify was not found")
-	}
-	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w.falsify(t, `"reason":"argument_limit"`, `"reason":"argument_limix"`)
 	verify := exec.CommandContext(t.Context(), binary, "audit", "verify")
 	verify.Env = w.environ()
 	if out, err := verify.CombinedOutput(); err == nil {
