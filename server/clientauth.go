@@ -81,20 +81,49 @@ func sameMethod(used, registered string) bool {
 	return used == registered || secret(used) && secret(registered)
 }
 
-// useAssertion verifies a client assertion and spends its jti, last of all (RFC 7523 §3 item 7).
+// useAssertion verifies a client's assertion and spends its jti, last of all (RFC 7523 §3 item 7). An
+// assertion carries no nonce, so that only a memory that outlives everything may say that it is new.
 func (s *Server) useAssertion(ctx context.Context, keys tokens.KeySet, raw, clientID string) error {
-	a, err := keys.VerifyAssertion(raw, clientID, s.issuer, s.now())
+	a, err := s.verifyAssertion(keys, raw, clientID)
 	if err != nil {
-		return &oauth.Error{Code: oauth.InvalidClient, Description: errClient.Description, Cause: err}
+		return err
 	}
-	first, err := s.firstUse(ctx, "assertion:"+clientID+":"+a.ID, a.Expires.Sub(s.now())+2*time.Minute)
+	err = s.store.Spend(ctx, store.Once{ID: store.HashOf("client assertion\x00" + clientID + "\x00" + a.ID), Until: a.Expires.Add(assertionSpare)})
+	if errors.Is(err, store.ErrSpent) {
+		return errReplayed
+	}
+	return err
+}
+
+// useGuardAssertion is useAssertion for a Guard, which sends one with every request. They are
+// remembered for their minute beside the proofs: one that was caught could be played again when that
+// memory is lost within the minute, to read its resource's feed or to write in its name.
+func (s *Server) useGuardAssertion(ctx context.Context, keys tokens.KeySet, raw, guardID string) error {
+	a, err := s.verifyAssertion(keys, raw, guardID)
+	if err != nil {
+		return err
+	}
+	first, err := s.firstUse(ctx, "assertion:"+guardID+":"+a.ID, a.Expires.Sub(s.now())+assertionSpare)
 	if err != nil {
 		return replayUnknown(err)
 	}
 	if !first {
-		return &oauth.Error{Code: oauth.InvalidClient, Description: errClient.Description, Cause: errors.New("assertion replayed")}
+		return errReplayed
 	}
 	return nil
+}
+
+// assertionSpare is how much longer than it lives an assertion is remembered, clocks being apart.
+const assertionSpare = 2 * time.Minute
+
+var errReplayed = &oauth.Error{Code: oauth.InvalidClient, Description: errClient.Description, Cause: errors.New("assertion replayed")}
+
+func (s *Server) verifyAssertion(keys tokens.KeySet, raw, clientID string) (tokens.Assertion, error) {
+	a, err := keys.VerifyAssertion(raw, clientID, s.issuer, s.now())
+	if err != nil {
+		return a, &oauth.Error{Code: oauth.InvalidClient, Description: errClient.Description, Cause: err}
+	}
+	return a, nil
 }
 
 // firstUse spends what carries no nonce, and so belongs to no epoch.

@@ -55,7 +55,7 @@ func (s *Server) verifyGuard(ctx context.Context, raw string) (store.Resource, e
 	if err != nil {
 		return store.Resource{}, fmt.Errorf("server: key of %s: %w", id, err)
 	}
-	if err := s.useAssertion(ctx, keys, raw, id); err != nil {
+	if err := s.useGuardAssertion(ctx, keys, raw, id); err != nil {
 		return store.Resource{}, err
 	}
 	return res, s.limit(ctx, byGuard.of("guard:"+id))

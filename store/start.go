@@ -47,6 +47,8 @@ type Starts interface {
 	// and the token Subject live (ErrTokenNotFound). With any of them unmet nothing changes, and Once is
 	// not spent. A task ends no later than its parent.
 	StartTask(ctx context.Context, s Start, recs ...Record) error
+	// Spend notes a credential that is good once, by itself; used before: ErrSpent.
+	Spend(ctx context.Context, o Once) error
 	// Above returns the tasks that a task hangs under, nearest first, each with its grants.
 	Above(ctx context.Context, id string) ([]Task, [][]Grant, error)
 

@@ -128,6 +128,19 @@ var starting = map[string]func(*world){
 			w.only(race(func(i int) error { return w.s.StartTask(w.ctx, all[i]) }), once(store.ErrSpent))
 		}
 	},
+	"spent by itself": func(w *world) {
+		id, until := w.secret(), w.clock.Now().Add(time.Minute)
+		w.must(w.s.Spend(w.ctx, store.Once{ID: id, Until: until}))
+		w.refused(store.ErrSpent, func() error { return w.s.Spend(w.ctx, store.Once{ID: id, Until: until}) })
+		w.refused(store.ErrSpent, func() error { return w.s.StartTask(w.ctx, w.start(loan{}, alone(id, until)), record("x")) })
+		w.must(w.s.Spend(w.ctx, store.Once{ID: w.secret(), Until: until}))
+	},
+	"spent by itself, in a race": func(w *world) {
+		for range rounds {
+			o := store.Once{ID: w.secret(), Until: w.clock.Now().Add(time.Minute)}
+			w.only(race(func(int) error { return w.s.Spend(w.ctx, o) }), once(store.ErrSpent))
+		}
+	},
 	"the tasks above": func(w *world) {
 		top := w.lend()
 		middle := w.begun(w.start(top))

@@ -157,7 +157,7 @@ func judge(t *testing.T, w *World) {
 		t.Errorf("the ledger: %v %s", err, out)
 	}
 	lost := 0
-	for kind, tasks := range map[string][]string{"token.issued": w.History.Keys("granted"), "task.completed": w.History.Keys("end")} {
+	for kind, tasks := range map[string][]string{"token.issued": w.History.Keys("granted"), "task.ended": w.History.Keys("end")} {
 		rows, err := w.Postgres.SQL(within, "SELECT DISTINCT task FROM ledger WHERE kind = '"+kind+"'")
 		if err != nil {
 			t.Fatal(err)

@@ -66,7 +66,11 @@ func (h *History) Counts() string {
 	defer h.mu.Unlock()
 	counts := map[string]int{}
 	for _, e := range h.events {
-		counts[e.Op+" "+string(e.Result)]++
+		what := e.Op + " " + string(e.Result)
+		if e.Op == "refresh" && e.Result == Refused {
+			what += " (" + e.Detail + ")"
+		}
+		counts[what]++
 	}
 	var lines []string
 	for what, n := range counts {

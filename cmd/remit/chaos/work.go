@@ -220,6 +220,9 @@ func (k *worker) refresh(ctx context.Context, f *blackbox.Flow) {
 			start := time.Now()
 			res, err := k.server.Send(ctx, f.Key, k.server.Token, form)
 			e := Event{Start: start, Op: "refresh", Key: blackbox.Digest(token)[:16], Result: classify(res, err)}
+			if e.Result == Refused {
+				e.Detail = res.Code() + ": " + res.Text("error_description")
+			}
 			if e.Result == OK {
 				e.Detail = blackbox.Digest(res.Text("refresh_token"))[:16]
 				mu.Lock()
