@@ -41,16 +41,16 @@ FROM moved ORDER BY place`
 
 // link is the chain's head as one look found it, and the records that come next.
 type link struct {
-	size, room    int64
-	head          []byte
-	leader        string
-	until         time.Time
-	ids           []int64
-	recs          []store.Record
-	after         store.Hash // the head with them
-	hashes        [][]byte
-	refused       []bool
-	now, nowUntil time.Time
+	size, room int64
+	head       []byte
+	leader     string
+	until      time.Time
+	ids        []int64
+	recs       []store.Record
+	after      store.Hash // the head with them
+	hashes     [][]byte
+	refused    []bool
+	now        time.Time
 }
 
 // Sequence gives every unchained record its place and hash. While another instance leads, which it
