@@ -52,7 +52,7 @@ upstreams:
     env: {GREETING: hello}
 `, []byte(everythingPolicy), "EVERYTHING_CODE="+code)
 	for _, tool := range []string{"echo", "get-sum", "get-env"} { // what the Guard found waits for an admin
-		w.remit(t, nil, "", "resource", "approve", w.r1.URL, tool)
+		w.approve(t, w.r1.URL, tool)
 	}
 	f := w.flow()
 	f.Details = blackboxDetails(t, w.r1.URL)
