@@ -35,3 +35,11 @@ var textSignedInBy = map[string]string{
 	store.ByPassword: "with the password", store.ByCode: "with password and code",
 	store.ByPasskey: "with a passkey", store.ByProvider: "through another provider", "": "signed in",
 }
+
+// What users are told by e-mail.
+const (
+	textMailWaitingSubject = "An agent asks you about one call: %s"
+	textMailWaiting        = "An agent wants to call %s at %s and waits for your yes or no.\n\nSee what exactly it wants to do, and answer:\n%s\n\nThe question expires in %d minutes. If you do not answer, the call does not run.\n"
+	textMailFirstSubject   = "An agent works for you for the first time"
+	textMailFirst          = "You have just let an agent work for you that never did before: %s.\nThis happened on %s in %s.\n\nSee what it does, or stop it:\n%s\n\nIf this was not you, stop it there and change how you sign in.\n"
+)

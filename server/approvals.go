@@ -78,6 +78,9 @@ func (s *Server) askApproval(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return reservationRefused(err)
 	}
+	if a.State == store.ApprovalAsked && a.Execution == in.Execution {
+		s.tellWaiting(r.Context(), a)
+	}
 	return s.answerApproval(w, a)
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/remit-auth/remit/server"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
@@ -24,8 +25,9 @@ type asking struct {
 }
 
 // asks lends a task with add_comment and delete_ticket, each call to be approved.
-func asks(t *testing.T) *asking {
-	w := newWorld(t)
+func asks(t *testing.T, changes ...func(*server.Config)) *asking {
+	t.Helper()
+	w := newWorldOn(t, func(s store.Store) store.Store { return s }, changes...)
 	must(t, w.store.AssignRole(context.Background(), w.user.ID, ticketsURI, "admin"))
 	x := &asking{world: w, guard: w.guard(ticketsURI), agent: w.agent(w.client)}
 	r := x.agent.request()

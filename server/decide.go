@@ -93,6 +93,9 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	if err != nil {
 		return requestError(err)
 	}
+	if decided.Extends == "" {
+		s.tellFirst(r, v, client)
+	}
 	return s.redirectOut(w, offer.Ask.RedirectURI, offer.Ask.State, url.Values{"code": {code}, "iss": {s.issuer}})
 }
 

@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"server/fetch/fetchtest":       {},
 	"server/passkey":               {},
 	"server/onetime":               {},
+	"server/notify":                {},
 	"server/upstream":              {"server/fetch"},
 	"server/provider":              {"tokens", "store", "server/oauth"},
 	"consent":                      {"store", "tokens"},

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/server/fetch"
+	"github.com/remit-auth/remit/server/notify"
 	"github.com/remit-auth/remit/server/passkey"
 	"github.com/remit-auth/remit/server/provider"
 	"github.com/remit-auth/remit/server/upstream"
@@ -74,6 +75,8 @@ type Config struct {
 	// authorities trusted for them; nil: the system's.
 	Upstream      []upstream.Config
 	UpstreamRoots *x509.CertPool
+	// Mail sends what users are told by e-mail; nil: nothing is sent.
+	Mail notify.Sender
 	// Now tells the time; nil: time.Now.
 	Now func() time.Time
 	// Log receives what clients are not told; nil: slog.Default.
@@ -95,6 +98,7 @@ type Server struct {
 	formKey   []byte        // HMAC key of form tokens
 	forms     tokens.Sealer // of what travels in pages, and of second factors
 	passkeys  passkey.Party
+	notices   *notify.Queue // nil: users are told nothing by e-mail
 	upstreams map[string]*upstream.Provider
 	providers []string // their names, as configured
 	proxies   proxies
@@ -183,6 +187,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if err := s.openUpstreams(c.Upstream, c.UpstreamRoots); err != nil {
 		return nil, err
 	}
+	if c.Mail != nil {
+		s.notices = notify.Start(c.Mail, s.log)
+	}
 	s.rules.off = c.NoRules
 	s.passwords = newPasswordHasher(c.PasswordSlots)
 	s.provider = provider.New(provider.Config{
@@ -230,6 +237,7 @@ func (s *Server) url(path string) string { return s.issuer + path }
 func (s *Server) Close() {
 	s.closeOnce.Do(func() { close(s.closing) })
 	s.feeds.Wait()
+	s.notices.Close()
 }
 
 // Handler returns the public side of the server.

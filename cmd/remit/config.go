@@ -49,8 +49,12 @@ type Config struct {
 
 	restoring bool // a database that was set back is what this command is for
 
-	UpstreamFile      string   `koanf:"upstream_file"`      // YAML of the OpenID providers that users may sign in with; empty: none
-	Operator          string   `koanf:"operator"`           // who runs this server, as its pages say; empty: the issuer's host
+	UpstreamFile string `koanf:"upstream_file"` // YAML of the OpenID providers that users may sign in with; empty: none
+	MailServer   string `koanf:"mail_server"`   // host:port of the operator's mail server; empty: users are told nothing by e-mail
+	MailFrom     string `koanf:"mail_from"`     // the sender, such as Acme ID <no-reply@acme.example>
+	MailUsername string `koanf:"mail_username"` // empty: the mail server asks for none
+	MailPassword string `koanf:"mail_password"`
+	Operator     string `koanf:"operator"` // who runs this server, as its pages say; empty: the issuer's host
 
 	// Sources says where each value comes from: flag, environment, file, config, default.
 	Sources map[string]string `koanf:"-"`
@@ -63,9 +67,9 @@ var (
 	keys = []string{
 		"issuer", "listen", "ops_listen", "database_url", "redis_url", "data_dir",
 		"master_key_file", "master_key", "master_key_url", "key_algorithm", "key_age", "trusted_proxies", "tls_cert", "tls_key", "dev",
-		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "operator", "rules",
+		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "operator", "mail_server", "mail_from", "mail_username", "mail_password", "rules",
 	}
-	secretKeys = []string{"database_url", "redis_url", "registration_token", "master_key"}
+	secretKeys = []string{"database_url", "redis_url", "registration_token", "master_key", "mail_password"}
 )
 
 // redisSchemes are the kinds of Redis: one server, Sentinel, Cluster, each plain or over TLS.

@@ -28,6 +28,7 @@ func (c *configPrintCmd) Run(a *app) error {
 		"rules": cfg.Rules, "cimd": cfg.CIMD, "cimd_domains": append([]string{}, cfg.CIMDDomains...), "cimd_ports": append([]string{}, cfg.CIMDPorts...),
 		"registration": cfg.Registration, "registration_token": hidden(cfg.RegistrationToken), "bearer": cfg.Bearer,
 		"upstream_file": cfg.UpstreamFile, "operator": cfg.Operator,
+		"mail_server": cfg.MailServer, "mail_from": cfg.MailFrom, "mail_username": cfg.MailUsername, "mail_password": hidden(cfg.MailPassword),
 	}
 	if a.json {
 		return writeJSON(a.out, map[string]any{"settings": values, "sources": cfg.Sources, "unknown": append([]string{}, cfg.Unknown...)})

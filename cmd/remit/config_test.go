@@ -259,6 +259,7 @@ func TestFlagsMatchSettings(t *testing.T) {
 		Issuer: &text, Listen: &text, OpsListen: &text, DatabaseURL: &text, RedisURL: &text, DataDir: &text,
 		MasterKeyFile: &text, TrustedProxies: list, TLSCert: &text, TLSKey: &text, Dev: &yes,
 		CIMD: &text, CIMDDomains: list, CIMDPorts: list, Registration: &text, Invitation: &text, Bearer: &text, Rules: &text, UpstreamFile: &text, Operator: &text,
+		MailServer: &text, MailFrom: &text, MailUsername: &text, MailPassword: &text,
 	}
 	if got := slices.Sorted(maps.Keys(s.values())); !slices.Equal(got, slices.Sorted(slices.Values(keys))) {
 		t.Errorf("flags %v, settings %v", got, keys)

@@ -27,6 +27,10 @@ type settings struct {
 	Invitation     *string  `name:"registration-token" help:"Initial access token of registration; rather name a file by REMIT_REGISTRATION_TOKEN_FILE." placeholder:"TOKEN" group:"Settings"`
 	Bearer         *string  `help:"Which clients may have tokens without a key, where the resource allows them: those that an admin added and told so, or all (REMIT_BEARER, added)." placeholder:"added|all" group:"Settings"`
 	UpstreamFile   *string  `help:"OpenID providers that users may sign in with, YAML (REMIT_UPSTREAM_FILE)." placeholder:"FILE" group:"Settings"`
+	MailServer     *string  `help:"Mail server, for what users are told (REMIT_MAIL_SERVER)." placeholder:"HOST:PORT" group:"Settings"`
+	MailFrom       *string  `help:"Sender of such mail (REMIT_MAIL_FROM)." placeholder:"ADDRESS" group:"Settings"`
+	MailUsername   *string  `help:"Name at the mail server (REMIT_MAIL_USERNAME)." placeholder:"NAME" group:"Settings"`
+	MailPassword   *string  `help:"Password there; rather name a file by REMIT_MAIL_PASSWORD_FILE." placeholder:"PASSWORD" group:"Settings"`
 	Operator       *string  `help:"Who runs this server, as its pages say (REMIT_OPERATOR)." placeholder:"NAME" group:"Settings"`
 	Dev            *bool    `help:"Development: http on loopback, and nowhere else (REMIT_DEV)." group:"Settings"`
 }
@@ -39,6 +43,7 @@ func (s settings) values() map[string]any {
 		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "key_algorithm": s.KeyAlgorithm, "key_age": s.KeyAge, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
 		"cimd": s.CIMD, "rules": s.Rules, "registration": s.Registration, "registration_token": s.Invitation, "bearer": s.Bearer,
 		"upstream_file": s.UpstreamFile, "operator": s.Operator,
+		"mail_server": s.MailServer, "mail_from": s.MailFrom, "mail_username": s.MailUsername, "mail_password": s.MailPassword,
 	} {
 		if flag != nil {
 			given[key] = *flag
