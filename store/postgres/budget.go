@@ -69,7 +69,7 @@ func (s *Store) ReserveCall(ctx context.Context, r store.Reservation, recs ...st
 			if spent, err = tx.affordable(shares); spent != nil || err != nil {
 				return err
 			}
-			if err := tx.count(r, shares, recs); err != nil {
+			if err := tx.countCall(r, shares, recs); err != nil {
 				return err
 			}
 		}
@@ -124,7 +124,7 @@ func (tx *tx) affordable(shares []*share) (spent, err error) {
 	return nil, nil
 }
 
-func (tx *tx) count(r store.Reservation, shares []*share, recs []store.Record) error {
+func (tx *tx) countCall(r store.Reservation, shares []*share, recs []store.Record) error {
 	tx.later(reserveSQL, r.TaskID, r.Execution, r.Resource, r.Tool)
 	for _, s := range shares {
 		tx.later(countToolSQL, s.task.ID, r.Resource, r.Tool)

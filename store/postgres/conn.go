@@ -87,11 +87,16 @@ func (c *conn) flush() error {
 
 // exec runs a statement and reports how many rows it changed.
 func (c *conn) exec(query string, args ...any) (changed int64, err error) {
+	c.count(&changed, query, args...)
+	return changed, c.flush()
+}
+
+// count queues a statement that tells how many rows it changed.
+func (c *conn) count(changed *int64, query string, args ...any) {
 	c.batch().Queue(query, encoded(args)...).Exec(func(tag pgconn.CommandTag) error {
-		changed = tag.RowsAffected()
+		*changed = tag.RowsAffected()
 		return nil
 	})
-	return changed, c.flush()
 }
 
 // one reads the first row into dest and reports whether there was one.

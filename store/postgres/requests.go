@@ -12,18 +12,28 @@ SELECT $1, cl.id, $3, $4, $5, false, $6, $7, $8 FROM clients cl WHERE cl.id = $2
 
 // PushRequest stores a new request of a live client.
 func (s *Store) PushRequest(ctx context.Context, r store.Request, recs ...store.Record) error {
-	return s.write(ctx, func(tx *tx) error {
+	stored := int64(1)
+	err := s.write(ctx, func(tx *tx) error {
 		created := r.CreatedAt
 		if created.IsZero() {
 			created = tx.now()
 		}
-		n, err := tx.exec(pushRequestSQL, r.ID[:], r.ClientID, bytes(r.Params), r.JKT, hashValue(r.Session),
+		tx.count(&stored, pushRequestSQL, r.ID[:], r.ClientID, bytes(r.Params), r.JKT, hashValue(r.Session),
 			micros(created), micros(r.ExpiresAt), hashValue(r.Device))
-		if err == nil && n == 0 {
-			return errOr(tx.liveClient(r.ClientID), func() error { return store.ErrClientDisabled })
+		if len(recs) == 0 {
+			return nil // the commit goes with it: without a request there is nothing to commit
 		}
-		return errOr(err, func() error { return tx.record(recs...) })
+		if err := tx.flush(); err != nil || stored == 0 {
+			return err
+		}
+		return tx.record(recs...)
 	})
+	if err == nil && stored == 0 {
+		return s.write(ctx, func(tx *tx) error {
+			return errOr(tx.liveClient(r.ClientID), func() error { return store.ErrClientDisabled })
+		})
+	}
+	return err
 }
 
 const requestSQL = `SELECT id, client_id, params, jkt, session, created_at, expires_at, device, decided FROM requests WHERE id = $1`
