@@ -2,8 +2,9 @@
 
 GO       ?= go
 FUZZTIME ?= 5m
+ROUNDS   ?= 20
 
-.PHONY: run test check clients bench bench-large image screenshots generate fuzz race build lint
+.PHONY: run test check clients bench bench-large image screenshots generate fuzz race chaos soak build lint
 
 run: build ## the demo: server, MCP server, agent and thief on this machine
 	bin/remit demo
@@ -40,6 +41,14 @@ fuzz: ## every fuzz target for FUZZTIME (5m)
 
 race: ## the tests under the race detector, ten times
 	$(GO) test -race -count=10 ./...
+
+chaos: ## two instances on PostgreSQL and Redis, killed, cut off and taken down under load; -chaos.seed=N repeats a run
+	.ci/install
+	$(GO) test -count=1 -tags chaos -timeout 30m -run '^TestChaos$$' -v ./cmd/remit/chaos -args -chaos.long $(CHAOS)
+
+soak: ## the same, ROUNDS (20) times each fault
+	.ci/install
+	$(GO) test -count=1 -tags chaos -timeout 24h -run '^TestChaos$$' -v ./cmd/remit/chaos -args -chaos.long -chaos.rounds=$(ROUNDS) $(CHAOS)
 
 build:
 	$(GO) build -o bin/remit ./cmd/remit

@@ -58,8 +58,12 @@ func (s *Server) classOf(r *http.Request) (c *class, page bool) {
 		return nil, false
 	case "par", "token", "revoke", "tasks", "device", "userinfo":
 		return &s.classes.agents, false
-	case "executions", "introspect", "grants", "manifest", "approvals":
+	case "executions", "introspect", "grants", "manifest":
 		return &s.classes.guards, false
+	case "approvals":
+		if path == "/approvals" { // below it are the pages
+			return &s.classes.guards, false
+		}
 	case "feed":
 		if r.Method == http.MethodGet {
 			return &s.classes.streams, false

@@ -58,7 +58,7 @@ func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (store.Clie
 			return store.Client{}, err
 		}
 	}
-	return client, s.limitClient(r, client)
+	return client, s.limitClient(r.Context(), client)
 }
 
 // authMethod is the one method that the client registered; RFC 7591 §2 leaves basic as the default

@@ -27,7 +27,6 @@ var (
 	addressPages    = allowance{50, 2000}   // pages and forms
 	addressRegister = allowance{1, 60}      // registration, enrolment: each asked for once in a life
 	byClient        = allowance{500, 5000}  // by a client that has proven that it is that client
-	byPublicClient  = allowance{50, 500}    // in the name of a client that proves nothing, from one address
 	byGuard         = allowance{1000, 5000} // by a resource's Guard
 	byUser          = allowance{5, 100}     // forms sent by one user
 	byTask          = allowance{0.5, 60}    // refreshes of one task: a token lives for minutes
@@ -116,13 +115,14 @@ func (e *empties) put(key string, now time.Time, wait time.Duration) {
 	e.until[key] = now.Add(min(wait, emptyFor))
 }
 
-// limitClient bounds what is done in the name of a client. Anybody may use the name of one that
-// proves nothing, so that what one address does with it takes nothing from another.
-func (s *Server) limitClient(r *http.Request, c store.Client) error {
+// limitClient bounds what is done in the name of a client that has proven to be it. Anybody may use the
+// name of one that proves nothing: a limit on it would let strangers lock its users out, so that it has
+// the limits of addresses and tasks alone.
+func (s *Server) limitClient(ctx context.Context, c store.Client) error {
 	if authMethod(c) == oauth.AuthNone {
-		return s.limit(r.Context(), byPublicClient.of("client:"+c.ID+":"+s.clientAddress(r)))
+		return nil
 	}
-	return s.limit(r.Context(), byClient.of("client:"+c.ID))
+	return s.limit(ctx, byClient.of("client:"+c.ID))
 }
 
 // mayRefresh bounds how often one task is refreshed.

@@ -105,7 +105,7 @@ func TestLeaving(t *testing.T) {
 // TestSlowClientsAreClosed: whoever sends a header or a body in drops is closed within ten seconds.
 func TestSlowClientsAreClosed(t *testing.T) {
 	s := startService(t, devConfig(t))
-	defer s.stop()
+	t.Cleanup(func() { s.stop() }) // after the parallel ones
 	for name, said := range map[string]string{
 		"nothing":       "",
 		"half a header": "POST /token HTTP/1.1\r\nHost: x\r\nX-Slow: ",

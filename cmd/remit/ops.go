@@ -16,7 +16,7 @@ import (
 
 // readyTime is how long the stores may take to answer; a balancer that asks every half second knows
 // of a store that is gone within two.
-const readyTime = time.Second
+const readyTime = 750 * time.Millisecond
 
 // opsHandler serves what a supervisor asks; it tells nothing about tasks, users or clients.
 func opsHandler(i *instance, m *meter, l *leaving) http.Handler {

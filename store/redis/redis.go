@@ -38,7 +38,7 @@ type Options struct {
 	// Now tells the time of buckets and of what is remembered, for tests. Nil: time.Now, and for
 	// buckets the server's clock.
 	Now func() time.Time
-	// Timeout bounds one step; 0: a second.
+	// Timeout bounds one step; 0: half a second.
 	Timeout time.Duration
 }
 
@@ -77,7 +77,7 @@ func Open(ctx context.Context, url string, opts Options) (*Ephemeral, error) {
 		e.now = time.Now
 	}
 	if e.timeout <= 0 {
-		e.timeout = time.Second
+		e.timeout = time.Second / 2
 	}
 	if connect.IsClusterMode {
 		e.parts = nil

@@ -23,6 +23,12 @@ type Fault struct {
 const (
 	lasting = 2500 * time.Millisecond
 	dead    = 800 * time.Millisecond
+	// Of a store that says nothing any more an instance learns by waiting: it is to be out of readiness
+	// within two seconds, and what it was asked in the last of them may wait for one step.
+	unheard = 2500 * time.Millisecond
+	// A path that breaks under more than a ping is not seen by readiness: who is sent there is told to
+	// try again as long as it lasts.
+	oneStep = time.Second
 )
 
 func pause(ctx context.Context, d time.Duration) {
@@ -95,13 +101,13 @@ func Faults() []Fault {
 			return err
 		}},
 		{Name: "cut instance 1 from PostgreSQL", Short: true, Do: through(storeOf(0), Cut)},
-		{Name: "stall instance 2's PostgreSQL", Do: through(storeOf(1), Stall)},
-		{Name: "stall instance 1's Redis", Short: true, Do: through(redisOf(0), Stall)},
+		{Name: "stall instance 2's PostgreSQL", MaxError: unheard, Do: through(storeOf(1), Stall)},
+		{Name: "stall instance 1's Redis", Short: true, MaxError: unheard, Do: through(redisOf(0), Stall)},
 		{Name: "cut instance 2 from Redis", Do: through(redisOf(1), Cut)},
-		{Name: "half-open to instance 1's Redis", Do: through(redisOf(0), HalfOpen)},
-		{Name: "half-open to instance 2's PostgreSQL", Do: through(storeOf(1), HalfOpen)},
+		{Name: "half-open to instance 1's Redis", MaxError: unheard, Do: through(redisOf(0), HalfOpen)},
+		{Name: "half-open to instance 2's PostgreSQL", MaxError: unheard, Do: through(storeOf(1), HalfOpen)},
 		{Name: "Redis slow (100 ms a read) at instance 1", Do: through(redisOf(0), Slow)},
-		{Name: "PostgreSQL cut after 2000 bytes at instance 1", Do: through(storeOf(0), CutAfter)},
+		{Name: "PostgreSQL cut after 2000 bytes at instance 1", MaxError: lasting + oneStep, Do: through(storeOf(0), CutAfter)},
 		{Name: "cut instance 1 from the balancer", Do: through(publicOf(0), Cut)},
 		{Name: "rolling SIGTERM", Short: true, Do: rolling},
 		{Name: "rotate keys", Do: func(ctx context.Context, w *World, healed func()) error {
