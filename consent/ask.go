@@ -32,6 +32,15 @@ type Ask struct {
 	Bearer       bool           `json:"bearer,omitempty"` // the token may come without a key
 	Device       string         `json:"device,omitempty"` // hash of the device code that is decided about (RFC 8628); empty: none
 	Words        string         `json:"words,omitempty"`  // that the device shows
+
+	// What the client says of the sign-in (OpenID Connect Core 1.0 §3.1.2.1).
+	AskedAt   int64  `json:"asked_at,omitempty"` // Unix µs
+	Silent    bool   `json:"silent,omitempty"`   // prompt=none: no page may be shown
+	SignIn    bool   `json:"sign_in,omitempty"`  // prompt=login, select_account: the sign-in must be newer than the request
+	MaxAge    *int64 `json:"max_age,omitempty"`  // seconds; nil: any sign-in will do
+	LoginHint string `json:"login_hint,omitempty"`
+	UILocales string `json:"ui_locales,omitempty"`
+	Nonce     string `json:"nonce,omitempty"`
 }
 
 // askForm is Ask as it is stored.

@@ -25,6 +25,9 @@ func (s *Server) readAsk(ctx context.Context, client store.Client, p oauth.Param
 	if err := checkShape(client, p); err != nil {
 		return ask, store.Resource{}, err
 	}
+	if err := s.readPrompt(p, &ask); err != nil {
+		return ask, store.Resource{}, err
+	}
 	return s.readTargets(ctx, client, p, ask)
 }
 

@@ -34,7 +34,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if v == nil {
-		return s.signInPage(w, r, http.StatusOK, p.Get("login_hint"), "", clientHost(client), s.returnHere(p))
+		return s.nobodyYet(w, r, client, p, redirect)
 	}
 	if p.Has("request_uri") {
 		return s.resumeRequest(w, r, v, client, p.Get("request_uri"))
@@ -81,6 +81,9 @@ func (s *Server) returnHere(p oauth.Params) string {
 	if uri := p.Get("request_uri"); uri != "" {
 		return s.requestPage(p.Get("client_id"), strings.TrimPrefix(uri, oauth.RequestURIPrefix))
 	}
+	if _, ok := s.openAsked(p); !ok {
+		p = p.With(fieldAsked, s.askedMark(p, s.now().UnixMicro()))
+	}
 	return s.base + "/authorize?" + p.Encode()
 }
 
@@ -93,13 +96,20 @@ func (s *Server) requestPage(clientID, secret string) string {
 // (RFC 9126 §4), and the request is tied to the first browser session that sees it.
 func (s *Server) resumeRequest(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, uri string) error {
 	secret := strings.TrimPrefix(uri, oauth.RequestURIPrefix)
-	held, err := s.store.BindRequest(r.Context(), store.HashOf(secret), client.ID, v.ID)
-	if err != nil {
-		return requestError(err)
-	}
-	ask, err := consent.DecodeAsk(held.Params)
-	if err != nil {
+	held, ask, err := s.pushedAsk(r.Context(), client, uri)
+	switch {
+	case err != nil:
 		return err
+	case ask.Silent:
+		return s.refuseSilently(w, r, v, client, ask)
+	case s.freshEnough(ask, v):
+	case held.Session.IsZero(): // nobody has seen it yet, and nobody does before they have signed in
+		return s.signInAnew(w, r, client, ask, secret)
+	case held.Session == v.ID:
+		return s.tooOld(w, r, v, client, ask, held.ID)
+	}
+	if _, err := s.store.BindRequest(r.Context(), held.ID, client.ID, v.ID); err != nil {
+		return requestError(err)
 	}
 	return s.showConsent(w, r, v, client, ask, secret, http.StatusOK, "")
 }
@@ -133,6 +143,16 @@ func (s *Server) frontChannel(w http.ResponseWriter, r *http.Request, v *visitor
 		refused := wire(err)
 		s.note(r, refused)
 		return s.redirectRefusal(w, r, redirect, p.Get("state"), refused)
+	}
+	if ask.Silent {
+		return s.refuseSilently(w, r, v, client, ask)
+	}
+	if !s.freshEnough(ask, v) {
+		secret, err := s.pushRequest(r, ask, store.Hash{})
+		if err != nil {
+			return err
+		}
+		return s.signInAnew(w, r, client, ask, secret)
 	}
 	secret, err := s.pushRequest(r, ask, v.ID)
 	if err != nil {

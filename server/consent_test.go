@@ -231,7 +231,7 @@ func TestSignIn(t *testing.T) { // LG2, LG5, LG6, AZ19
 	}
 }
 
-func mustURL(t *testing.T, raw string) *url.URL {
+func mustURL(t testing.TB, raw string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(raw)
 	must(t, err)

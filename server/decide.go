@@ -39,6 +39,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if !s.freshEnough(ask, v) {
+		return s.tooOld(w, r, v, client, ask, held.ID)
+	}
 	decision := form.Get(web.FieldDecision)
 	if decision != web.Allow && decision != web.End {
 		return s.deny(w, r, v, ask, held.ID)

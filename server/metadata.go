@@ -50,6 +50,7 @@ type serverMetadata struct {
 	DetailsTypes                 []string `json:"authorization_details_types_supported"`          // RFC 9396 §10
 	RequestParameterSupported    bool     `json:"request_parameter_supported"`
 	RequestURIParameterSupported bool     `json:"request_uri_parameter_supported"`
+	Prompts                      []string `json:"prompt_values_supported"` // OpenID Connect Prompt Create 1.0 §4
 	SubjectTypes                 []string `json:"subject_types_supported"`
 	IDTokenAlgs                  []string `json:"id_token_signing_alg_values_supported"`
 	ServiceDocumentation         string   `json:"service_documentation"`
@@ -86,6 +87,7 @@ func (s *Server) document() serverMetadata {
 		DPoPAlgs:                 algs,
 		IssParameter:             true,
 		DetailsTypes:             []string{tokens.TypeTask, tokens.TypeTool},
+		Prompts:                  []string{promptNone, promptLogin, promptConsent, promptSelectAccount},
 		SubjectTypes:             []string{"public"},
 		IDTokenAlgs:              []string{"ES256"},
 		ServiceDocumentation:     "https://github.com/remit-auth/remit",

@@ -33,10 +33,16 @@ func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request, status int, 
 func (s *Server) askSignIn(w http.ResponseWriter, r *http.Request) error {
 	returnTo := s.safeReturn(r.URL.Query().Get(web.FieldReturnTo))
 	view := web.SignIn{}
+	if hint := r.URL.Query().Get("login_hint"); len(hint) <= maxHint {
+		view.Email = hint
+	}
 	if v, err := s.visitor(r); err != nil {
 		return err
 	} else if v != nil {
-		view.Email, view.Notice = v.User.Email, textSignInAgain
+		view.Notice = textSignInAgain
+		if view.Email == "" {
+			view.Email = v.User.Email
+		}
 	}
 	return s.showSignIn(w, r, http.StatusOK, view, returnTo)
 }

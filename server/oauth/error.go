@@ -33,6 +33,7 @@ const (
 	RequestURINotSupported      Code = "request_uri_not_supported"     // RFC 9101 §7
 	InvalidRequestURI           Code = "invalid_request_uri"           // RFC 9101 §7
 	ConsentRequired             Code = "consent_required"              // OpenID Connect Core §3.1.2.6
+	LoginRequired               Code = "login_required"                // OpenID Connect Core §3.1.2.6
 	InvalidRedirectURI          Code = "invalid_redirect_uri"          // RFC 7591 §3.2.2
 	InvalidClientMetadata       Code = "invalid_client_metadata"       // RFC 7591 §3.2.2
 	InvalidSoftwareStatement    Code = "invalid_software_statement"    // RFC 7591 §3.2.2

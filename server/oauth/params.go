@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -147,6 +148,23 @@ func (p Params) All(name string) []string { return p.values[name] }
 
 // Encode returns the parameters form-encoded again.
 func (p Params) Encode() string { return p.values.Encode() }
+
+// With returns the parameters with this one set.
+func (p Params) With(name, value string) Params {
+	q := p.Without(name)
+	q.values.Set(name, value)
+	return q
+}
+
+// Without returns the parameters less this one.
+func (p Params) Without(name string) Params {
+	values := maps.Clone(p.values)
+	if values == nil {
+		values = url.Values{}
+	}
+	delete(values, name)
+	return Params{values}
+}
 
 // Empty reports whether there is no parameter at all.
 func (p Params) Empty() bool { return len(p.values) == 0 }
