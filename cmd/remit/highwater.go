@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/remit-auth/remit/server"
 	"github.com/remit-auth/remit/store"
@@ -27,7 +28,7 @@ type highWater struct {
 
 // waterMark is the newest checkpoint that this instance has made or seen.
 type waterMark struct {
-	Epoch      int64  `json:"epoch"`
+	Epoch      int64  `json:"epoch"` // the second in which it began
 	Size       int64  `json:"size"`
 	Head       string `json:"head"`
 	Checkpoint string `json:"checkpoint"`
@@ -81,11 +82,11 @@ func (h *highWater) keep(c store.Checkpoint, epoch int64) {
 func (h *highWater) check(ctx context.Context, s *server.Server) error {
 	why := ""
 	var err error
-	switch have := s.Epoch().N; {
+	switch have := s.EpochBegan(); {
 	case have > h.mark.Epoch:
 		return nil
 	case have < h.mark.Epoch:
-		why = fmt.Sprintf("it is of epoch %d, and epoch %d was raised once", have, h.mark.Epoch)
+		why = fmt.Sprintf("an epoch was raised on %s, and it does not know of that", time.Unix(h.mark.Epoch, 0).UTC().Format(time.RFC3339))
 	default:
 		if why, err = s.Contradicts(ctx, h.mark.Size, h.mark.Head); err != nil {
 			return err

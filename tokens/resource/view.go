@@ -17,7 +17,6 @@ type view struct {
 	tasks   map[string]taskEnd
 	tokens  map[string]time.Time
 	killed  map[string]bool // keys, by kid: for ever
-	epoch   int64           // of the authorization server's database
 	before  int64           // tokens issued up to this second are of an earlier epoch; 0: none
 	heard   time.Time       // receipt of the newest frame
 	issued  time.Time       // its iat
@@ -109,16 +108,13 @@ func (v *view) apply(kind string, e event) {
 	case eventKilled:
 		v.killed[e.KID] = true
 	case eventEpoch:
-		v.raise(e.Epoch, e.NotBefore)
+		v.raise(e.NotBefore)
 	}
 }
 
-// raise takes a later epoch in; v.mu is held.
-func (v *view) raise(epoch, before int64) {
-	if epoch > v.epoch {
-		v.epoch, v.before = epoch, before
-	}
-}
+// raise takes a later epoch in, which is known by when it began: the same backup may be restored
+// twice. v.mu is held.
+func (v *view) raise(before int64) { v.before = max(v.before, before) }
 
 // isKilled reports whether the key was killed.
 func (v *view) isKilled(kid string) bool {
@@ -134,7 +130,7 @@ func (v *view) standing() (killed []string, epoch int64) {
 	for kid := range v.killed {
 		killed = append(killed, kid)
 	}
-	return killed, v.epoch
+	return killed, v.before
 }
 
 // reset takes a snapshot in: it replaces what can change back (suspensions) and adds to what cannot.
@@ -163,7 +159,7 @@ func (v *view) reset(s snapshot) {
 	for _, kid := range s.Keys {
 		v.killed[kid] = true
 	}
-	v.raise(s.Epoch, s.NotBefore)
+	v.raise(s.NotBefore)
 }
 
 // forget drops ends that no living token can concern. A suspension is dropped too: while it lasts,

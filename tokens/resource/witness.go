@@ -57,6 +57,9 @@ func (g *Guard) witness(raw string) {
 		return
 	}
 	_, epoch := g.ends.standing()
+	if c.At.Unix() <= epoch {
+		return // of the database as it was before it was restored
+	}
 	switch s := (sighting{c.Size, c.Head, raw, max(epoch, g.seen.Epoch)}); {
 	case g.seen.newer(s), !s.newer(g.seen) && s.Head != g.seen.Head:
 		g.log.Error("the ledger was rewritten", "kept", g.seen.Checkpoint, "now", raw)
