@@ -143,7 +143,7 @@ func (s *Server) allowDevice(w http.ResponseWriter, r *http.Request, v *visitor,
 
 func (s *Server) devicePage(w http.ResponseWriter, r *http.Request, v *visitor, text, tone string) error {
 	return s.render(w, r, http.StatusOK, web.MessagePage(web.Message{
-		Page: s.frame(v), Title: web.ActivateTitle(), Text: text, Tone: tone, Links: []web.Link{{Text: web.YourAgentsTitle(), Href: s.base + "/agents"}},
+		Page: s.frame(v), Title: web.ActivateTitle(r.Context()), Text: text, Tone: tone, Links: []web.Link{{Text: web.YourAgentsTitle(r.Context()), Href: s.base + "/agents"}},
 	}))
 }
 

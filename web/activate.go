@@ -1,5 +1,7 @@
 package web
 
+import "context"
+
 // Activate is the page where a person types the code that an agent without a browser shows.
 type Activate struct {
 	Page
@@ -29,7 +31,7 @@ var activateEnglish = activateWords{
 }
 
 // ActivateTitle is the title of what follows on that page.
-func ActivateTitle() string { return say.Activate.Title }
+func ActivateTitle(ctx context.Context) string { return say(ctx).Activate.Title }
 
 // YourAgentsTitle is what the page of a user's agents is called.
-func YourAgentsTitle() string { return say.YourAgents }
+func YourAgentsTitle(ctx context.Context) string { return say(ctx).YourAgents }

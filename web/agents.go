@@ -1,6 +1,9 @@
 package web
 
-import "strconv"
+import (
+	"context"
+	"strconv"
+)
 
 // action is where the forms of the agents page post to.
 func (a Agents) action() string {
@@ -35,9 +38,9 @@ func stateIcon(t TaskRow) string {
 }
 
 // callsText counts the calls of a finished task.
-func callsText(t TaskRow) string {
+func callsText(ctx context.Context, t TaskRow) string {
 	if t.Blocked == 0 {
 		return strconv.Itoa(t.Calls)
 	}
-	return fill(say.CallsBlocked, strconv.Itoa(t.Calls), strconv.Itoa(t.Blocked))
+	return fill(say(ctx).CallsBlocked, strconv.Itoa(t.Calls), strconv.Itoa(t.Blocked))
 }

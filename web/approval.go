@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -91,8 +92,8 @@ func (a Argument) start() string {
 }
 
 // size tells how long a value is.
-func (a Argument) size() string {
-	return fill(say.Approve.Size, strconv.Itoa(utf8.RuneCountInString(a.Text)))
+func (a Argument) size(ctx context.Context) string {
+	return fill(say(ctx).Approve.Size, strconv.Itoa(utf8.RuneCountInString(a.Text)))
 }
 
 // hiddenRunes counts what a reader could not see.
@@ -105,11 +106,11 @@ func (a Argument) hiddenRunes() (n int) {
 	return n
 }
 
-func (a Argument) hiddenText() string {
+func (a Argument) hiddenText(ctx context.Context) string {
 	if n := a.hiddenRunes(); n != 1 {
-		return fill(say.Approve.Hidden, strconv.Itoa(n))
+		return fill(say(ctx).Approve.Hidden, strconv.Itoa(n))
 	}
-	return say.Approve.OneHidden
+	return say(ctx).Approve.OneHidden
 }
 
 // visible shows text to the letter: what draws nothing, or turns the direction of its neighbours,
@@ -127,17 +128,17 @@ func visible(s string) string {
 }
 
 // stepUpTitle counts the tools asked for on top.
-func (c Consent) stepUpTitle() string {
+func (c Consent) stepUpTitle(ctx context.Context) string {
 	if n := c.toolCount(); n != 1 {
-		return fill(say.Approve.MoreTools, "{0}", strconv.Itoa(n))
+		return fill(say(ctx).Approve.MoreTools, "{0}", strconv.Itoa(n))
 	}
-	return say.Approve.OneMore
+	return say(ctx).Approve.OneMore
 }
 
 // waitingText counts what waits.
-func waitingText(n int) string {
+func waitingText(ctx context.Context, n int) string {
 	if n == 1 {
-		return say.Approve.OneWaits
+		return say(ctx).Approve.OneWaits
 	}
-	return fill(say.Approve.ManyWait, strconv.Itoa(n))
+	return fill(say(ctx).Approve.ManyWait, strconv.Itoa(n))
 }

@@ -1,5 +1,7 @@
 package web
 
+import "context"
+
 // Names of the console's form fields, beside those of the other pages.
 const (
 	FieldReason      = "reason"       // why, kept in the ledger
@@ -186,14 +188,14 @@ func (l DiffLine) kind() string {
 }
 
 // spoken is what a screen reader says before the line.
-func (l DiffLine) spoken() string {
+func (l DiffLine) spoken(ctx context.Context) string {
 	switch l.Op {
 	case "-":
-		return say.Console.Was
+		return say(ctx).Console.Was
 	case "+":
-		return say.Console.Is
+		return say(ctx).Console.Is
 	case "…":
-		return say.Console.LeftOut
+		return say(ctx).Console.LeftOut
 	}
 	return ""
 }

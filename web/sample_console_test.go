@@ -33,7 +33,7 @@ func sampleFindings(m func(string) string) []Finding {
 	}
 }
 
-var sampleHeads = []string{"User", "Agent", "Resource", "Task", "State", "Ends", "Last use"}
+var sampleHeadTexts = []string{"User", "Agent", "Resource", "Task", "State", "Ends", "Last use"}
 
 func sampleTaskTable(m func(string) string, tick string) Table {
 	row := func(id, user, agent, name, place, purpose string, state Chip, ends, seen string) TableRow {
@@ -52,7 +52,7 @@ func sampleTaskTable(m func(string) string, tick string) Table {
 		return r
 	}
 	running := Chip{Text: m("Running"), Tone: ToneOK, Icon: "check"}
-	t := Table{Name: m("Tasks"), Heads: sampleHeads, Tick: tick, Rows: []TableRow{
+	t := Table{Name: m("Tasks"), Heads: mutated(m, sampleHeadTexts...), Tick: tick, Rows: []TableRow{
 		row("tsk_1", "li@acme.example", "cursor.example", "Cursor", "Tickets", "Clean up the backlog", Chip{Text: m("Suspended by a rule"), Tone: ToneWarn, Icon: "pause"}, "22 min", "4 s ago"),
 		row("tsk_2", "li@acme.example", "an unverified app", "tidy-bot", "Tickets", "", running, "6 min", "1 min ago"),
 		row("tsk_3", "mara@acme.example", "Night Triage", "", "Docs, Tickets", "Find the on-call runbook", running, "3 min", "9 min ago"),
@@ -82,13 +82,13 @@ func sampleConsoleTasks(m func(string) string) ConsoleTasks {
 }
 
 func sampleNoConsoleTasks(m func(string) string) ConsoleTasks {
-	c := ConsoleTasks{Desk: sampleDesk(m, 0), Filter: sampleFilter(m), Counts: m("0 tasks"), Table: Table{Name: m("Tasks"), Heads: sampleHeads, Empty: m("There are no such tasks.")}}
+	c := ConsoleTasks{Desk: sampleDesk(m, 0), Filter: sampleFilter(m), Counts: m("0 tasks"), Table: Table{Name: m("Tasks"), Heads: mutated(m, sampleHeadTexts...), Empty: m("There are no such tasks.")}}
 	c.Notice, c.NoticeTone, c.Role = m("There is no such user."), ToneWarn, m("viewer")
 	return c
 }
 
 func sampleConsoleTask(m func(string) string) ConsoleItem {
-	reach := Table{Name: m("Where the end is in force"), Heads: []string{"Resource", "Tasks", "In force"}, Rows: []TableRow{
+	reach := Table{Name: m("Where the end is in force"), Heads: mutated(m, "Resource", "Tasks", "In force"), Rows: []TableRow{
 		{Cells: []Cell{{Text: m("https://tickets.acme.example/mcp"), Href: "/admin/resource?resource=x"}, {Text: "1"}, {Chip: Chip{Text: m("in force after 0.3 s"), Tone: ToneOK, Icon: "check"}}}},
 		{Cells: []Cell{{Text: m("https://docs.acme.example/mcp"), Href: "/admin/resource?resource=y"}, {Text: "1"}, {Chip: Chip{Text: m("not reached yet – a token there lives for another 48 s"), Tone: ToneWarn, Icon: "alert"}}}},
 	}}
@@ -136,7 +136,7 @@ func sampleConsoleUsers(m func(string) string) ConsoleList {
 	return ConsoleList{
 		Desk: sampleDesk(m, 2, "remit user list"), Title: m("Users"), Note: m("The first 200; narrow the filter to see others."),
 		Filter: Filter{Action: "/admin/users", Texts: []TextField{{"user", m("E-mail or name"), ""}}},
-		Table: Table{Name: m("Users"), Heads: []string{"E-mail", "Name", "Console role", "State"}, Rows: []TableRow{
+		Table: Table{Name: m("Users"), Heads: mutated(m, "E-mail", "Name", "Console role", "State"), Rows: []TableRow{
 			{Cells: []Cell{{Text: m("li@acme.example"), Href: "/admin/user?user=usr_1"}, {Text: m("Li")}, {Text: m("user")}, {Chip: Chip{Text: m("Disabled"), Tone: ToneBad, Icon: "cross"}}}},
 			{Cells: []Cell{{Text: m("ops@acme.example"), Href: "/admin/user?user=usr_2"}, {Text: m("Ops")}, {Text: m("admin")}, {Chip: Chip{Text: m("Enabled"), Tone: ToneOK, Icon: "check"}}}},
 		}},
@@ -148,7 +148,7 @@ func sampleConsoleUsers(m func(string) string) ConsoleList {
 }
 
 func sampleConsoleResource(m func(string) string) ConsoleItem {
-	tools := Table{Name: m("Tools"), Heads: []string{"Tool", "State", "Approved definition"}, Rows: []TableRow{
+	tools := Table{Name: m("Tools"), Heads: mutated(m, "Tool", "State", "Approved definition"), Rows: []TableRow{
 		{Cells: []Cell{{Text: m("get_ticket")}, {Chip: Chip{Text: m("Changed"), Tone: ToneWarn, Icon: "alert"}}, {Text: m("sha-256:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU")}}},
 	}}
 	return ConsoleItem{
@@ -176,4 +176,13 @@ func sampleConsoleResource(m func(string) string) ConsoleItem {
 			{ID: "tools", Title: m("Tools"), Table: &tools},
 		},
 	}
+}
+
+// mutated is m of each text.
+func mutated(m func(string) string, texts ...string) []string {
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = m(text)
+	}
+	return all
 }

@@ -179,7 +179,11 @@ func (p *pageFacts) element(n *html.Node, inLabel bool) {
 		if src := attr["src"]; src != StaticPath("agents.js") && src != StaticPath("passkey.js") || n.FirstChild != nil {
 			p.problem("a script that is not one of the files")
 		}
-	case "style", "iframe", "object", "embed", "base", "img":
+	case "img":
+		if !strings.HasPrefix(attr["src"], "/") || attr["alt"] == "" {
+			p.problem("an image from elsewhere, or without words")
+		}
+	case "style", "iframe", "object", "embed", "base":
 		p.problem("forbidden element " + n.Data)
 	case "html":
 		p.lang = attr["lang"]

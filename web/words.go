@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"strconv"
 	"strings"
 )
@@ -48,9 +49,6 @@ type words struct {
 
 	Activate activateWords
 }
-
-// say is the language spoken.
-var say = english
 
 var english = words{
 	Lang: "en",
@@ -190,17 +188,17 @@ func fill(sentence string, args ...string) string {
 }
 
 // allCallsText is the link to all calls.
-func allCallsText(n int) string {
+func allCallsText(ctx context.Context, n int) string {
 	if n == 1 {
-		return say.OneCall
+		return say(ctx).OneCall
 	}
-	return fill(say.AllCalls, strconv.Itoa(n))
+	return fill(say(ctx).AllCalls, strconv.Itoa(n))
 }
 
 // runningText counts the running tasks.
-func runningText(n int) string {
+func runningText(ctx context.Context, n int) string {
 	if n == 1 {
-		return say.OneRunning
+		return say(ctx).OneRunning
 	}
-	return fill(say.ManyRunning, strconv.Itoa(n))
+	return fill(say(ctx).ManyRunning, strconv.Itoa(n))
 }
