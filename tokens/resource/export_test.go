@@ -32,8 +32,14 @@ func newTestRequest(authorization string) (*http.Request, error) {
 	return r, err
 }
 
-// LookAtPolicy is what the Guard does with its policy file every two seconds.
-func (g *Guard) LookAtPolicy() { g.lookAtPolicy() }
+// GlanceAtPolicy is what the Guard does with its policy file every two seconds; LookAtPolicy is two of
+// these, after which a file that is left alone is in force.
+func (g *Guard) GlanceAtPolicy() { g.lookAtPolicy() }
+
+func (g *Guard) LookAtPolicy() {
+	g.lookAtPolicy()
+	g.lookAtPolicy()
+}
 
 // ClientAddress is where a request came from, as a Guard behind these proxies sees it.
 func ClientAddress(trusted []string, r *http.Request) (netip.Addr, error) {

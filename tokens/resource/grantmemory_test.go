@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 )
@@ -51,4 +52,25 @@ func TestGrantMemory(t *testing.T) {
 	}
 	close(wait)
 	get("slow")
+}
+
+// TestGrantMemoryRace: what is fetched at the same time is counted once, and forgotten once.
+func TestGrantMemoryRace(t *testing.T) {
+	m := &grants{limit: 500, now: time.Now, fetch: func(context.Context, string) (*granted, int, error) { return &granted{}, 100, nil }}
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 100 {
+				if _, err := m.get(t.Context(), fmt.Sprint(i, n)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.size != 100*len(m.known) || m.size > m.limit {
+		t.Errorf("%d grants are said to take %d bytes", len(m.known), m.size)
+	}
 }

@@ -98,10 +98,11 @@ func (m *grants) fill(hash string, one *fetched) {
 	ctx, cancel := context.WithTimeout(context.Background(), grantTimeout)
 	defer cancel()
 	defer close(one.done)
-	one.grant, one.size, one.err = m.fetch(ctx, hash)
+	grant, size, err := m.fetch(ctx, hash)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if one.err != nil {
+	one.grant, one.size, one.err = grant, size, err // others look at the size meanwhile
+	if err != nil {
 		delete(m.known, hash)
 		return
 	}

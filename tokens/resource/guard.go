@@ -31,7 +31,8 @@ type Config struct {
 	// EnrolmentCode is what `remit resource add` printed. It is needed once.
 	EnrolmentCode string
 	// Policy is the policy file; PolicyFile, where to read it from instead. A file is looked at every
-	// two seconds and put in force when it has changed; one that is not valid changes nothing.
+	// two seconds and put in force when it has changed and was left alone between two looks; one that is
+	// not valid changes nothing.
 	Policy     []byte
 	PolicyFile string
 	// TrustedProxies are the networks of the proxies before this server, in CIDR form: where a request

@@ -63,6 +63,7 @@ var (
 		{"approval", (*call).approval},
 		{"budget", (*call).budget},
 	}
+	viewStep    = slices.IndexFunc(steps, func(s step) bool { return s.name == "view" })
 	passed      = passedChecks(toolSteps)
 	passedRead  = passedChecks(readSteps)
 	passedJSON  = appendChecks(nil, passed)
@@ -105,7 +106,11 @@ func (g *Guard) Protect(next http.Handler) http.Handler {
 		c := &call{g: g, w: w, r: r, now: g.now(), rules: g.rules.Load()}
 		n, f := c.decide()
 		if f == nil && c.msg.recorded() {
-			f = c.record()
+			if f = c.stands(); f != nil {
+				n = viewStep
+			} else {
+				f = c.record()
+			}
 		}
 		if f != nil {
 			c.refused(f, n)
@@ -163,6 +168,19 @@ func (c *call) view() *refusal {
 		return refuse(TaskEnded, "the task has ended")
 	}
 	return nil
+}
+
+// stands looks at the view once more: the steps since may have waited for the authorization server or
+// for the tool server, and the task may have ended meanwhile. A Guard that asks does not look twice:
+// what it waits for, a count or an approval, is refused there.
+func (c *call) stands() *refusal {
+	switch {
+	case !c.g.now().Before(c.bearer.Task.Ends):
+		return refuse(TaskEnded, "the task has ended")
+	case c.g.introspects:
+		return nil
+	}
+	return c.view()
 }
 
 // record makes the decision durable. Without it, no tool runs.

@@ -26,18 +26,27 @@ type policyFile struct {
 	mu    sync.Mutex
 	path  string
 	seen  os.FileInfo
+	found os.FileInfo // at the last look, not in force yet
 	since time.Time
 	err   error
 }
 
-// changed reports whether the file is another than was last seen; callers hold mu.
+// changed reports whether the file is another than was last seen, and has been left alone since the
+// last look: half of a policy can be a policy too, and a broader one. Callers hold mu.
 func (f *policyFile) changed() bool {
 	info, err := os.Stat(f.path)
 	if err != nil {
+		f.found = nil
 		return true // reading it will say why
 	}
-	before := f.seen
-	return before == nil || !os.SameFile(before, info) || before.Size() != info.Size() || !before.ModTime().Equal(info.ModTime())
+	settled := same(f.found, info)
+	f.found = info
+	return settled && !same(f.seen, info)
+}
+
+// same reports whether nothing was written between two looks at a file.
+func same(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // PolicyStatus returns which policy is in force, and why a newer one is not.

@@ -71,6 +71,33 @@ func TestPolicyFileIsTakenUp(t *testing.T) {
 	w.eventually("the old policy at the issuer", func() bool { published, _ := w.issuer.Manifest(w.uri); return published == ticketsPolicy })
 }
 
+// TestPolicyFileHalfWritten: a policy that is being written where it stands is not put in force before
+// it is whole, though its first half is a policy, and a broader one.
+func TestPolicyFileHalfWritten(t *testing.T) {
+	path, adjust := withFile(t)
+	w := newWorld(t, adjust)
+	token := w.token(reader())
+	half := "version: 1\nbaseline: [tickets.read]\nscopes:\n  tickets.read: {roles: [agent]}\nroles:\n  agent:\n    tools:\n      search_tickets:\n"
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	much := map[string]any{"project": "WEB", "limit": 51}
+	write(half)
+	w.guard.GlanceAtPolicy()
+	w.wants(w.call(token, "search_tickets", much), http.StatusForbidden, resource.ArgumentLimit)
+	write(half + "        limits: {limit: {maximum: 50}}\n")
+	w.guard.GlanceAtPolicy()
+	w.guard.GlanceAtPolicy()
+	w.wants(w.call(token, "search_tickets", much), http.StatusForbidden, resource.ArgumentLimit)
+	if s := w.guard.PolicyStatus(); s.Err != nil || s.Version != tokens.HashBytes([]byte(half+"        limits: {limit: {maximum: 50}}\n")) {
+		t.Errorf("the whole policy is not in force: %+v", s)
+	}
+	w.good()
+}
+
 // TestReloadUnderLoad: every decision is by exactly one version of the policy, and its record says by
 // which. The two versions allow and refuse the opposite of each other.
 func TestReloadUnderLoad(t *testing.T) {
