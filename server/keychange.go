@@ -107,9 +107,14 @@ func (s *Server) RaiseEpoch(ctx context.Context, reason string) (store.Epoch, in
 // Epoch is the last restoration of the database that this instance knows of.
 func (s *Server) Epoch() store.Epoch { return s.ring.held.Load().epoch }
 
-// EpochBegan is the second in which the last epoch began; 0 when there was none. Unlike its number it
-// only grows: the same backup may be restored twice.
-func (s *Server) EpochBegan() int64 { return notBefore(s.Epoch()) }
+// EpochBegan is when the last epoch began, in microseconds; 0 when there was none. Unlike its number
+// it only grows: the same backup may be restored twice.
+func (s *Server) EpochBegan() int64 {
+	if e := s.Epoch(); e.N > 0 {
+		return e.At.UnixMicro()
+	}
+	return 0
+}
 
 // keyAge is how old the signing key is.
 func (s *Server) keyAge() time.Duration { return s.now().Sub(s.ring.held.Load().since) }

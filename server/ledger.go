@@ -191,7 +191,7 @@ func (s *Server) stands(c store.Checkpoint) bool {
 func (s *Server) sealedAs(c *store.Checkpoint) {
 	s.seal.last.Store(c)
 	if s.sealed != nil {
-		s.sealed(*c, notBefore(s.Epoch()))
+		s.sealed(*c, s.EpochBegan())
 	}
 }
 

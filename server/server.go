@@ -46,7 +46,7 @@ type Config struct {
 	// KeyAge is how old a signing key gets before the next one signs; 0: never by itself.
 	KeyAge time.Duration
 	// Sealed, when set, is told each checkpoint that this instance has made or taken over, with the
-	// second in which its epoch began: what outlives the database proves whether the database is an older one.
+	// microsecond in which its epoch began: what outlives the database proves whether the database is an older one.
 	Sealed func(c store.Checkpoint, epoch int64)
 	// Operator names who runs this server, as its pages show it. Empty: the issuer's host.
 	Operator string

@@ -28,7 +28,7 @@ type highWater struct {
 
 // waterMark is the newest checkpoint that this instance has made or seen.
 type waterMark struct {
-	Epoch      int64  `json:"epoch"` // the second in which it began
+	Epoch      int64  `json:"epoch"` // the microsecond in which it began
 	Size       int64  `json:"size"`
 	Head       string `json:"head"`
 	Checkpoint string `json:"checkpoint"`
@@ -86,7 +86,7 @@ func (h *highWater) check(ctx context.Context, s *server.Server) error {
 	case have > h.mark.Epoch:
 		return nil
 	case have < h.mark.Epoch:
-		why = fmt.Sprintf("an epoch was raised on %s, and it does not know of that", time.Unix(h.mark.Epoch, 0).UTC().Format(time.RFC3339))
+		why = fmt.Sprintf("an epoch was raised on %s, and it does not know of that", time.UnixMicro(h.mark.Epoch).UTC().Format(time.RFC3339))
 	default:
 		if why, err = s.Contradicts(ctx, h.mark.Size, h.mark.Head); err != nil {
 			return err
