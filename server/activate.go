@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/go-chi/chi/v5"
-	"rsc.io/qr"
 
 	"github.com/remit-auth/remit/consent"
 	"github.com/remit-auth/remit/server/oauth"
@@ -38,7 +36,10 @@ func (s *Server) activatePage(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) askUserCode(w http.ResponseWriter, r *http.Request, v *visitor, status int, code, problem string) error {
 	view := web.Activate{Page: s.frame(v), Action: s.base + "/activate", UserCode: code, Error: problem}
 	if spelled, ok := readUserCode(code); ok && problem == "" {
-		view.QR = s.base + "/activate/qr/" + spelled
+		var err error
+		if view.Square, view.Side, err = qrPath(s.url("/activate?user_code=" + spelled)); err != nil {
+			return err
+		}
 	}
 	return s.render(w, r, status, web.ActivatePage(view))
 }
@@ -103,22 +104,12 @@ func (s *Server) activateQR(w http.ResponseWriter, r *http.Request) error {
 
 // qrImage draws text as an SVG with the border that scanners want.
 func qrImage(text string) (string, error) {
-	code, err := qr.Encode(text, qr.M)
+	path, side, err := qrPath(text)
 	if err != nil {
 		return "", err
 	}
-	var b strings.Builder
-	side := code.Size + 8
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%dv%dH0z"/><path d="`, side, side, side, side)
-	for y := range code.Size {
-		for x := range code.Size {
-			if code.Black(x, y) {
-				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x+4, y+4)
-			}
-		}
-	}
-	b.WriteString(`"/></svg>`)
-	return b.String(), nil
+	all := side + 8
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="-4 -4 %d %d" shape-rendering="crispEdges"><path fill="#fff" d="M-4-4h%dv%dh-%dz"/><path d="%s"/></svg>`, all, all, all, all, all, path), nil
 }
 
 // allowDevice stores the decision; the device hears of it when it polls next.

@@ -103,7 +103,7 @@ func TestDeviceFlow(t *testing.T) {
 		t.Errorf("not signed in: %d", stranger.Status)
 	}
 	b := w.mara()
-	if page := b.get("/activate?user_code=" + code); !strings.Contains(page.Body, code) || !strings.Contains(page.Body, "/activate/qr/"+code) || strings.Contains(page.Body, "search_tickets") {
+	if page := b.get("/activate?user_code=" + code); !strings.Contains(page.Body, code) || !strings.Contains(page.Body, `<svg class="qr"`) || strings.Contains(page.Body, "search_tickets") {
 		t.Errorf("activate: %s", page.Body)
 	}
 	if image := b.get("/activate/qr/" + code); image.Status != 200 || image.Header.Get("Content-Type") != "image/svg+xml" || !strings.HasPrefix(image.Body, "<svg") {

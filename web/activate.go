@@ -8,7 +8,8 @@ type Activate struct {
 	Action   string
 	UserCode string // as typed, or as the address had it
 	Error    string
-	QR       string // where the image of this page's address is; empty: none
+	Square   string // this page's address as a QR code, the path data of an SVG; empty: none
+	Side     int    // of the code, in squares
 }
 
 // FieldUserCode is the field of the code.

@@ -17,7 +17,7 @@ func samples(mutate func(string) string) map[string]templ.Component {
 		"consent":          ConsentPage(sampleConsent(m)),
 		"consent-narrow":   ConsentPage(sampleNarrowConsent(m)),
 		"consent-none":     ConsentPage(sampleEmptyConsent(m)),
-		"activate":         ActivatePage(Activate{Page: samplePage(m), Action: "/activate", UserCode: m("BCDF-GHJK"), QR: "/activate/qr/BCDF-GHJK"}),
+		"activate":         ActivatePage(Activate{Page: samplePage(m), Action: "/activate", UserCode: m("BCDF-GHJK"), Square: "M0 0h1v1h-1z", Side: 21}),
 		"activate-wrong":   ActivatePage(Activate{Page: samplePage(m), Action: "/activate", UserCode: m("BCDF"), Error: m("This code is not right.")}),
 		"message":          MessagePage(sampleMessage(m)),
 		"stepup":           ConsentPage(sampleStepUp(m)),
