@@ -74,4 +74,5 @@ type vouched struct {
 	scopes    []string // at most these; nil: it does not say
 	once      *store.Once
 	why       map[string]any
+	refuse    func(consent.Tool) bool // tools that it does not reach; nil: none
 }

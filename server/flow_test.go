@@ -57,6 +57,7 @@ type world struct {
 	user   store.User
 
 	signedIn  *browser
+	vouches   *foreignIssuer // whose assertions about users are believed; nil: nobody's
 	masterKey []byte
 }
 

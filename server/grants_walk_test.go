@@ -69,7 +69,8 @@ func (w *world) sibling(a *agent) *agent {
 // TestGrantsRefuse walks the table of grants: whatever they present, all refuse the same things, and the
 // good request after each refusal still works.
 func TestGrantsRefuse(t *testing.T) {
-	for _, name := range newWorld(t).server.GrantNames() {
+	all, _, _ := trustWorld(t)
+	for _, name := range all.server.GrantNames() {
 		c, ok := grantCases[name]
 		if !ok {
 			t.Errorf("no case for %s", name)
@@ -80,8 +81,7 @@ func TestGrantsRefuse(t *testing.T) {
 }
 
 func (c grantCase) walk(t *testing.T, name string) {
-	w := newWorld(t)
-	w.t = t
+	w, _, _ := trustWorld(t)
 	ctx := context.Background()
 	a, other := w.grantClient("All grants"), w.grantClient("Other")
 	policy := func(p store.ClientPolicy) { must(t, w.store.SetClientPolicy(ctx, a.client, p)) }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/tokens"
@@ -39,6 +40,7 @@ type serverMetadata struct {
 	ResponseTypes                []string `json:"response_types_supported"`
 	ResponseModes                []string `json:"response_modes_supported"`
 	GrantTypes                   []string `json:"grant_types_supported"`
+	GrantProfiles                []string `json:"authorization_grant_profiles_supported,omitempty"` // MCP enterprise-managed authorization
 	TokenAuthMethods             []string `json:"token_endpoint_auth_methods_supported"`
 	TokenAuthAlgs                []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuthMethods        []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -78,6 +80,7 @@ func (s *Server) document() serverMetadata {
 		ResponseTypes:            []string{"code"},
 		ResponseModes:            []string{"query"},
 		GrantTypes:               s.grantNames(),
+		GrantProfiles:            s.grantProfiles(),
 		TokenAuthMethods:         auth,
 		TokenAuthAlgs:            algs,
 		RevocationAuthMethods:    auth,
@@ -95,6 +98,14 @@ func (s *Server) document() serverMetadata {
 		ClientDocuments:          s.cimd.Enabled,
 		RegistrationEndpoint:     registration,
 	}
+}
+
+// grantProfiles are what assertions may be, beyond RFC 7523.
+func (s *Server) grantProfiles() []string {
+	if slices.ContainsFunc(s.trust, func(t TrustedIssuer) bool { return t.Kind == TrustIDJAG }) {
+		return []string{oauth.ProfileIDJAG}
+	}
+	return nil
 }
 
 // jwks serves the public keys (RFC 7517 §5), from memory.

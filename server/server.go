@@ -69,6 +69,8 @@ type Config struct {
 	// RateFactor multiplies every rate limit; 0: 1. More is right where all clients come from behind
 	// one address that is no trusted proxy.
 	RateFactor float64
+	// Trust are the issuers whose assertions are believed (RFC 7523); ParseTrust reads and checks them.
+	Trust []TrustedIssuer
 	// NoRules turns off the rules that suspend a task by themselves.
 	NoRules bool
 	// Upstream are the OpenID providers that users may sign in with, and UpstreamRoots the certificate
@@ -111,6 +113,8 @@ type Server struct {
 	behind    behind // proof that the database is an older one
 	cimd      CIMD
 	strangers *strangers
+	trust     []TrustedIssuer
+	foreign   memo[tokens.ForeignKeys]
 
 	registration Registration
 	bearerForAll bool
@@ -157,6 +161,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.cimd, s.registration, s.bearerForAll = c.CIMD, c.Registration, c.BearerForAll
 	c.Fetch.InsecureLoopback = issuer.Scheme == "http" // checkIssuer: on loopback, in dev mode
 	s.strangers, s.classes, s.rateFactor = newStrangers(c.Fetch), newClasses(), c.RateFactor
+	if s.trust, err = checkTrust(c.Trust); err != nil {
+		return nil, err
+	}
 	if s.rateFactor <= 0 {
 		s.rateFactor = 1
 	}

@@ -44,13 +44,17 @@ type caller struct {
 
 // grantTypes is the table. The metadata list what stands here and nothing else (RFC 8414 §2).
 func (s *Server) grantTypes() []grantType {
-	return []grantType{
+	table := []grantType{
 		{name: oauth.GrantAuthorizationCode, needs: []string{"code"}, serve: s.redeemCode},
 		{name: oauth.GrantRefreshToken, needs: []string{"refresh_token"}, serve: s.refresh},
 		{name: oauth.GrantClientCredentials, confidential: true, serve: s.clientCredentials},
 		{name: oauth.GrantDeviceCode, needs: []string{"device_code"}, serve: s.redeemDevice},
 		{name: oauth.GrantTokenExchange, needs: []string{"subject_token", "subject_token_type"}, keyed: true, identify: s.identifyExchanger, serve: s.exchange},
 	}
+	if len(s.trust) > 0 {
+		table = append(table, grantType{name: oauth.GrantJWTBearer, needs: []string{"assertion"}, identify: s.identifyBearer, serve: s.jwtBearer})
+	}
+	return table
 }
 
 // grantNames are the grant types of the table, as metadata and refusals list them.

@@ -49,6 +49,7 @@ type Config struct {
 
 	restoring bool // a database that was set back is what this command is for
 
+	TrustFile    string `koanf:"trust_file"`    // JSON of the issuers whose assertions are believed (RFC 7523); empty: none
 	UpstreamFile string `koanf:"upstream_file"` // YAML of the OpenID providers that users may sign in with; empty: none
 	MailServer   string `koanf:"mail_server"`   // host:port of the operator's mail server; empty: users are told nothing by e-mail
 	MailFrom     string `koanf:"mail_from"`     // the sender, such as Acme ID <no-reply@acme.example>
@@ -67,7 +68,7 @@ var (
 	keys = []string{
 		"issuer", "listen", "ops_listen", "database_url", "redis_url", "data_dir",
 		"master_key_file", "master_key", "master_key_url", "key_algorithm", "key_age", "trusted_proxies", "tls_cert", "tls_key", "dev",
-		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "operator", "mail_server", "mail_from", "mail_username", "mail_password", "rules",
+		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "trust_file", "operator", "mail_server", "mail_from", "mail_username", "mail_password", "rules",
 	}
 	secretKeys = []string{"database_url", "redis_url", "registration_token", "master_key", "mail_password"}
 )
