@@ -79,7 +79,7 @@ func TestPair(t *testing.T) {
 		url := database(t)
 		other := openAt(t, url, Options{Now: now})
 		return &pair{Store: openAt(t, url, Options{Now: now}), other: other}
-	}, storetest.Only("races", "ledger", "ending"))
+	}, storetest.Only("races"))
 }
 
 // TestStartTogether starts several instances at once on an empty database.
