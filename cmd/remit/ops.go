@@ -62,7 +62,7 @@ func newMeter(i *instance) *meter {
 		gauge("remit_feeds_open", "Guards that listen to their feed here.", func() float64 { return float64(i.server.FeedsOpen()) }),
 		gauge("remit_ledger_sealed_records", "Records under the newest checkpoint.", func() float64 { return float64(i.server.SealedRecords()) }),
 		gauge("remit_signing_key_age_seconds", "How long ago the signing key began to sign.", i.server.KeyAge),
-		gauge("remit_database_behind", "1 when the database is proven to be an older one, and nothing is issued.", func() float64 {
+		gauge("remit_database_behind", "1 when the database is proven to be an older one, and no token is issued.", func() float64 {
 			if i.server.Behind() != "" {
 				return 1
 			}

@@ -56,9 +56,11 @@ func through(pick func(*World) []*Proxy, m Mode) func(context.Context, *World, f
 func storeOf(i int) func(*World) []*Proxy {
 	return func(w *World) []*Proxy { return w.ToStore[i : i+1] }
 }
+
 func redisOf(i int) func(*World) []*Proxy {
 	return func(w *World) []*Proxy { return w.ToRedis[i : i+1] }
 }
+
 func publicOf(i int) func(*World) []*Proxy {
 	return func(w *World) []*Proxy { return w.ToPublic[i : i+1] }
 }
