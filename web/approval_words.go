@@ -3,7 +3,7 @@ package web
 // approveWords are the texts of step-ups and approvals.
 type approveWords struct {
 	OneMore, MoreTools, SameTask, NotLonger, Lent, New  string
-	KeepGoing, EndTask, Mode                            string
+	KeepGoing, OtherwiseKeep, EndTask, Mode             string
 	Title, Tab, WantsToCall, NoArguments, ShowAll, Size string
 	Hidden, OneHidden, Allow, Deny, OnlyThis, SignAgain string
 	SignAgainNote, InTask, AskedAt, Agent               string
@@ -11,15 +11,16 @@ type approveWords struct {
 }
 
 var approveEnglish = approveWords{
-	OneMore:   "{0} asks for 1 more tool",
-	MoreTools: "{0} asks for {1} more tools",
-	SameTask:  "Same task",
-	NotLonger: "It does not last longer for this; its deadline and its budget stay.",
-	Lent:      "Already allowed for this task ({0}), unchanged",
-	New:       "New",
-	KeepGoing: "No, keep going without it",
-	EndTask:   "End the whole task now",
-	Mode:      "How may it be used?",
+	OneMore:       "{0} asks for 1 more tool",
+	MoreTools:     "{0} asks for {1} more tools",
+	SameTask:      "Same task",
+	NotLonger:     "It does not last longer for this; its deadline and its budget stay.",
+	Lent:          "Already allowed for this task ({0}), unchanged",
+	New:           "New",
+	KeepGoing:     "No, keep going without it",
+	OtherwiseKeep: "If you did not start it, or somebody sent you a link, choose “No, keep going without it”.",
+	EndTask:       "End the whole task now",
+	Mode:          "How may it be used?",
 
 	Title:         "May {0} do this?",
 	Tab:           "Allow this one call?",

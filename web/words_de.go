@@ -204,15 +204,16 @@ var accountGerman = accountWords{
 }
 
 var approveGerman = approveWords{
-	OneMore:   "{0} bittet um 1 weiteres Werkzeug",
-	MoreTools: "{0} bittet um {1} weitere Werkzeuge",
-	SameTask:  "Dieselbe Aufgabe",
-	NotLonger: "Sie dauert dadurch nicht länger; Frist und Kontingent bleiben.",
-	Lent:      "Für diese Aufgabe schon erlaubt ({0}), unverändert",
-	New:       "Neu",
-	KeepGoing: "Nein, ohne das weitermachen",
-	EndTask:   "Die ganze Aufgabe jetzt beenden",
-	Mode:      "Wie darf es benutzt werden?",
+	OneMore:       "{0} bittet um 1 weiteres Werkzeug",
+	MoreTools:     "{0} bittet um {1} weitere Werkzeuge",
+	SameTask:      "Dieselbe Aufgabe",
+	NotLonger:     "Sie dauert dadurch nicht länger; Frist und Kontingent bleiben.",
+	Lent:          "Für diese Aufgabe schon erlaubt ({0}), unverändert",
+	New:           "Neu",
+	KeepGoing:     "Nein, ohne das weitermachen",
+	OtherwiseKeep: "Wenn nicht, oder wenn Ihnen jemand einen Link geschickt hat, wählen Sie „Nein, ohne das weitermachen“.",
+	EndTask:       "Die ganze Aufgabe jetzt beenden",
+	Mode:          "Wie darf es benutzt werden?",
 
 	Title:         "Darf {0} das tun?",
 	Tab:           "Diesen einen Aufruf erlauben?",
