@@ -18,8 +18,8 @@ type Introspection string
 
 // The ways to know what has ended.
 const (
-	// IntrospectTools asks about the tools of Config.IntrospectTools alone, before each call, besides
-	// listening to the feed.
+	// IntrospectTools asks about the tools of Config.IntrospectTools and those for which the policy says
+	// introspect: always, before each call, besides listening to the feed.
 	IntrospectTools Introspection = ""
 	// IntrospectAlways asks about every request and does not listen to the feed (RFC 7662). Each
 	// request then costs one to the authorization server, and the Guard keeps no checkpoints of the
@@ -117,9 +117,10 @@ func (g *Guard) ask(ctx context.Context, b *bearer, raw string) (*bearer, error)
 	return narrowed, nil
 }
 
-// askTool asks about the token before a call of a tool that the configuration names.
+// askTool asks about the token before a call of a tool that the configuration or the policy names. Only
+// watching the policy does not change that: asking is no refusal of its own.
 func (c *call) askTool() *refusal {
-	if c.g.introspects || !c.g.introspectTools[c.msg.tool] {
+	if c.g.introspects || !c.g.introspectTools[c.msg.tool] && !c.rules.Introspects(c.msg.tool) {
 		return nil
 	}
 	if f := c.introspect(); f != nil {

@@ -3,6 +3,7 @@ package resource_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,33 @@ func TestIntrospectTools(t *testing.T) {
 	w.wants(call("get_ticket"), http.StatusUnauthorized, resource.TokenRevoked)
 	if a := call("search_tickets"); a.status != http.StatusOK {
 		t.Errorf("another tool: %d", a.status)
+	}
+}
+
+// The policy file can name them too, and a reload counts from the next call on.
+func TestIntrospectByPolicy(t *testing.T) {
+	w := newWorld(t, func(c *resource.Config) {
+		c.Policy = []byte(strings.Replace(ticketsPolicy, "get_ticket: {}", "get_ticket: {introspect: always}", 1))
+	})
+	token := w.token(reader())
+	if a := w.call(token, "search_tickets", web); a.status != http.StatusOK || w.issuer.Introspections() != 0 {
+		t.Errorf("another tool: %d, asked %d times", a.status, w.issuer.Introspections())
+	}
+	if a := w.call(token, "get_ticket", web); a.status != http.StatusOK || w.issuer.Introspections() != 1 {
+		t.Errorf("got %d, asked %d times", a.status, w.issuer.Introspections())
+	}
+	w.issuer.SetRoles("usr_test", "guest")
+	w.wants(w.call(token, "get_ticket", web), http.StatusForbidden, resource.NoRole)
+	w.issuer.SetRoles("usr_test", "agent")
+	w.issuer.TamperIntrospection(func(out map[string]any) { out["jti"] = tokens.NewID("at_") })
+	w.wants(w.call(token, "get_ticket", web), http.StatusServiceUnavailable, resource.StaleView)
+	w.issuer.TamperIntrospection(nil)
+	if err := w.guard.ReloadPolicy([]byte(ticketsPolicy)); err != nil {
+		t.Fatal(err)
+	}
+	asked := w.issuer.Introspections()
+	if a := w.call(token, "get_ticket", web); a.status != http.StatusOK || w.issuer.Introspections() != asked {
+		t.Errorf("without it: %d, asked %d times more", a.status, w.issuer.Introspections()-asked)
 	}
 }
 

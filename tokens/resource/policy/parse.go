@@ -66,6 +66,7 @@ type fileTool struct {
 	Limits   yaml.Node `yaml:"limits"`
 	MaxCalls *int      `yaml:"max_calls"`
 	Approval *string   `yaml:"approval"`
+	Ask      *string   `yaml:"introspect"`
 }
 
 // Parse reads a policy file, strictly: unknown or duplicate keys, aliases, unknown roles, cycles of
@@ -278,6 +279,11 @@ func (t fileTool) rule(role string) (Rule, error) {
 	if t.Approval != nil {
 		if rule.EachCall = *t.Approval == "each_call"; !rule.EachCall {
 			return Rule{}, errors.New("approval can only be each_call")
+		}
+	}
+	if t.Ask != nil {
+		if rule.Introspect = *t.Ask == "always"; !rule.Introspect {
+			return Rule{}, errors.New("introspect can only be always")
 		}
 	}
 	if t.Limits.IsZero() {

@@ -64,6 +64,8 @@ type Rule struct {
 	MaxCalls int             // calls per task; 0: no budget
 	EachCall bool            // the user is asked before each call
 
+	Introspect bool // the authorization server is asked about the token before each call (RFC 7662)
+
 	when int // the index of its own condition; -1: none
 }
 
@@ -129,6 +131,12 @@ func (p *Policy) ScopeKnown(s string) bool {
 	}
 	_, ok := p.scopes[s]
 	return ok
+}
+
+// Introspects reports whether the authorization server is asked about the token before each call of
+// the tool: where any role says so, whichever gives the call.
+func (p *Policy) Introspects(tool string) bool {
+	return slices.ContainsFunc(p.rules[tool], func(r Rule) bool { return r.Introspect })
 }
 
 // Tools returns every tool that some role names, sorted.
