@@ -6,6 +6,7 @@
 //	discover.go   Discover: 401 → RFC 9728 → RFC 8414
 //	challenge.go  WWW-Authenticate (RFC 9110 §11.6.1)
 //	client.go     Client: push (RFC 9126), callback (RFC 9207), token (OAuth 2.1 §3.2), tasks
+//	grants.go     without a browser: Own, Present, Delegate and Take, AskDevice and Await
 //	session.go    Session: the tokens of one task, refreshed by one caller at a time
 //	transport.go  Transport: Authorization: DPoP and a fresh proof on every request (RFC 9449 §7)
 //	denied.go     step-up and approvals: what may turn a 403 around

@@ -15,11 +15,13 @@ import (
 // Config is what a Client is made of.
 type Config struct {
 	ClientID    string
-	RedirectURI string          // where the user's browser comes back to
-	Server      Metadata        // of Discover
-	Resource    string          // the MCP server, as Discover found it
-	Key         tokens.ProofKey // the agent's own key; it never leaves the process
-	HTTP        *http.Client    // nil: http.DefaultClient; redirects are never followed
+	RedirectURI string             // where the user's browser comes back to; empty: no browser is used
+	Secret      string             // of a client that authenticates by a secret; empty: it does not
+	ClientKey   *tokens.SigningKey // of a client that authenticates by private_key_jwt; nil: it does not
+	Server      Metadata           // of Discover
+	Resource    string             // the MCP server, as Discover found it
+	Key         tokens.ProofKey    // the agent's own key; it never leaves the process
+	HTTP        *http.Client       // nil: http.DefaultClient; redirects are never followed
 
 	Now func() time.Time // nil: time.Now
 }
@@ -37,8 +39,8 @@ func NewClient(c Config) (*Client, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.ClientID == "" || c.RedirectURI == "" {
-		return nil, errors.New("agent: a client needs its id and a redirect URI")
+	if c.ClientID == "" {
+		return nil, errors.New("agent: a client needs its id")
 	}
 	if _, err := checkEndpoint(c.Resource); err != nil {
 		return nil, fmt.Errorf("agent: resource: %w", err)
@@ -67,6 +69,9 @@ type Request struct {
 // Push sends the request to the authorization server before the browser sees anything of it
 // (RFC 9126), bound to the agent's key by its proof (RFC 9449 §10.1).
 func (c *Client) Push(ctx context.Context, a Ask) (Request, error) {
+	if c.RedirectURI == "" {
+		return Request{}, errors.New("agent: push: the client has no redirect URI")
+	}
 	r := Request{State: tokens.NewSecret(""), Verifier: tokens.NewSecret("")}
 	form := url.Values{
 		"client_id": {c.ClientID}, "response_type": {"code"}, "redirect_uri": {c.RedirectURI}, "state": {r.State},
@@ -221,6 +226,9 @@ func (c *Client) take(ctx context.Context, form url.Values) (Token, error) {
 // (RFC 9449 §8).
 func (c *Client) post(ctx context.Context, endpoint string, form url.Values, want int, v any) error {
 	for try := 0; ; try++ {
+		if err := c.authenticate(form); err != nil {
+			return err
+		}
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 		if err != nil {
 			return err

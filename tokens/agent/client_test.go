@@ -146,7 +146,6 @@ func TestNewClientRefuses(t *testing.T) {
 	good := w.client().Config
 	for name, change := range map[string]func(*agent.Config){
 		"no client id":          func(c *agent.Config) { c.ClientID = "" },
-		"no redirect URI":       func(c *agent.Config) { c.RedirectURI = "" },
 		"resource over http":    func(c *agent.Config) { c.Resource = "http://mcp.example" },
 		"endpoint over http":    func(c *agent.Config) { c.Server.TokenEndpoint = "http://id.example/token" },
 		"metadata without DPoP": func(c *agent.Config) { c.Server.DPoPAlgs = nil },

@@ -28,6 +28,7 @@ type Metadata struct {
 	DPoPAlgs              []string `json:"dpop_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 	TaskEndpoint          string   `json:"remit_task_endpoint"`
+	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
 }
 
 // Discover asks the MCP server at mcpURL without a token, and follows its challenge to the

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -51,6 +52,54 @@ func Example() {
 		web := &http.Client{Transport: &agent.Transport{Session: session}} // for an MCP client
 		_ = web
 		return session.CompleteTask(ctx)
+	}
+	// Output:
+}
+
+// An agent without a browser shows a code and waits.
+func ExampleClient_AskDevice() {
+	var client *agent.Client // of NewClient
+	_ = func(ctx context.Context) error {
+		device, err := client.AskDevice(ctx, agent.Ask{Scopes: []string{"tickets.read"}})
+		if err != nil {
+			return err
+		}
+		fmt.Printf("Open %s, type %s, and see that the page says: %s\n", device.VerificationURI, device.UserCode, device.Words)
+		token, err := client.Await(ctx, device)
+		if err != nil {
+			return err
+		}
+		return client.Session(token).CompleteTask(ctx)
+	}
+	// Output:
+}
+
+// An agent hands part of its task on to a sub-agent, which proves a key of its own.
+func ExampleSession_Delegate() {
+	var session *agent.Session   // of the agent
+	var specialist *agent.Client // of the sub-agent, with its own key
+	_ = func(ctx context.Context) error {
+		delegation, err := session.Delegate(ctx, specialist.Key.JKT())
+		if err != nil {
+			return err
+		}
+		token, err := specialist.Take(ctx, delegation, agent.Ask{Details: tokens.Details{
+			Task:  &tokens.TaskDetail{Purpose: "Look for duplicates", MaxDuration: 300},
+			Tools: []tokens.ToolDetail{{Tool: "search_tickets", MaxCalls: 5}},
+		}})
+		if err != nil {
+			return err
+		}
+		return specialist.Session(token).CompleteTask(ctx)
+	}
+	// Output:
+}
+
+// A service acts for itself, by the roles that an admin assigned to it.
+func ExampleClient_Own() {
+	var client *agent.Client // with Secret or ClientKey
+	_ = func(ctx context.Context) (agent.Token, error) {
+		return client.Own(ctx, agent.Ask{Scopes: []string{"tickets.read"}})
 	}
 	// Output:
 }
