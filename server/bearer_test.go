@@ -15,7 +15,16 @@ import (
 // setPolicy publishes another policy file for the resource.
 func (w *world) setPolicy(text string) {
 	w.t.Helper()
-	_, err := w.store.PublishManifest(context.Background(), ticketsURI, []byte(text), tokens.HashBytes([]byte(text)), nil)
+	res, err := w.store.ResourceByURI(context.Background(), ticketsURI)
+	must(w.t, err)
+	var live []store.Tool // as they are: a tool that is not offered any more is gone
+	for _, one := range res.Tools {
+		if one.LiveHash == "" && !one.Gone {
+			one.Live, one.LiveHash = one.Definition, one.Hash
+		}
+		live = append(live, store.Tool{Name: one.Name, Live: one.Live, LiveHash: one.LiveHash})
+	}
+	_, err = w.store.PublishManifest(context.Background(), ticketsURI, []byte(text), tokens.HashBytes([]byte(text)), live)
 	must(w.t, err)
 }
 

@@ -44,9 +44,10 @@ func (s *Server) checkExtends(ctx context.Context, ask consent.Ask) error {
 
 // extends reports whether the request may extend the task, as far as client, key, resource and the
 // task's state say. A task whose tokens are bound to no key cannot be: nobody could tell its agent from
-// another.
+// another. Nor can one that hangs under another: it is never wider than that (DESIGN §2.4), so that one
+// is extended, and hands on anew.
 func extends(t store.Task, grants []store.Grant, ask consent.Ask, named bool) (consent.Running, bool, error) {
-	if t.ClientID != ask.ClientID || t.JKT == "" || t.JKT != ask.JKT || !consent.Extendable(t) {
+	if t.ClientID != ask.ClientID || t.JKT == "" || t.JKT != ask.JKT || t.Parent != "" || !consent.Extendable(t) {
 		return consent.Running{}, false, nil
 	}
 	return consent.NewRunning(t, grants, ask.Resource, named)

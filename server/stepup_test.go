@@ -163,6 +163,31 @@ func TestStepUpRefused(t *testing.T) {
 			return a.push2(a.stepUp(paused, "tool:add_comment"))
 		},
 	}
+	bad["another resource"] = func() answer {
+		other, err := w.store.ResourceByURI(context.Background(), ticketsURI)
+		must(t, err)
+		other.URI, other.GuardID = otherURI, ""
+		must(t, w.store.AddResource(context.Background(), other))
+		must(t, w.store.AssignRole(context.Background(), w.user.ID, otherURI, "agent"))
+		r := a.stepUp(task, "tool:add_comment")
+		r.Set("resource", otherURI)
+		return a.push2(r)
+	}
+	bad["a sub-task"] = func() answer {
+		parent := w.grantClient("Orchestrator")
+		got := parent.tokens()
+		sub := w.sibling(parent)
+		form := parent.handOn(sub, got.text("access_token"))
+		form.Set("authorization_details", `[{"type":"mcp_tool","tool":"search_tickets"}]`)
+		child := sub.post("/token", form)
+		if child.Status != http.StatusOK {
+			t.Fatalf("exchange: %d %s", child.Status, child.Body)
+		}
+		if page := w.mara().get(sub.push(sub.stepUp("", "tool:add_comment"))); strings.Contains(page.Body, "Same task") {
+			t.Error("a sub-task is found and extended though it was not named")
+		}
+		return sub.push2(sub.stepUp(child.text("task_id"), "tool:add_comment"))
+	}
 	texts := map[string]bool{}
 	for name, try := range bad {
 		got := try()
@@ -210,6 +235,29 @@ func TestStepUpRefused(t *testing.T) {
 			t.Errorf("then the agent itself: %v", got)
 		}
 	})
+}
+
+// TestStepUpUnbound: a task whose tokens are bound to no key cannot be extended: nobody could tell its
+// agent from whoever has copied a token.
+func TestStepUpUnbound(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.store.AddClient(context.Background(), store.Client{ID: "cli_bearer", CreatedAt: w.clock.Now(), Policy: store.ClientPolicy{Bearer: true}, Metadata: store.ClientMetadata{
+		ClientName: "Old Client", RedirectURIs: []string{"http://127.0.0.1/callback"}, TokenEndpointAuthMethod: "none", GrantTypes: []string{"authorization_code", "refresh_token"},
+	}}))
+	w.setPolicy("bearer: read_only" + ticketsPolicy)
+	a := w.agent("cli_bearer")
+	pushed := a.send("/par", a.request())
+	to := w.mara().consent("/authorize?"+url.Values{"client_id": {a.client}, "request_uri": {pushed.text("request_uri")}}.Encode(), "search_tickets")
+	got := a.send("/token", a.codeForm(to.Query().Get("code")))
+	if got.text("token_type") != "Bearer" {
+		t.Fatalf("bearer: %d %s", got.Status, got.Body)
+	}
+	want(t, a.send("/par", a.stepUp(got.text("task_id"), "tool:get_ticket")), http.StatusBadRequest, "invalid_authorization_details")
+	want(t, a.push2(a.stepUp(got.text("task_id"), "tool:get_ticket")), http.StatusBadRequest, "invalid_authorization_details") // by a key all of a sudden
+	page := w.mara().get("/authorize?" + a.stepUp("", "tool:get_ticket").Encode())
+	if page.Status != http.StatusOK || strings.Contains(page.Body, "Same task") {
+		t.Errorf("%d: taken for a step-up", page.Status)
+	}
 }
 
 func (a *agent) push2(form url.Values) answer { return a.post("/par", form) }
