@@ -26,6 +26,8 @@ type Ask struct {
 	State        string         `json:"state,omitempty"`
 	Challenge    string         `json:"code_challenge"`
 	Resource     string         `json:"resource"`
+	Targets      []Target       `json:"targets,omitempty"` // of several resources; none: Resource is the only one
+	Part         bool           `json:"part,omitempty"`    // this is what the request asks of one of several resources
 	Scopes       []string       `json:"scopes,omitempty"` // nil: derive them from the tools
 	Details      tokens.Details `json:"-"`
 	JKT          string         `json:"jkt,omitempty"`

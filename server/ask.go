@@ -20,35 +20,69 @@ const maxState = 4 << 10
 
 // readAsk validates the parameters of an authorization request, from PAR and front channel alike
 // (OAuth 2.1 §4.1.1). The redirect URI must have been vetted before: refusals may travel to it.
-func (s *Server) readAsk(ctx context.Context, client store.Client, p oauth.Params) (consent.Ask, store.Resource, error) {
+func (s *Server) readAsk(ctx context.Context, client store.Client, p oauth.Params) (consent.Ask, []store.Resource, error) {
 	ask := consent.Ask{ClientID: client.ID, State: p.Get("state"), Challenge: p.Get("code_challenge"), JKT: p.Get("dpop_jkt")}
 	if err := checkShape(client, p); err != nil {
-		return ask, store.Resource{}, err
+		return ask, nil, err
 	}
 	if err := s.readPrompt(p, &ask); err != nil {
-		return ask, store.Resource{}, err
+		return ask, nil, err
 	}
-	return s.readTargets(ctx, client, p, ask)
+	ask, err := readWanted(p, ask)
+	if err != nil {
+		return ask, nil, err
+	}
+	uris, err := targets(p.All("resource"), ask.Details)
+	if err != nil {
+		return ask, nil, err
+	}
+	if uris = s.withIdentity(uris, &ask); len(uris) > 1 {
+		return s.readParts(ctx, client, ask, uris)
+	}
+	ask, resource, err := s.aim(ctx, client, ask, uris)
+	return ask, []store.Resource{resource}, err
 }
 
-// readTargets validates what is asked for, by whichever request.
+// readTargets validates what is asked for, of one resource, by whichever request.
 func (s *Server) readTargets(ctx context.Context, client store.Client, p oauth.Params, ask consent.Ask) (consent.Ask, store.Resource, error) {
-	var none store.Resource
+	ask, err := readWanted(p, ask)
+	if err != nil {
+		return ask, store.Resource{}, err
+	}
+	uris, err := targets(p.All("resource"), ask.Details)
+	if err == nil && slices.ContainsFunc(uris, s.isIdentity) {
+		err = oauth.Refuse(oauth.InvalidTarget, "who the user is, is asked at the authorization endpoint alone")
+	}
+	if err != nil {
+		return ask, store.Resource{}, err
+	}
+	return s.aim(ctx, client, ask, uris)
+}
+
+// readWanted reads scope and authorization_details.
+func readWanted(p oauth.Params, ask consent.Ask) (consent.Ask, error) {
 	scopes, err := oauth.Scopes(p.Get("scope"))
 	if err != nil {
-		return ask, none, oauth.Refuse(oauth.InvalidScope, err.Error())
+		return ask, oauth.Refuse(oauth.InvalidScope, err.Error())
 	}
 	ask.Scopes = scopes
 	if raw := p.Get("authorization_details"); raw != "" {
 		if ask.Details, err = tokens.ParseDetails([]byte(raw)); err != nil {
-			return ask, none, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + plain(err.Error()), Cause: err}
+			return ask, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + plain(err.Error()), Cause: err}
 		}
 	}
-	resource, err := s.readResource(ctx, client, p.All("resource"), ask.Details)
+	return ask, nil
+}
+
+// aim validates what is asked for, of the one resource that is named.
+func (s *Server) aim(ctx context.Context, client store.Client, ask consent.Ask, uris []string) (consent.Ask, store.Resource, error) {
+	var none store.Resource
+	resource, err := s.oneResource(ctx, client, uris)
 	if err != nil {
 		return ask, none, err
 	}
 	ask.Resource = resource.URI
+	scopes := ask.Scopes
 	pol, err := policyOf(resource)
 	if err != nil {
 		return ask, none, err
@@ -84,28 +118,48 @@ func checkShape(client store.Client, p oauth.Params) error {
 	return nil
 }
 
-// readResource finds the one resource that the request is about, named by resource, by the details'
-// locations, or by both alike (RFC 8707 §2, RFC 9396 §3).
+// readResource finds the one resource that a request is about where there can be no other.
 func (s *Server) readResource(ctx context.Context, client store.Client, named []string, details tokens.Details) (store.Resource, error) {
-	var all []string
+	uris, err := targets(named, details)
+	if err == nil && slices.ContainsFunc(uris, s.isIdentity) {
+		err = oauth.Refuse(oauth.InvalidTarget, "who a user is, only the user can say")
+	}
+	if err != nil {
+		return store.Resource{}, err
+	}
+	return s.oneResource(ctx, client, uris)
+}
+
+// targets are the resources that a request is about, named by resource, by the details' locations, or
+// by both alike (RFC 8707 §2, RFC 9396 §3), each once.
+func targets(named []string, details tokens.Details) (all []string, err error) {
 	for _, uri := range named {
 		if err := checkResourceURI(uri); err != nil {
-			return store.Resource{}, oauth.Refuse(oauth.InvalidTarget, err.Error())
+			return nil, oauth.Refuse(oauth.InvalidTarget, err.Error())
 		}
-		all = append(all, uri)
 	}
+	all = slices.Clone(named)
 	for _, t := range details.Tools {
 		all = append(all, t.Locations...)
 	}
 	slices.Sort(all)
-	all = slices.Compact(all)
+	return slices.Compact(all), nil
+}
+
+// oneResource finds the resource that is named, alone.
+func (s *Server) oneResource(ctx context.Context, client store.Client, uris []string) (store.Resource, error) {
 	switch {
-	case len(all) == 0:
+	case len(uris) == 0:
 		return store.Resource{}, oauth.Refuse(oauth.InvalidTarget, "name the resource (RFC 8707) that the token is for")
-	case len(all) > 1:
+	case len(uris) > 1:
 		return store.Resource{}, oauth.Refuse(oauth.InvalidTarget, "ask for one resource per request")
 	}
-	resource, err := s.store.ResourceByURI(ctx, all[0])
+	return s.findResource(ctx, client, uris[0])
+}
+
+// findResource finds a resource that is open to the client.
+func (s *Server) findResource(ctx context.Context, client store.Client, uri string) (store.Resource, error) {
+	resource, err := s.resourceOrIdentity(ctx, uri)
 	if errors.Is(err, store.ErrResourceNotFound) || err == nil && (resource.Disabled || !mayAsk(client, resource)) {
 		return store.Resource{}, oauth.Refuse(oauth.InvalidTarget, "the resource is not known here, or not open to this client")
 	}

@@ -129,14 +129,14 @@ func requestError(err error) error {
 
 // frontChannel validates a request that was not pushed, now that somebody is signed in.
 func (s *Server) frontChannel(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, p oauth.Params, redirect string) error {
-	ask, resource, err := s.readAsk(r.Context(), client, p)
+	ask, resources, err := s.readAsk(r.Context(), client, p)
 	if err != nil {
 		refused := wire(err)
 		s.note(r, refused)
 		return s.redirectRefusal(w, r, redirect, p.Get("state"), refused)
 	}
 	ask.RedirectURI, ask.RedirectSent = redirect, p.Has("redirect_uri")
-	if ask.Bearer, err = s.asksBearer(client, resource, ask.JKT); err != nil {
+	if ask.Bearer, err = s.asksBearerAt(client, resources, ask.JKT); err != nil {
 		return err
 	}
 	if err := s.checkExtends(r.Context(), ask); err != nil {
@@ -194,13 +194,16 @@ func (s *Server) offer(r *http.Request, v *visitor, client store.Client, ask con
 	if err != nil {
 		return consent.Offer{}, err
 	}
+	if s.isIdentity(resource.URI) {
+		roles = []string{identityRole} // everybody may say who they are
+	}
 	pol, err := policyOf(resource)
 	if err != nil {
 		return consent.Offer{}, err
 	}
 	limit := time.Duration(client.Policy.MaxDuration) * time.Second
 	o := consent.NewOffer(ask, resource, newRights(pol, ask, client, roles), limit)
-	if ask.Device != "" { // always a task of its own
+	if ask.Device != "" || ask.Part || s.isIdentity(ask.Resource) { // always a task of its own
 		return o, nil
 	}
 	return o, s.stepUp(r.Context(), v, &o)

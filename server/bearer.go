@@ -37,6 +37,16 @@ func (s *Server) asksBearer(client store.Client, resource store.Resource, jkt st
 	return p.Bearer() != policy.BearerNone, nil
 }
 
+// asksBearerAt asks it of all the resources that a request is about.
+func (s *Server) asksBearerAt(client store.Client, resources []store.Resource, jkt string) (ok bool, err error) {
+	for _, resource := range resources {
+		if ok, err = s.asksBearer(client, resource, jkt); err != nil || !ok {
+			return false, err
+		}
+	}
+	return ok, nil
+}
+
 // bearerAllowed judges a grant at issuance, by the policies and the manifest as they are now.
 func (s *Server) bearerAllowed(ctx context.Context, client store.Client, g store.Grant) (bool, error) {
 	resource, err := s.store.ResourceByURI(ctx, g.Resource)

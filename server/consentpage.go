@@ -16,9 +16,23 @@ import (
 	"github.com/remit-auth/remit/web"
 )
 
-// showConsent renders the offer as a page.
+// showConsent renders the offer as a page; of several resources, the first one's.
 func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, secret string, status int, notice string) error {
-	offer, err := s.offer(r, v, client, ask)
+	return s.showPart(w, r, v, client, ask, secret, status, notice, nil)
+}
+
+// showPart renders the offer of the resource that comes after those that were answered.
+func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, secret string, status int, notice string, before []answered) error {
+	parts := ask.Parts()
+	_, limit, err := s.chosen(r, v, client, parts, before)
+	if err != nil {
+		return err
+	}
+	if n := len(parts); n > 1 {
+		notice = strings.TrimSpace(notice + " " + fmt.Sprintf(textPart, len(before)+1, n))
+	}
+	ask = parts[len(before)]
+	offer, err := s.offerPart(r, v, client, ask, limit)
 	if errors.Is(err, errNotExtendable) {
 		return s.refuseAsk(w, r, v, client, ask, store.HashOf(secret))
 	}
@@ -32,7 +46,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor,
 	if err != nil {
 		return err
 	}
-	digest := shownDigest(offer, client)
+	digest, earlier := shownDigest(offer, client), sealAnswers(before)
 	page := s.frame(v)
 	page.SignOut += "?" + url.Values{"return_to": {s.requestPage(client.ID, secret)}}.Encode()
 	view := web.Consent{
@@ -41,7 +55,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor,
 			{Name: "request", Value: secret},
 			{Name: "client_id", Value: client.ID},
 			{Name: "offer", Value: digest},
-			{Name: "shown", Value: s.formToken(v, "consent", secret, digest)},
+			{Name: "shown", Value: s.formToken(v, "consent", secret, digest, earlier)},
 		},
 		Client:    clientCard(client, ask),
 		Task:      web.TaskCard{Purpose: ask.Purpose(), Resource: offer.Resource.Name, ResourceURI: offer.Resource.URI},
@@ -51,6 +65,9 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor,
 		History:   history,
 		AgentsURL: s.base + "/agents",
 		Details:   technicalDetails(ask, offer),
+	}
+	if earlier != "" {
+		view.Hidden = append(view.Hidden, web.Field{Name: fieldEarlier, Value: earlier})
 	}
 	if offer.Extends != nil {
 		if view.StepUp, err = s.stepUpCard(r.Context(), *offer.Extends, offer.Resource); err != nil {

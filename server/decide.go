@@ -23,8 +23,12 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	secret, digest := form.Get("request"), form.Get("offer")
-	if !hmac.Equal([]byte(form.Get("shown")), []byte(s.formToken(v, "consent", secret, digest))) {
+	secret, digest, earlier := form.Get("request"), form.Get("offer"), form.Get(fieldEarlier)
+	if !hmac.Equal([]byte(form.Get("shown")), []byte(s.formToken(v, "consent", secret, digest, earlier))) {
+		return errForm
+	}
+	before, err := openAnswers(earlier)
+	if err != nil {
 		return errForm
 	}
 	client, err := s.store.ClientByID(r.Context(), form.Get("client_id"))
@@ -43,6 +47,11 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 		return s.tooOld(w, r, v, client, ask, held.ID)
 	}
 	decision := form.Get(web.FieldDecision)
+	if parts := ask.Parts(); len(before) >= len(parts) {
+		return errForm
+	} else if len(parts) > 1 {
+		return s.decidePart(w, r, v, client, ask, secret, form, before, decision == web.Allow)
+	}
 	if decision != web.Allow && decision != web.End {
 		return s.deny(w, r, v, ask, held.ID)
 	}
@@ -85,13 +94,18 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	if offer.Ask.Device != "" {
 		return s.allowDevice(w, r, v, offer, decided, consentRecords(client, offer, granted, d))
 	}
+	return s.sendCode(w, r, v, client, offer.Ask, decided, consentRecords(client, offer, granted, d))
+}
+
+// sendCode stores what was decided, and sends the code to the client.
+func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, decided store.Approval, recs []store.Record) error {
 	code, err := s.provider.Approve(r.Context(), provider.Approval{
-		Client: client, RedirectURI: offer.Ask.RedirectURI, RedirectSent: offer.Ask.RedirectSent,
-		Challenge: offer.Ask.Challenge, JKT: offer.Ask.JKT, KeyBound: !offer.Ask.Bearer,
-		Decision: decided, Records: consentRecords(client, offer, granted, d),
+		Client: client, RedirectURI: ask.RedirectURI, RedirectSent: ask.RedirectSent,
+		Challenge: ask.Challenge, JKT: ask.JKT, KeyBound: !ask.Bearer,
+		Decision: decided, Records: recs,
 	})
 	if err != nil && decided.Extends != "" && notExtendable(err) {
-		return s.refuseAsk(w, r, v, client, offer.Ask, request)
+		return s.refuseAsk(w, r, v, client, ask, decided.Request)
 	}
 	if err != nil {
 		return requestError(err)
@@ -99,7 +113,7 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	if decided.Extends == "" {
 		s.tellFirst(r, v, client)
 	}
-	return s.redirectOut(w, offer.Ask.RedirectURI, offer.Ask.State, url.Values{"code": {code}, "iss": {s.issuer}})
+	return s.redirectOut(w, ask.RedirectURI, ask.State, url.Values{"code": {code}, "iss": {s.issuer}})
 }
 
 // readDecision reads what the person chose: tools, how each may be used, and for how long.

@@ -34,7 +34,7 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ask, resource, err := s.readAsk(r.Context(), client, p)
+	ask, resources, err := s.readAsk(r.Context(), client, p)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request) error {
 		ask.JKT = jkt
 	}
 	ask.RedirectURI, ask.RedirectSent = redirect, sent
-	if ask.Bearer, err = s.asksBearer(client, resource, ask.JKT); err != nil {
+	if ask.Bearer, err = s.asksBearerAt(client, resources, ask.JKT); err != nil {
 		return err
 	}
 	if err := s.checkExtends(r.Context(), ask); err != nil {

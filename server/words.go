@@ -51,6 +51,10 @@ const (
 	textObservedCall = "%s (ran; the server's rules, which are only watched, would have refused it)"
 	textObserved     = "This server only watches its own rules at the moment: what it would refuse is written down, and runs. Only what you allow here, and for how long, is enforced."
 
+	textIdentityName = "Who you are"
+
+	textPart = "Server %d of %d: the app asks for several, and you decide about each by itself. Nothing is allowed before the last one is decided, and all of it is one task."
+
 	textNotAllowed = "not allowed here"
 )
 

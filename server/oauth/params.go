@@ -26,6 +26,9 @@ const (
 // ticked is the one parameter of a page that stands as often as boxes are ticked.
 const ticked = "tool"
 
+// alsoTicked are boxes of which there are fewer.
+const alsoTicked = "read"
+
 // Params are the parameters of one request, parsed strictly: no duplicates but of the one parameter
 // that may repeat (resource, RFC 8707 §2; the ticked tools of a page), no parameter with an empty value, nothing from anywhere but the one place asked.
 type Params struct{ values url.Values }
@@ -50,8 +53,11 @@ func ParseForm(r *http.Request, more ...string) (Params, *Error) {
 	if refused != nil {
 		return Params{}, refused
 	}
-	return parse(string(body), append(more, ticked)...)
+	return parse(string(body), append(more, ticked, alsoTicked)...)
 }
+
+// ParseFields reads fields of a page's form that were kept, as strictly as ParseForm.
+func ParseFields(raw string) (Params, *Error) { return parse(raw, ticked, alsoTicked) }
 
 // ReadBody reads at most MaxBody bytes of a body with this media type.
 func ReadBody(r *http.Request, mediaType string) ([]byte, *Error) {
@@ -163,6 +169,13 @@ func (p Params) Without(name string) Params {
 		values = url.Values{}
 	}
 	delete(values, name)
+	return Params{values}
+}
+
+// Only returns the parameters whose names are wanted.
+func (p Params) Only(wanted func(name string) bool) Params {
+	values := maps.Clone(p.values)
+	maps.DeleteFunc(values, func(name string, _ []string) bool { return !wanted(name) })
 	return Params{values}
 }
 
