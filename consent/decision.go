@@ -2,6 +2,7 @@ package consent
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 var (
 	ErrNotOffered = errors.New("consent: decided on what was not offered")
 	ErrNothing    = errors.New("consent: no tool was allowed")
+	ErrTooMuch    = errors.New("consent: more than one task can hold")
 )
 
 // Decision is what the person chose.
@@ -53,7 +55,7 @@ func (o Offer) Decide(d Decision, user store.User, now time.Time) (Granted, erro
 	if o.Extends == nil {
 		details.Task = &tokens.TaskDetail{Purpose: o.Ask.Purpose(), MaxDuration: int(d.Duration / time.Second), MaxCalls: o.MaxCalls}
 	}
-	canonical, err := details.Canonical()
+	canonical, err := o.canonical(details)
 	if err != nil {
 		return Granted{}, err
 	}
@@ -70,6 +72,28 @@ func (o Offer) Decide(d Decision, user store.User, now time.Time) (Granted, erro
 		ID: tokens.NewID("gnt_"), TaskID: task.ID, Resource: o.Resource.URI,
 		Scopes: scopes(names, d.Reads), Details: canonical, Hash: tokens.HashBytes(canonical), CreatedAt: now,
 	}}, nil
+}
+
+// canonical is the form in which the details are granted: one that every Guard can read, of a step-up
+// also together with what the task has already. More is refused here, where the user can choose less,
+// rather than when the code is redeemed.
+func (o Offer) canonical(details tokens.Details) ([]byte, error) {
+	canonical, err := canonicalGrant(details)
+	if err == nil && o.Extends != nil {
+		_, err = canonicalGrant(o.Extends.Before.Widen(details))
+	}
+	return canonical, err
+}
+
+func canonicalGrant(d tokens.Details) ([]byte, error) {
+	canonical, err := d.Canonical()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tokens.ParseGrant(canonical); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTooMuch, err)
+	}
+	return canonical, nil
 }
 
 // decideTools are the details of the tools that were chosen, in the order asked, not in the order

@@ -81,6 +81,9 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	if errors.Is(err, consent.ErrNothing) {
 		return s.deny(w, r, v, offer.Ask, request)
 	}
+	if errors.Is(err, consent.ErrTooMuch) {
+		return &oauth.Error{Code: oauth.InvalidRequest, Description: "This is more than one task can hold. Go back and allow fewer tools.", Cause: err}
+	}
 	if errors.Is(err, consent.ErrNotOffered) {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: "The answer names something that was not offered.", Cause: err}
 	}
