@@ -21,7 +21,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request) error {
 	if v == nil {
 		return s.signInPage(w, r, http.StatusOK, "", "", "", s.base+"/account")
 	}
-	return s.showAccount(w, r, v, http.StatusOK, textAccountTold[r.URL.Query().Get("told")], web.ToneOK)
+	return s.showAccount(w, r, v, http.StatusOK, say(r.Context(), textAccountTold[r.URL.Query().Get("told")]), web.ToneOK)
 }
 
 func (s *Server) showAccount(w http.ResponseWriter, r *http.Request, v *visitor, status int, notice, tone string) error {
@@ -39,7 +39,7 @@ func (s *Server) showAccount(w http.ResponseWriter, r *http.Request, v *visitor,
 		return err2
 	}
 	view := web.Account{
-		Page: s.frame(v), Action: s.base + "/account", Notice: notice, NoticeTone: tone,
+		Page: s.frame(r.Context(), v), Action: s.base + "/account", Notice: notice, NoticeTone: tone,
 		HasCodes: err == nil, Recovery: factor.RecoveryLeft, CodeURL: s.base + "/account/codes",
 		Password: v.User.PasswordHash != "", ExportURL: s.base + "/account/export",
 	}
@@ -52,16 +52,16 @@ func (s *Server) showAccount(w http.ResponseWriter, r *http.Request, v *visitor,
 		view.Identities = s.providerLinks(s.formToken(v, "link"), "")
 	}
 	for _, p := range held {
-		row := web.PasskeyRow{ID: base64.RawURLEncoding.EncodeToString(p.ID), Name: p.Name, Added: clock(p.CreatedAt)}
+		row := web.PasskeyRow{ID: base64.RawURLEncoding.EncodeToString(p.ID), Name: p.Name, Added: clock(r.Context(), p.CreatedAt)}
 		if !p.UsedAt.IsZero() {
-			row.Used = clock(p.UsedAt)
+			row.Used = clock(r.Context(), p.UsedAt)
 		}
 		view.Passkeys = append(view.Passkeys, row)
 	}
 	for _, session := range sessions {
 		view.Sessions = append(view.Sessions, web.SessionRow{
-			ID: session.ID.String(), Browser: session.Browser, How: textSignedInBy[session.Method],
-			Since: clock(session.AuthTime), Here: session.ID == v.ID,
+			ID: session.ID.String(), Browser: session.Browser, How: say(r.Context(), textSignedInBy[session.Method]),
+			Since: clock(r.Context(), session.AuthTime), Here: session.ID == v.ID,
 		})
 	}
 	return s.renderScripted(w, r, status, web.AccountPage(view))
@@ -101,7 +101,7 @@ func (s *Server) changeAccount(w http.ResponseWriter, r *http.Request) error {
 		return oauth.Refuse(oauth.InvalidRequest, "Choose what to do.")
 	}
 	if !ok || action.fresh && !s.fresh(v) {
-		return s.showAccount(w, r, v, http.StatusForbidden, textSignInAgain, web.ToneWarn)
+		return s.showAccount(w, r, v, http.StatusForbidden, say(r.Context(), textSignInAgain), web.ToneWarn)
 	}
 	notice, err := action.do(s, r, v, form)
 	if refusal, ok := errors.AsType[*oauth.Error](err); ok {
@@ -122,7 +122,7 @@ func (s *Server) removePasskey(r *http.Request, v *visitor, form oauth.Params) (
 	if err != nil && !errors.Is(err, store.ErrPasskeyNotFound) {
 		return "", err
 	}
-	return textPasskeyRemoved, nil
+	return say(r.Context(), textPasskeyRemoved), nil
 }
 
 func (s *Server) removeCodes(r *http.Request, v *visitor, _ oauth.Params) (string, error) {
@@ -130,7 +130,7 @@ func (s *Server) removeCodes(r *http.Request, v *visitor, _ oauth.Params) (strin
 	if err != nil && !errors.Is(err, store.ErrNoSecondFactor) {
 		return "", err
 	}
-	return textCodesRemoved, nil
+	return say(r.Context(), textCodesRemoved), nil
 }
 
 // changePassword asks for the old one again: who holds a browser for a minute must not keep the account.
@@ -148,15 +148,15 @@ func (s *Server) changePassword(r *http.Request, v *visitor, form oauth.Params) 
 			return "", err
 		}
 		if !right {
-			return "", oauth.Refuse(oauth.InvalidRequest, textPasswordWrong)
+			return "", oauth.Refuse(oauth.InvalidRequest, say(r.Context(), textPasswordWrong))
 		}
 	}
 	hash, err := HashPassword(form.Get(web.FieldNewPassword))
 	if err != nil {
-		return "", oauth.Refuse(oauth.InvalidRequest, textPasswordLength)
+		return "", oauth.Refuse(oauth.InvalidRequest, say(r.Context(), textPasswordLength))
 	}
 	v.User.PasswordHash = hash
-	return textPasswordChanged, s.store.SetPassword(r.Context(), v.User.ID, hash, v.ID, about(store.NewRecord("password.changed", nil), v.User))
+	return say(r.Context(), textPasswordChanged), s.store.SetPassword(r.Context(), v.User.ID, hash, v.ID, about(store.NewRecord("password.changed", nil), v.User))
 }
 
 func (s *Server) endSession(r *http.Request, v *visitor, form oauth.Params) (string, error) {
@@ -168,12 +168,12 @@ func (s *Server) endSession(r *http.Request, v *visitor, form oauth.Params) (str
 	if err != nil && !errors.Is(err, store.ErrSessionNotFound) {
 		return "", err
 	}
-	return textSessionEnded, nil
+	return say(r.Context(), textSessionEnded), nil
 }
 
 func (s *Server) endSessions(r *http.Request, v *visitor, _ oauth.Params) (string, error) {
 	_, err := s.store.EndSessions(r.Context(), v.User.ID, v.ID, about(store.NewRecord("session.ended", map[string]any{"all_but": "this"}), v.User))
-	return textSessionsEnded, err
+	return say(r.Context(), textSessionsEnded), err
 }
 
 // stopAll signs the user out everywhere and ends all their tasks: tasks first, so that no agent goes

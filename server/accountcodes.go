@@ -34,7 +34,7 @@ func (s *Server) setUpCodes(w http.ResponseWriter, r *http.Request) error {
 		return s.signInPage(w, r, http.StatusOK, "", "", "", s.base+"/account")
 	}
 	if !s.fresh(v) {
-		return s.showAccount(w, r, v, http.StatusForbidden, textSignInAgain, web.ToneWarn)
+		return s.showAccount(w, r, v, http.StatusForbidden, say(r.Context(), textSignInAgain), web.ToneWarn)
 	}
 	if r.Method == http.MethodGet {
 		return s.codesPage(w, r, v, http.StatusOK, newFactor{v.User.ID, onetime.NewSecret()}, "")
@@ -51,7 +51,7 @@ func (s *Server) setUpCodes(w http.ResponseWriter, r *http.Request) error {
 		return errSealed
 	}
 	if _, ok := onetime.Check(fresh.Secret, form.Get(web.FieldCode), s.now()); !ok {
-		return s.codesPage(w, r, v, http.StatusBadRequest, fresh, textCodeWrong)
+		return s.codesPage(w, r, v, http.StatusBadRequest, fresh, say(r.Context(), textCodeWrong))
 	}
 	return s.keepFactor(w, r, v, fresh.Secret, "factor.added")
 }
@@ -66,7 +66,7 @@ func (s *Server) codesPage(w http.ResponseWriter, r *http.Request, v *visitor, s
 		return err
 	}
 	return s.render(w, r, status, web.SetUpCodesPage(web.SetUpCodes{
-		Page: s.frame(v), Action: s.base + "/account/codes", Hidden: []web.Field{{Name: web.FieldSealed, Value: sealed}},
+		Page: s.frame(r.Context(), v), Action: s.base + "/account/codes", Hidden: []web.Field{{Name: web.FieldSealed, Value: sealed}},
 		Square: square, Side: side, Secret: inGroups(f.Secret), Error: problem,
 	}))
 }
@@ -83,7 +83,7 @@ func (s *Server) keepFactor(w http.ResponseWriter, r *http.Request, v *visitor, 
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, web.RecoveryPage(web.Recovery{Page: s.frame(v), Codes: codes, Back: s.base + "/account"}))
+	return s.render(w, r, http.StatusOK, web.RecoveryPage(web.Recovery{Page: s.frame(r.Context(), v), Codes: codes, Back: s.base + "/account"}))
 }
 
 // renewRecovery replaces the recovery codes; the shared secret stays.

@@ -34,7 +34,7 @@ func (s *Server) activatePage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) askUserCode(w http.ResponseWriter, r *http.Request, v *visitor, status int, code, problem string) error {
-	view := web.Activate{Page: s.frame(v), Action: s.base + "/activate", UserCode: code, Error: problem}
+	view := web.Activate{Page: s.frame(r.Context(), v), Action: s.base + "/activate", UserCode: code, Error: problem}
 	if spelled, ok := readUserCode(code); ok && problem == "" {
 		var err error
 		if view.Square, view.Side, err = qrPath(s.url("/activate?user_code=" + spelled)); err != nil {
@@ -56,11 +56,11 @@ func (s *Server) activate(w http.ResponseWriter, r *http.Request) error {
 	}
 	code, ok := readUserCode(typed)
 	if !ok {
-		return s.askUserCode(w, r, v, http.StatusBadRequest, typed, textDeviceCode)
+		return s.askUserCode(w, r, v, http.StatusBadRequest, typed, say(r.Context(), textDeviceCode))
 	}
 	d, err := s.store.DeviceByUserCode(r.Context(), hashUserCode(code))
 	if errors.Is(err, store.ErrUserCodeNotFound) {
-		return s.askUserCode(w, r, v, http.StatusBadRequest, typed, textDeviceCode)
+		return s.askUserCode(w, r, v, http.StatusBadRequest, typed, say(r.Context(), textDeviceCode))
 	}
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (s *Server) activate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if client.Disabled {
-		return s.askUserCode(w, r, v, http.StatusBadRequest, typed, textDeviceCode)
+		return s.askUserCode(w, r, v, http.StatusBadRequest, typed, say(r.Context(), textDeviceCode))
 	}
 	ask, err := consent.DecodeAsk(d.Params)
 	if err != nil {
@@ -129,12 +129,12 @@ func (s *Server) allowDevice(w http.ResponseWriter, r *http.Request, v *visitor,
 	if err := s.store.Approve(r.Context(), decided, recs...); err != nil {
 		return requestError(err)
 	}
-	return s.devicePage(w, r, v, textDeviceAllowed, web.ToneOK)
+	return s.devicePage(w, r, v, say(r.Context(), textDeviceAllowed), web.ToneOK)
 }
 
 func (s *Server) devicePage(w http.ResponseWriter, r *http.Request, v *visitor, text, tone string) error {
 	return s.render(w, r, http.StatusOK, web.MessagePage(web.Message{
-		Page: s.frame(v), Title: web.ActivateTitle(r.Context()), Text: text, Tone: tone, Links: []web.Link{{Text: web.YourAgentsTitle(r.Context()), Href: s.base + "/agents"}},
+		Page: s.frame(r.Context(), v), Title: web.ActivateTitle(r.Context()), Text: text, Tone: tone, Links: []web.Link{{Text: web.YourAgentsTitle(r.Context()), Href: s.base + "/agents"}},
 	}))
 }
 

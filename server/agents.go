@@ -56,7 +56,7 @@ func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view := web.Agents{Page: s.frame(v), Action: s.base + "/agents", Live: web.Live{Source: s.base + "/agents/live"}}
+	view := web.Agents{Page: s.frame(r.Context(), v), Action: s.base + "/agents", Live: web.Live{Source: s.base + "/agents/live"}}
 	if view.Waiting, err = s.waiting(r.Context(), v); err != nil {
 		return err
 	}
@@ -68,10 +68,10 @@ func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
 		view.Running = append(view.Running, row)
 	}
 	for _, t := range ended {
-		view.Finished = append(view.Finished, b.row(t))
+		view.Finished = append(view.Finished, b.row(r.Context(), t))
 	}
 	view.Live.Again = b.again(append(live, ended...)...)
-	view.Notice, view.NoticeTone = b.notice(told, ended)
+	view.Notice, view.NoticeTone = b.notice(r.Context(), told, ended)
 	return s.renderLive(w, r, http.StatusOK, web.AgentsPage(view))
 }
 
@@ -79,7 +79,7 @@ func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) ownTask(ctx context.Context, v *visitor, id string) (store.Task, error) {
 	t, _, err := s.store.TaskByID(ctx, id)
 	if errors.Is(err, store.ErrTaskNotFound) || err == nil && t.UserID != v.User.ID {
-		return t, &oauth.Error{Code: oauth.InvalidRequest, Description: textNoSuchTask, HTTPStatus: http.StatusNotFound}
+		return t, &oauth.Error{Code: oauth.InvalidRequest, Description: say(ctx, textNoSuchTask), HTTPStatus: http.StatusNotFound}
 	}
 	return t, err
 }
@@ -110,7 +110,7 @@ func (s *Server) taskCalls(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	here := s.base + "/agents/" + t.ID
-	view := web.Calls{Page: s.frame(v), Action: s.base + "/agents", Task: b.row(t)}
+	view := web.Calls{Page: s.frame(r.Context(), v), Action: s.base + "/agents", Task: b.row(r.Context(), t)}
 	if len(recs) > callsShown {
 		recs = recs[:callsShown]
 		view.Older = here + "?before=" + strconv.FormatInt(recs[callsShown-1].Seq, 10)
@@ -120,7 +120,7 @@ func (s *Server) taskCalls(w http.ResponseWriter, r *http.Request) error {
 	} else {
 		view.Live = web.Live{Source: s.base + "/agents/live", Again: b.again(t)}
 	}
-	view.Calls = b.callRows(recs)
+	view.Calls = b.callRows(r.Context(), recs)
 	return s.renderLive(w, r, http.StatusOK, web.CallsPage(view))
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -68,24 +69,24 @@ func union(a, b []string) []string {
 func (r reached) waiting() bool { return len(r.unreached) > 0 }
 
 // text says it; "" when there was nothing to kill.
-func (r reached) text(now time.Time) (text, tone string) {
+func (r reached) text(ctx context.Context, now time.Time) (text, tone string) {
 	switch {
 	case r.resources == 0:
 		return "", ""
 	case len(r.unreached) > 0:
-		return fmt.Sprintf(textUnreached, strings.Join(r.unreached, ", "), max(1, int(r.expires.Sub(now).Seconds()))), web.ToneWarn
+		return say(ctx, textUnreached, strings.Join(r.unreached, ", "), max(1, int(r.expires.Sub(now).Seconds()))), web.ToneWarn
 	case len(r.outlived) > 0:
-		return fmt.Sprintf(textOutlived, strings.Join(r.outlived, ", ")), web.ToneInfo
+		return say(ctx, textOutlived, strings.Join(r.outlived, ", ")), web.ToneInfo
 	}
-	return fmt.Sprintf(textDead, tookText(r.dead)), web.ToneOK
+	return say(ctx, textDead, tookText(ctx, r.dead)), web.ToneOK
 }
 
 // tookText rounds up, so that nothing is said to be faster than it was.
-func tookText(d time.Duration) string {
+func tookText(ctx context.Context, d time.Duration) string {
 	const tenth = 100 * time.Millisecond
 	d = max(tenth, (d+tenth-1)/tenth*tenth)
 	if d < time.Minute {
-		return fmt.Sprintf("%.1f s", d.Seconds())
+		return sayNumber(ctx, fmt.Sprintf("%.1f s", d.Seconds()))
 	}
 	return spanText(d)
 }
@@ -94,15 +95,15 @@ func tookText(d time.Duration) string {
 const recentEnds = maxAccessLife
 
 // notice says what became of the end that the user has just asked for.
-func (b *taskBook) notice(which string, ended []store.Task) (text, tone string) {
+func (b *taskBook) notice(ctx context.Context, which string, ended []store.Task) (text, tone string) {
 	var r reached
 	var found bool
 	for _, t := range ended {
 		if t.ID == which || which == endedAll && b.now.Sub(t.EndedAt) < recentEnds {
 			r, found = r.join(b.reach[t.ID]), true
-			text = fmt.Sprintf(textTaskEnded, t.Purpose)
+			text = say(ctx, textTaskEnded, t.Purpose)
 			if t.Purpose == "" {
-				text = textUnnamedEnded
+				text = say(ctx, textUnnamedEnded)
 			}
 		}
 	}
@@ -110,9 +111,9 @@ func (b *taskBook) notice(which string, ended []store.Task) (text, tone string) 
 		return "", ""
 	}
 	if which == endedAll {
-		text = textAllEnded
+		text = say(ctx, textAllEnded)
 	}
-	how, tone := r.text(b.now)
+	how, tone := r.text(ctx, b.now)
 	if how == "" {
 		return text + ".", web.ToneOK
 	}

@@ -107,12 +107,12 @@ func (b *taskBook) again(tasks ...store.Task) int {
 }
 
 // row is what is told of every task.
-func (b *taskBook) row(t store.Task) web.TaskRow {
+func (b *taskBook) row(ctx context.Context, t store.Task) web.TaskRow {
 	client := b.clients[t.ClientID]
 	calls := b.calls[t.ID]
 	row := web.TaskRow{
-		ID: t.ID, Client: clientHost(client), Purpose: t.Purpose, State: stateText(t), StateTone: stateTone(t),
-		Started: clock(t.CreatedAt), Ends: clock(t.EndsAt), Calls: calls.All, Blocked: calls.Blocked,
+		ID: t.ID, Client: clientHost(ctx, client), Purpose: t.Purpose, State: stateText(ctx, t), StateTone: stateTone(t),
+		Started: clock(ctx, t.CreatedAt), Ends: clock(ctx, t.EndsAt), Calls: calls.All, Blocked: calls.Blocked,
 		CallsURL: b.s.base + "/agents/" + t.ID, Unbound: t.JKT == "" && t.State != store.TaskPending,
 		CanEnd: !t.State.Terminal(), CanSuspend: t.State == store.TaskActive,
 		CanResume: t.State == store.TaskSuspended && t.SuspendedBy == store.ByUser,
@@ -129,30 +129,30 @@ func (b *taskBook) row(t store.Task) web.TaskRow {
 	}
 	row.Resource = strings.Join(names, ", ")
 	if t.State.Terminal() {
-		row.Ends, row.HowEnded = clock(t.EndedAt), row.State
-		row.Reached, row.ReachedTone = b.reach[t.ID].text(b.now)
+		row.Ends, row.HowEnded = clock(ctx, t.EndedAt), row.State
+		row.Reached, row.ReachedTone = b.reach[t.ID].text(ctx, b.now)
 	}
 	return row
 }
 
 // running is the row of a live task, with its newest calls and the time that it has left.
 func (b *taskBook) running(ctx context.Context, t store.Task) (web.TaskRow, error) {
-	row := b.row(t)
+	row := b.row(ctx, t)
 	if total, left := t.EndsAt.Sub(t.CreatedAt), t.EndsAt.Sub(b.now); total > 0 && left > 0 {
-		row.Left = fmt.Sprintf(textTimeLeft, spanText(left), spanText(total))
+		row.Left = say(ctx, textTimeLeft, spanText(left), spanText(total))
 		row.SecondsUsed, row.SecondsInAll = int((total - left).Seconds()), int(total.Seconds())
 	}
 	if row.Calls == 0 {
 		return row, nil
 	}
 	recs, err := b.s.store.NewestCalls(ctx, t.ID, 0, newestShown)
-	row.Newest = b.callRows(recs)
+	row.Newest = b.callRows(ctx, recs)
 	return row, err
 }
 
 // callRows tells the decisions on calls: which tool, when, and why it was blocked. Arguments are
 // nobody's to read here; the ledger itself has only their digest.
-func (b *taskBook) callRows(recs []store.Record) []web.CallRow {
+func (b *taskBook) callRows(ctx context.Context, recs []store.Record) []web.CallRow {
 	rows := make([]web.CallRow, 0, len(recs))
 	for _, rec := range recs {
 		var p executionPayload
@@ -160,23 +160,23 @@ func (b *taskBook) callRows(recs []store.Record) []web.CallRow {
 			p = executionPayload{} // erased
 		}
 		at := callTime(rec, p)
-		row := web.CallRow{Title: b.titles[rec.Resource][p.Tool], Tool: p.Tool, At: at.Format(time.RFC3339), Time: callClock(at, b.now), Blocked: p.Decision == "refused"}
+		row := web.CallRow{Title: b.titles[rec.Resource][p.Tool], Tool: p.Tool, At: at.Format(time.RFC3339), Time: callClock(ctx, at, b.now), Blocked: p.Decision == "refused"}
 		switch {
 		case len(rec.Payload) == 0:
-			row.Title = textErased
+			row.Title = say(ctx, textErased)
 		case p.Target != "":
 			row.Title, row.Tool = p.Target, p.Method
 		case p.Tool == "":
-			row.Title = textNoTool
+			row.Title = say(ctx, textNoTool)
 		}
 		if p.Observed != "" && row.Title == "" {
 			row.Title = p.Tool
 		}
 		if p.Observed != "" { // it ran: nothing was blocked
-			row.Title = fmt.Sprintf(textObservedCall, row.Title)
+			row.Title = say(ctx, textObservedCall, row.Title)
 		}
 		if row.Blocked {
-			row.Reason = blockedText(p.Reason)
+			row.Reason = blockedText(ctx, p.Reason)
 		}
 		rows = append(rows, row)
 	}
@@ -194,11 +194,11 @@ func callTime(rec store.Record, p executionPayload) time.Time {
 }
 
 // blockedText says in plain words why a call was refused.
-func blockedText(code string) string {
+func blockedText(ctx context.Context, code string) string {
 	if text, known := textBlocked[code]; known {
-		return text
+		return say(ctx, text)
 	}
-	return fmt.Sprintf(textBlockedOther, code)
+	return say(ctx, textBlockedOther, code)
 }
 
 func stateTone(t store.Task) string {
@@ -217,34 +217,34 @@ func stateTone(t store.Task) string {
 }
 
 // stateText names the state, with who paused the task or how it ended.
-func stateText(t store.Task) string {
-	text := textStates[string(t.State)]
+func stateText(ctx context.Context, t store.Task) string {
+	text := say(ctx, textStates[string(t.State)])
 	switch {
 	case t.State == store.TaskSuspended:
 		by, known := textSuspended[t.SuspendedBy]
 		if why := ruleTexts[t.Reason]; known && why != "" {
-			return by + ": " + why
+			return say(ctx, by) + ": " + say(ctx, why)
 		}
 		if known {
-			return by
+			return say(ctx, by)
 		}
 	case t.State.Terminal() && t.State != store.TaskCompleted && t.Reason != "":
 		if why, known := textEnded[t.Reason]; known {
-			return why
+			return say(ctx, why)
 		}
 		return fmt.Sprintf("%s (%s)", text, t.Reason)
 	}
 	return text
 }
 
-func clock(t time.Time) string { return t.UTC().Format("2 Jan 15:04 UTC") }
+func clock(ctx context.Context, t time.Time) string { return sayTime(ctx, t, formMinute) }
 
 // callClock is clock with seconds, and without the day when it is today.
-func callClock(t, now time.Time) string {
+func callClock(ctx context.Context, t, now time.Time) string {
 	if t.UTC().Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
-		return t.UTC().Format("15:04:05 UTC")
+		return sayTime(ctx, t, formSeconds)
 	}
-	return t.UTC().Format("2 Jan 15:04:05 UTC")
+	return sayTime(ctx, t, formSecond)
 }
 
 // spanText is a stretch of time in the two units that matter.

@@ -63,25 +63,25 @@ func (s *Server) showCall(w http.ResponseWriter, r *http.Request, v *visitor, a 
 		return err
 	}
 	client, resource := b.clients[t.ClientID], b.resources[a.Resource]
-	row, risk := approvedTool(resource, grants, a.Tool)
+	row, risk := approvedTool(r.Context(), resource, grants, a.Tool)
 	view := web.Approval{
-		Page: s.frame(v), Action: s.base + "/approvals/" + a.ID, Live: web.Live{Source: s.base + "/agents/live"},
+		Page: s.frame(r.Context(), v), Action: s.base + "/approvals/" + a.ID, Live: web.Live{Source: s.base + "/agents/live"},
 		Hidden: []web.Field{{Name: "shown", Value: s.formToken(v, "approval", a.ID, a.Digest)}},
-		Client: clientHost(client), Name: client.Metadata.ClientName, Purpose: t.Purpose,
-		Resource: resource.Name, URI: a.Resource, Tool: row, Asked: clock(a.AskedAt), Notice: notice,
+		Client: clientHost(r.Context(), client), Name: client.Metadata.ClientName, Purpose: t.Purpose,
+		Resource: resource.Name, URI: a.Resource, Tool: row, Asked: clock(r.Context(), a.AskedAt), Notice: notice,
 	}
 	if view.Name == view.Client {
 		view.Name = ""
 	}
 	if a.State != store.ApprovalAsked {
-		view.Outcome, view.Tone = outcomeOf(a)
+		view.Outcome, view.Tone = outcomeOf(r.Context(), a)
 		return s.renderLive(w, r, status, web.ApprovalPage(view))
 	}
-	if view.Arguments, err = s.waitingArguments(a); err != nil {
+	if view.Arguments, err = s.waitingArguments(r.Context(), a); err != nil {
 		return err
 	}
 	view.NoWords = len(view.Arguments) == 0
-	view.Left = fmt.Sprintf(textLeft, spanText(a.ExpiresAt.Sub(s.now())))
+	view.Left = say(r.Context(), textLeft, spanText(a.ExpiresAt.Sub(s.now())))
 	view.SignAgain = s.mustSignAgain(v, risk)
 	view.Live.Again = 60
 	return s.renderLive(w, r, status, web.ApprovalPage(view))
@@ -93,7 +93,7 @@ func (s *Server) mustSignAgain(v *visitor, risk consent.Risk) bool {
 }
 
 // approvedTool is what the admin approved of the tool. One that cannot be read counts as the worst.
-func approvedTool(resource store.Resource, grants []store.Grant, name string) (web.ToolRow, consent.Risk) {
+func approvedTool(ctx context.Context, resource store.Resource, grants []store.Grant, name string) (web.ToolRow, consent.Risk) {
 	row := web.ToolRow{Name: name, Title: name}
 	worst := consent.Risk{Destructive: true, OpenWorld: true}
 	i := slices.IndexFunc(resource.Tools, func(t store.Tool) bool { return t.Name == name })
@@ -115,7 +115,7 @@ func approvedTool(resource store.Resource, grants []store.Grant, name string) (w
 		}
 	}
 	t.Detail.Approval = ""
-	row.Description, row.Chips = def.Description, chips(t)
+	row.Description, row.Chips = def.Description, chips(ctx, t)
 	if title := toolTitles(resource)[name]; title != "" {
 		row.Title = title
 	}
@@ -123,7 +123,7 @@ func approvedTool(resource store.Resource, grants []store.Grant, name string) (w
 }
 
 // waitingArguments opens the sealed arguments of a call that waits.
-func (s *Server) waitingArguments(a store.CallApproval) ([]web.Argument, error) {
+func (s *Server) waitingArguments(ctx context.Context, a store.CallApproval) ([]web.Argument, error) {
 	sealer, err := s.approvalSealer()
 	if err != nil {
 		return nil, err
@@ -135,11 +135,11 @@ func (s *Server) waitingArguments(a store.CallApproval) ([]web.Argument, error) 
 	if tokens.HashBytes(raw) != a.Digest { // what is shown is what counts
 		return nil, errors.New("server: sealed arguments of " + a.ID + " are not those of its digest")
 	}
-	return readArguments(raw)
+	return readArguments(ctx, raw)
 }
 
 // readArguments lists the members of a JSON object in RFC 8785 form.
-func readArguments(raw []byte) (all []web.Argument, err error) {
+func readArguments(ctx context.Context, raw []byte) (all []web.Argument, err error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := dec.Token(); err != nil {
 		return nil, err
@@ -153,28 +153,28 @@ func readArguments(raw []byte) (all []web.Argument, err error) {
 		if err := dec.Decode(&value); err != nil {
 			return nil, err
 		}
-		kind, text := argumentText(value)
+		kind, text := argumentText(ctx, value)
 		all = append(all, web.Argument{Name: fmt.Sprint(name), Kind: kind, Text: text})
 	}
 	return all, nil
 }
 
 // argumentText is a value as a person reads it: text as it is, anything else as JSON.
-func argumentText(raw json.RawMessage) (kind, text string) {
+func argumentText(ctx context.Context, raw json.RawMessage) (kind, text string) {
 	switch raw[0] {
 	case '"':
 		var s string
 		if err := json.Unmarshal(raw, &s); err == nil {
-			return textKindText, s
+			return say(ctx, textKindText), s
 		}
 	case 't', 'f':
-		return textKindBool, string(raw)
+		return say(ctx, textKindBool), string(raw)
 	case 'n':
-		return textKindNull, string(raw)
+		return say(ctx, textKindNull), string(raw)
 	case '[', '{':
-		kind = textKindList
+		kind = say(ctx, textKindList)
 		if raw[0] == '{' {
-			kind = textKindObject
+			kind = say(ctx, textKindObject)
 		}
 		var indented bytes.Buffer
 		if err := json.Indent(&indented, raw, "", "  "); err == nil {
@@ -182,7 +182,7 @@ func argumentText(raw json.RawMessage) (kind, text string) {
 		}
 		return kind, string(raw)
 	}
-	return textKindNumber, string(raw)
+	return say(ctx, textKindNumber), string(raw)
 }
 
 // decideApproval serves POST /approvals/{id}: the user's word on the call that was shown.
@@ -207,8 +207,8 @@ func (s *Server) decideApproval(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if _, risk := approvedTool(resource, nil, a.Tool); s.mustSignAgain(v, risk) {
-			return s.showCall(w, r, v, a, http.StatusForbidden, textSignAgain)
+		if _, risk := approvedTool(r.Context(), resource, nil, a.Tool); s.mustSignAgain(v, risk) {
+			return s.showCall(w, r, v, a, http.StatusForbidden, say(r.Context(), textSignAgain))
 		}
 		allow, life = true, approvalLife
 	case web.Deny:
@@ -224,18 +224,18 @@ func (s *Server) decideApproval(w http.ResponseWriter, r *http.Request) error {
 }
 
 // outcomeOf says how a decided approval stands.
-func outcomeOf(a store.CallApproval) (text, tone string) {
+func outcomeOf(ctx context.Context, a store.CallApproval) (text, tone string) {
 	switch a.State {
 	case store.ApprovalAllowed:
-		return textApprovalAllowed, web.ToneOK
+		return say(ctx, textApprovalAllowed), web.ToneOK
 	case store.ApprovalSpent:
-		return textApprovalSpent, web.ToneOK
+		return say(ctx, textApprovalSpent), web.ToneOK
 	case store.ApprovalDenied:
-		return textApprovalDenied, web.ToneInfo
+		return say(ctx, textApprovalDenied), web.ToneInfo
 	case store.ApprovalExpired:
-		return textApprovalExpired, web.ToneInfo
+		return say(ctx, textApprovalExpired), web.ToneInfo
 	}
-	return textApprovalVoid, web.ToneInfo
+	return say(ctx, textApprovalVoid), web.ToneInfo
 }
 
 // waiting lists the calls that wait for the user.
@@ -257,8 +257,8 @@ func (s *Server) waiting(ctx context.Context, v *visitor) (rows []web.Waiting, e
 			return nil, err
 		}
 		row := web.Waiting{
-			Href: s.base + "/approvals/" + a.ID, Client: clientHost(b.clients[t.ClientID]), Tool: a.Tool, Title: b.titles[a.Resource][a.Tool],
-			Resource: b.resources[a.Resource].Name, Asked: clock(a.AskedAt), Until: callClock(a.ExpiresAt, s.now()),
+			Href: s.base + "/approvals/" + a.ID, Client: clientHost(ctx, b.clients[t.ClientID]), Tool: a.Tool, Title: b.titles[a.Resource][a.Tool],
+			Resource: b.resources[a.Resource].Name, Asked: clock(ctx, a.AskedAt), Until: callClock(ctx, a.ExpiresAt, s.now()),
 		}
 		if row.Title == "" {
 			row.Title = a.Tool

@@ -1,9 +1,9 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -29,7 +29,7 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 		return err
 	}
 	if n := len(parts); n > 1 {
-		notice = strings.TrimSpace(notice + " " + fmt.Sprintf(textPart, len(before)+1, n))
+		notice = strings.TrimSpace(notice + " " + say(r.Context(), textPart, len(before)+1, n))
 	}
 	ask = parts[len(before)]
 	offer, err := s.offerPart(r, v, client, ask, limit)
@@ -47,7 +47,7 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 		return err
 	}
 	digest, earlier := shownDigest(offer, client), sealAnswers(before)
-	page := s.frame(v)
+	page := s.frame(r.Context(), v)
 	page.SignOut += "?" + url.Values{"return_to": {s.requestPage(client.ID, secret)}}.Encode()
 	view := web.Consent{
 		Page: page, Action: s.base + "/consent",
@@ -57,10 +57,10 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 			{Name: "offer", Value: digest},
 			{Name: "shown", Value: s.formToken(v, "consent", secret, digest, earlier)},
 		},
-		Client:    clientCard(client, ask),
+		Client:    clientCard(r.Context(), client, ask),
 		Task:      web.TaskCard{Purpose: ask.Purpose(), Resource: offer.Resource.Name, ResourceURI: offer.Resource.URI},
-		Groups:    toolGroups(offer),
-		Durations: durations(offer),
+		Groups:    toolGroups(r.Context(), offer),
+		Durations: durations(r.Context(), offer),
 		Notice:    strings.TrimSpace(notice + " " + changes),
 		History:   history,
 		AgentsURL: s.base + "/agents",
@@ -76,20 +76,20 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 		view.Task.Purpose = offer.Extends.Task.Purpose
 	}
 	if offer.Observed {
-		view.Notice = strings.TrimSpace(view.Notice + " " + textObserved)
+		view.Notice = strings.TrimSpace(view.Notice + " " + say(r.Context(), textObserved))
 	}
 	for _, out := range offer.LeftOut {
-		view.LeftOut = append(view.LeftOut, web.LeftOut{Tool: out.Tool, Reason: textLeftOut[out.Reason]})
+		view.LeftOut = append(view.LeftOut, web.LeftOut{Tool: out.Tool, Reason: say(r.Context(), textLeftOut[out.Reason])})
 	}
 	if offer.MaxCalls > 0 {
-		view.Counts = fmt.Sprintf("At most %d calls in all", offer.MaxCalls)
+		view.Counts = say(r.Context(), "At most %d calls in all", offer.MaxCalls)
 	}
 	return s.renderTo(w, r, status, web.ConsentPage(view), ask.RedirectURI)
 }
 
 // toolGroups sorts the offered tools by what they can do: look, change, delete.
-func toolGroups(o consent.Offer) []web.ToolGroup {
-	groups := []web.ToolGroup{{Title: textGroupLook}, {Title: textGroupChange}, {Title: textGroupDelete}}
+func toolGroups(ctx context.Context, o consent.Offer) []web.ToolGroup {
+	groups := []web.ToolGroup{{Title: say(ctx, textGroupLook)}, {Title: say(ctx, textGroupChange)}, {Title: say(ctx, textGroupDelete)}}
 	for _, t := range o.Tools {
 		i := 1
 		switch {
@@ -99,12 +99,12 @@ func toolGroups(o consent.Offer) []web.ToolGroup {
 			i = 2
 		}
 		groups[i].Tools = append(groups[i].Tools, web.ToolRow{
-			Name: t.Detail.Tool, Title: t.Title, Description: t.Description, Chips: chips(t), Ticked: t.Ticked,
-			Note: changeNote(t), Modes: modes(t),
+			Name: t.Detail.Tool, Title: t.Title, Description: t.Description, Chips: chips(ctx, t), Ticked: t.Ticked,
+			Note: changeNote(ctx, t), Modes: modes(ctx, t),
 		})
 	}
 	if len(o.Reads) > 0 {
-		groups = append(groups, web.ToolGroup{Title: textGroupRead, Tools: readRows(o)})
+		groups = append(groups, web.ToolGroup{Title: say(ctx, textGroupRead), Tools: readRows(ctx, o)})
 	}
 	kept := groups[:0]
 	for _, g := range groups {
@@ -116,31 +116,31 @@ func toolGroups(o consent.Offer) []web.ToolGroup {
 }
 
 // chips say what a tool can do and under which limits, in words, never by colour alone.
-func chips(t consent.Tool) []web.Chip {
+func chips(ctx context.Context, t consent.Tool) []web.Chip {
 	var all []web.Chip
 	switch {
 	case t.Risk.ReadOnly:
-		all = append(all, web.Chip{Text: textReads, Tone: web.ToneOK, Icon: "eye"})
+		all = append(all, web.Chip{Text: say(ctx, textReads), Tone: web.ToneOK, Icon: "eye"})
 	case t.Risk.Destructive:
-		all = append(all, web.Chip{Text: textDeletes, Tone: web.ToneBad, Icon: "cross"})
+		all = append(all, web.Chip{Text: say(ctx, textDeletes), Tone: web.ToneBad, Icon: "cross"})
 	default:
-		all = append(all, web.Chip{Text: textChanges, Tone: web.ToneWarn, Icon: "pencil"})
+		all = append(all, web.Chip{Text: say(ctx, textChanges), Tone: web.ToneWarn, Icon: "pencil"})
 	}
 	if t.Risk.OpenWorld {
-		all = append(all, web.Chip{Text: textLeaves, Tone: web.ToneWarn, Icon: "arrow"})
+		all = append(all, web.Chip{Text: say(ctx, textLeaves), Tone: web.ToneWarn, Icon: "arrow"})
 	}
-	return append(append(all, termChips(t.Detail, t.PolicyLimit)...), whenChips(t.When)...)
+	return append(append(all, termChips(ctx, t.Detail, t.PolicyLimit)...), whenChips(t.When)...)
 }
 
 // readRows are what the scopes let be read, each with its own checkbox.
-func readRows(o consent.Offer) (rows []web.ToolRow) {
+func readRows(ctx context.Context, o consent.Offer) (rows []web.ToolRow) {
 	for _, r := range o.Reads {
 		row := web.ToolRow{Name: r.Scope, Field: web.FieldRead, Title: r.Title, Ticked: o.Extends == nil}
 		for _, uri := range r.Resources {
-			row.Chips = append(row.Chips, web.Chip{Text: fmt.Sprintf(textReadsURI, uri), Tone: web.ToneOK, Icon: "eye"})
+			row.Chips = append(row.Chips, web.Chip{Text: say(ctx, textReadsURI, uri), Tone: web.ToneOK, Icon: "eye"})
 		}
 		for _, name := range r.Prompts {
-			row.Chips = append(row.Chips, web.Chip{Text: fmt.Sprintf(textReadsPrompt, name), Tone: web.ToneOK, Icon: "eye"})
+			row.Chips = append(row.Chips, web.Chip{Text: say(ctx, textReadsPrompt, name), Tone: web.ToneOK, Icon: "eye"})
 		}
 		row.Chips = append(row.Chips, whenChips(r.When)...)
 		rows = append(rows, row)
@@ -156,13 +156,13 @@ func whenChips(lines []string) (all []web.Chip) {
 	return all
 }
 
-func durations(o consent.Offer) []web.Duration {
+func durations(ctx context.Context, o consent.Offer) []web.Duration {
 	var all []web.Duration
 	for _, d := range o.Durations {
 		all = append(all, web.Duration{Seconds: int(d.Seconds()), Text: durationText(d), Checked: d == o.Default})
 	}
 	for _, d := range o.Refused {
-		all = append(all, web.Duration{Seconds: int(d.Seconds()), Text: durationText(d), Disabled: true, Note: textNotAllowed})
+		all = append(all, web.Duration{Seconds: int(d.Seconds()), Text: durationText(d), Disabled: true, Note: say(ctx, textNotAllowed)})
 	}
 	return all
 }

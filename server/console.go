@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/hmac"
 	"net/http"
 	"net/url"
@@ -76,10 +77,10 @@ type desk struct {
 func (d *desk) may(need store.ConsoleRole) bool { return reaches(d.acting.role, need) }
 
 // reason is why, which every action must say.
-func (d *desk) reason() (string, error) {
+func (d *desk) reason(ctx context.Context) (string, error) {
 	reason := strings.TrimSpace(d.form.Get(web.FieldReason))
 	if reason == "" {
-		return "", bad(textNoReason)
+		return "", bad(say(ctx, textNoReason))
 	}
 	return reason, checkReason(reason)
 }
@@ -107,7 +108,7 @@ func (s *Server) console(rt consoleRoute) http.HandlerFunc {
 			}
 		}
 		if !d.may(rt.need) {
-			return consoleError(forbidden(textRoleTooLow))
+			return consoleError(forbidden(say(r.Context(), textRoleTooLow)))
 		}
 		return consoleError(rt.serve(w, r, d))
 	})
@@ -152,10 +153,10 @@ var areas = []struct{ path, text string }{
 }
 
 // desk is the frame of a console page in the area that begins with this path.
-func (s *Server) desk(d *desk, area string, cli ...string) web.Desk {
-	view := web.Desk{Page: s.frame(d.visitor), Role: string(d.acting.role), CLI: cli}
+func (s *Server) desk(ctx context.Context, d *desk, area string, cli ...string) web.Desk {
+	view := web.Desk{Page: s.frame(ctx, d.visitor), Role: string(d.acting.role), CLI: cli}
 	view.SignOut += "?" + url.Values{"return_to": {s.base + "/admin"}}.Encode()
-	view.Other = web.Link{Text: textOwnAgents, Href: s.base + "/agents"}
+	view.Other = web.Link{Text: say(ctx, textOwnAgents), Href: s.base + "/agents"}
 	for _, a := range areas {
 		view.Areas = append(view.Areas, web.Area{Text: a.text, Href: s.base + a.path, Here: a.path == area})
 	}

@@ -47,8 +47,8 @@ func (b *consoleBook) meet(ctx context.Context, id string) error {
 }
 
 // who names a client as the console does: never by the name that it gave itself.
-func (b *consoleBook) who(clientID string) string {
-	if name := clientHost(b.clients[clientID]); name != "" {
+func (b *consoleBook) who(ctx context.Context, clientID string) string {
+	if name := clientHost(ctx, b.clients[clientID]); name != "" {
 		return name
 	}
 	return clientID
@@ -58,14 +58,14 @@ func (b *consoleBook) userCell(id string) web.Cell {
 	return web.Cell{Text: b.people[id], Href: b.s.at("/admin/user", web.FieldUser, id)}
 }
 
-func (b *consoleBook) clientCell(id string) web.Cell {
+func (b *consoleBook) clientCell(ctx context.Context, id string) web.Cell {
 	c := b.clients[id]
-	cell := web.Cell{Text: b.who(id), Href: b.s.at("/admin/client", web.FieldClient, id)}
+	cell := web.Cell{Text: b.who(ctx, id), Href: b.s.at("/admin/client", web.FieldClient, id)}
 	if c.Origin != store.ByAdmins {
 		cell.Free = c.Metadata.ClientName
 	}
 	if c.Disabled {
-		cell.Chip = web.Chip{Text: textDisabled, Tone: web.ToneBad, Icon: "cross"}
+		cell.Chip = web.Chip{Text: say(ctx, textDisabled), Tone: web.ToneBad, Icon: "cross"}
 	}
 	return cell
 }
@@ -89,15 +89,15 @@ func (b *consoleBook) resourceNames(t store.Task) string {
 func (b *consoleBook) taskURL(id string) string { return b.s.base + "/admin/tasks/" + id }
 
 // state is the task's state with who or what brought it there.
-func (b *consoleBook) state(t store.Task) web.Chip {
-	chip := web.Chip{Text: textConsoleStates[t.State], Tone: stateTone(t), Icon: "check"}
+func (b *consoleBook) state(ctx context.Context, t store.Task) web.Chip {
+	chip := web.Chip{Text: say(ctx, textConsoleStates[t.State]), Tone: stateTone(t), Icon: "check"}
 	switch {
 	case t.State == store.TaskSuspended:
-		chip.Text, chip.Icon = chip.Text+" by "+textBy[t.SuspendedBy], "pause"
+		chip.Text, chip.Icon = say(ctx, "%s by %s", chip.Text, say(ctx, textBy[t.SuspendedBy])), "pause"
 	case t.State.Terminal():
 		chip.Icon = "stop"
 		if why, known := textWhy[t.Reason]; known {
-			chip.Text += ": " + why
+			chip.Text += ": " + say(ctx, why)
 		}
 	}
 	return chip
@@ -107,56 +107,56 @@ func (b *consoleBook) state(t store.Task) web.Chip {
 var taskHeads = []string{"User", "Agent", "Resource", "Task", "State", "Ends", "Last use"}
 
 // table lists the tasks.
-func (b *consoleBook) table(tasks []store.Task, tick bool) web.Table {
-	t := web.Table{Name: textTasks, Heads: taskHeads, Empty: textNoTasks}
+func (b *consoleBook) table(ctx context.Context, tasks []store.Task, tick bool) web.Table {
+	t := web.Table{Name: say(ctx, textTasks), Heads: sayAll(ctx, taskHeads...), Empty: say(ctx, textNoTasks)}
 	if tick {
 		t.Tick = web.FieldTask
 	}
 	for _, task := range tasks {
-		t.Rows = append(t.Rows, b.tableRow(task))
+		t.Rows = append(t.Rows, b.tableRow(ctx, task))
 	}
 	return t
 }
 
-func (b *consoleBook) tableRow(t store.Task) web.TableRow {
-	row := web.TableRow{Label: b.who(t.ClientID) + ", " + b.people[t.UserID] + ", " + t.ID}
+func (b *consoleBook) tableRow(ctx context.Context, t store.Task) web.TableRow {
+	row := web.TableRow{Label: b.who(ctx, t.ClientID) + ", " + b.people[t.UserID] + ", " + t.ID}
 	task := web.Cell{Free: t.Purpose, Href: b.taskURL(t.ID)}
 	if strings.TrimSpace(t.Purpose) == "" {
-		task = web.Cell{Text: textNoPurpose, Href: b.taskURL(t.ID)}
+		task = web.Cell{Text: say(ctx, textNoPurpose), Href: b.taskURL(t.ID)}
 	}
 	if t.Parent != "" {
-		task.Note = textUnderOther
+		task.Note = say(ctx, textUnderOther)
 	}
-	ends := clock(t.EndedAt)
+	ends := clock(ctx, t.EndedAt)
 	if !t.State.Terminal() {
 		row.ID = t.ID
 		ends = spanText(max(0, t.EndsAt.Sub(b.now)))
 	}
-	agent := b.clientCell(t.ClientID)
+	agent := b.clientCell(ctx, t.ClientID)
 	if t.JKT == "" && t.State != store.TaskPending {
-		agent.Chip = web.Chip{Text: textUnbound, Tone: web.ToneWarn, Icon: "key"}
+		agent.Chip = web.Chip{Text: say(ctx, textUnbound), Tone: web.ToneWarn, Icon: "key"}
 	}
 	row.Cells = []web.Cell{
 		b.userCell(t.UserID), agent,
 		{Text: b.resourceNames(t)},
 		task,
-		{Chip: b.state(t)},
+		{Chip: b.state(ctx, t)},
 		{Text: ends},
-		{Text: b.ago(t.SeenAt), Note: b.blocked(t)},
+		{Text: b.ago(ctx, t.SeenAt), Note: b.blocked(ctx, t)},
 	}
 	return row
 }
 
-func (b *consoleBook) ago(at time.Time) string {
+func (b *consoleBook) ago(ctx context.Context, at time.Time) string {
 	if at.IsZero() {
 		return "–"
 	}
-	return spanText(max(0, b.now.Sub(at))) + " ago"
+	return say(ctx, "%s ago", spanText(max(0, b.now.Sub(at))))
 }
 
-func (b *consoleBook) blocked(t store.Task) string {
+func (b *consoleBook) blocked(ctx context.Context, t store.Task) string {
 	if n := b.calls[t.ID].Blocked; n > 0 {
-		return fmt.Sprintf("%d of %d calls blocked", n, b.calls[t.ID].All)
+		return say(ctx, "%d of %d calls blocked", n, b.calls[t.ID].All)
 	}
 	return ""
 }
@@ -181,25 +181,25 @@ func (s *Server) propagation(ctx context.Context, ids []string) (*web.Section, e
 		reach[e.Resource] = r
 	}
 	slices.Sort(uris)
-	table := &web.Table{Name: textPropagation, Heads: []string{"Resource", "Tasks", "In force"}, Empty: textNoneTold}
+	table := &web.Table{Name: say(ctx, textPropagation), Heads: []string{say(ctx, "Resource"), say(ctx, "Tasks"), say(ctx, "In force")}, Empty: say(ctx, textNoneTold)}
 	for _, uri := range uris {
 		table.Rows = append(table.Rows, web.TableRow{Cells: []web.Cell{
-			{Text: uri, Href: s.at("/admin/resource", web.FieldResource, uri)}, {Text: fmt.Sprint(told[uri])}, {Chip: reach[uri].there(now)},
+			{Text: uri, Href: s.at("/admin/resource", web.FieldResource, uri)}, {Text: fmt.Sprint(told[uri])}, {Chip: reach[uri].there(ctx, now)},
 		}})
 	}
-	return &web.Section{ID: "propagation", Title: textPropagation, Note: textPropagationNote, Table: table}, nil
+	return &web.Section{ID: "propagation", Title: say(ctx, textPropagation), Note: say(ctx, textPropagationNote), Table: table}, nil
 }
 
 // there says it of one resource.
-func (r reached) there(now time.Time) web.Chip {
-	chip := web.Chip{Text: fmt.Sprintf(textInForce, tookText(r.dead)), Tone: web.ToneOK, Icon: "check"}
+func (r reached) there(ctx context.Context, now time.Time) web.Chip {
+	chip := web.Chip{Text: say(ctx, textInForce, tookText(ctx, r.dead)), Tone: web.ToneOK, Icon: "check"}
 	switch {
 	case r.resources == 0:
-		chip.Text, chip.Tone, chip.Icon = textNoTokenThere, web.ToneInfo, "info"
+		chip.Text, chip.Tone, chip.Icon = say(ctx, textNoTokenThere), web.ToneInfo, "info"
 	case len(r.unreached) > 0:
-		chip.Text, chip.Tone, chip.Icon = fmt.Sprintf(textNotReached, max(1, int(r.expires.Sub(now).Seconds()))), web.ToneWarn, "alert"
+		chip.Text, chip.Tone, chip.Icon = say(ctx, textNotReached, max(1, int(r.expires.Sub(now).Seconds()))), web.ToneWarn, "alert"
 	case len(r.outlived) > 0:
-		chip.Text, chip.Tone, chip.Icon = textExpiredThere, web.ToneInfo, "info"
+		chip.Text, chip.Tone, chip.Icon = say(ctx, textExpiredThere), web.ToneInfo, "info"
 	}
 	return chip
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // ticked returns the tasks that a request names, each once.
-func ticked(named []string) (ids []string, err error) {
+func ticked(ctx context.Context, named []string) (ids []string, err error) {
 	for _, id := range named {
 		if id != "" && !slices.Contains(ids, id) {
 			ids = append(ids, id)
@@ -25,16 +25,16 @@ func ticked(named []string) (ids []string, err error) {
 	}
 	switch {
 	case len(ids) == 0:
-		return nil, bad(textNoneTicked)
+		return nil, bad(say(ctx, textNoneTicked))
 	case len(ids) > maxTicked:
-		return nil, bad(fmt.Sprintf("At most %d tasks are ended at once.", maxTicked))
+		return nil, bad(say(ctx, "At most %d tasks are ended at once.", maxTicked))
 	}
 	return ids, nil
 }
 
 // consoleReviewEnd serves GET /admin/end?task=…: what would end, before it does.
 func (s *Server) consoleReviewEnd(w http.ResponseWriter, r *http.Request, d *desk) error {
-	ids, err := ticked(r.URL.Query()[web.FieldTask])
+	ids, err := ticked(r.Context(), r.URL.Query()[web.FieldTask])
 	if err != nil {
 		return err
 	}
@@ -42,50 +42,50 @@ func (s *Server) consoleReviewEnd(w http.ResponseWriter, r *http.Request, d *des
 	if err != nil {
 		return err
 	}
-	view := web.ConsoleItem{Desk: s.desk(d, "/admin"), Title: textReviewEnd, Back: web.Link{Text: textTasks, Href: s.base + "/admin"}}
-	view.State = web.Chip{Text: countText(len(planned)), Tone: web.ToneWarn, Icon: "alert"}
+	view := web.ConsoleItem{Desk: s.desk(r.Context(), d, "/admin"), Title: say(r.Context(), textReviewEnd), Back: web.Link{Text: say(r.Context(), textTasks), Href: s.base + "/admin"}}
+	view.State = web.Chip{Text: countText(r.Context(), len(planned)), Tone: web.ToneWarn, Icon: "alert"}
 	form := web.ConsoleForm{
-		ID: "end", Title: fmt.Sprintf(textEndTasks, len(planned)), Note: textReviewNote, Count: len(planned),
-		Buttons: []web.ConsoleButton{{Text: fmt.Sprintf(textEndTasks, len(planned)), Action: s.base + "/admin/end", Icon: "stop", Danger: true}},
+		ID: "end", Title: say(r.Context(), textEndTasks, len(planned)), Note: say(r.Context(), textReviewNote), Count: len(planned),
+		Buttons: []web.ConsoleButton{{Text: say(r.Context(), textEndTasks, len(planned)), Action: s.base + "/admin/end", Icon: "stop", Danger: true}},
 	}
 	if len(planned) == 1 {
-		form.Title, form.Buttons[0].Text = textEndThis, textEndThis
+		form.Title, form.Buttons[0].Text = say(r.Context(), textEndThis), say(r.Context(), textEndThis)
 	}
 	for _, id := range ids {
 		form.Hidden = append(form.Hidden, web.Field{Name: web.FieldTask, Value: id})
 		view.CLI = append(view.CLI, cli("task", "end", id, "--reason", "…"))
 	}
 	if len(planned) == 0 {
-		view.Title = textNothingEnds
+		view.Title = say(r.Context(), textNothingEnds)
 		return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
 	}
 	book, err := s.consoleBook(r.Context(), planned...)
 	if err != nil {
 		return err
 	}
-	table := book.table(planned, false)
+	table := book.table(r.Context(), planned, false)
 	view.Forms = []web.ConsoleForm{form}
-	view.Sections = []web.Section{{ID: "planned", Title: textWouldEnd, Table: &table}}
+	view.Sections = []web.Section{{ID: "planned", Title: say(r.Context(), textWouldEnd), Table: &table}}
 	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
 }
 
 // counted refuses an action on several tasks unless the person has typed how many the page said. More
 // that have come since then are no obstacle: who ends a hundred means the hundred and first too.
-func (d *desk) counted(planned int) error {
+func (d *desk) counted(ctx context.Context, planned int) error {
 	shown := d.form.Get(web.FieldShown)
 	if shown == "" && planned <= 1 || shown != "" && strings.TrimSpace(d.form.Get(web.FieldCount)) == shown && shown != "0" {
 		return nil
 	}
-	return &problem{Status: http.StatusConflict, Detail: fmt.Sprintf(textRetype, planned)}
+	return &problem{Status: http.StatusConflict, Detail: say(ctx, textRetype, planned)}
 }
 
 // consoleEnd serves POST /admin/end: the tasks and all under them are dead everywhere.
 func (s *Server) consoleEnd(w http.ResponseWriter, r *http.Request, d *desk) error {
-	reason, err := d.reason()
+	reason, err := d.reason(r.Context())
 	if err != nil {
 		return err
 	}
-	ids, err := ticked(d.form.All(web.FieldTask))
+	ids, err := ticked(r.Context(), d.form.All(web.FieldTask))
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *Server) consoleEnd(w http.ResponseWriter, r *http.Request, d *desk) err
 	if err != nil {
 		return err
 	}
-	if err := d.counted(len(planned)); err != nil {
+	if err := d.counted(r.Context(), len(planned)); err != nil {
 		return err
 	}
 	if err := s.acknowledged(r.Context(), planned, func() error { return s.endEach(r.Context(), d.acting, ids, reason) }); err != nil {
@@ -130,7 +130,7 @@ func (s *Server) endEach(ctx context.Context, a acting, ids []string, reason str
 
 // consoleEnded serves GET /admin/ended?task=…: what became of these tasks.
 func (s *Server) consoleEnded(w http.ResponseWriter, r *http.Request, d *desk) error {
-	ids, err := ticked(r.URL.Query()[web.FieldTask])
+	ids, err := ticked(r.Context(), r.URL.Query()[web.FieldTask])
 	if err != nil {
 		return err
 	}
@@ -153,11 +153,11 @@ func (s *Server) consoleEnded(w http.ResponseWriter, r *http.Request, d *desk) e
 	if err != nil {
 		return err
 	}
-	table := book.table(tasks, false)
+	table := book.table(r.Context(), tasks, false)
 	view := web.ConsoleItem{
-		Desk: s.desk(d, "/admin"), Title: fmt.Sprintf("%d of %d tasks have ended", ended, len(ids)), Back: web.Link{Text: textTasks, Href: s.base + "/admin"},
-		State:    web.Chip{Text: countText(ended), Tone: web.ToneOK, Icon: "stop"},
-		Sections: []web.Section{*reach, {ID: "tasks", Title: textTasks, Table: &table}},
+		Desk: s.desk(r.Context(), d, "/admin"), Title: say(r.Context(), "%d of %d tasks have ended", ended, len(ids)), Back: web.Link{Text: say(r.Context(), textTasks), Href: s.base + "/admin"},
+		State:    web.Chip{Text: countText(r.Context(), ended), Tone: web.ToneOK, Icon: "stop"},
+		Sections: []web.Section{*reach, {ID: "tasks", Title: say(r.Context(), textTasks), Table: &table}},
 	}
 	for _, id := range ids {
 		view.CLI = append(view.CLI, cli("task", "show", id))
@@ -176,7 +176,7 @@ func (s *Server) consoleResume(w http.ResponseWriter, r *http.Request, d *desk) 
 }
 
 func (s *Server) moveTask(w http.ResponseWriter, r *http.Request, d *desk, move func(context.Context, acting, string, string) (store.Task, error)) error {
-	reason, err := d.reason()
+	reason, err := d.reason(r.Context())
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -26,7 +25,7 @@ func (s *Server) consoleFindings(w http.ResponseWriter, r *http.Request, d *desk
 	if err != nil {
 		return err
 	}
-	view := web.ConsoleFindings{Desk: s.desk(d, "/admin/findings",
+	view := web.ConsoleFindings{Desk: s.desk(r.Context(), d, "/admin/findings",
 		cli("audit", "tail", "--kind", "rule.fired"), cli("audit", "tail", "--kind", kindDisputed))}
 	recs, view.Newest, view.Older = pageOf(recs, before, s.base+"/admin/findings")
 	if view.Findings, err = s.findings(r.Context(), d, recs); err != nil {
@@ -92,13 +91,13 @@ func (s *Server) findings(ctx context.Context, d *desk, recs []store.Record) ([]
 	}
 	all := make([]web.Finding, 0, len(recs))
 	for _, rec := range recs {
-		f := web.Finding{At: rec.At.Format(time.RFC3339), Time: clock(rec.At)}
-		f.Title, f.Why, f.Tone = findingText(rec)
+		f := web.Finding{At: rec.At.Format(time.RFC3339), Time: clock(ctx, rec.At)}
+		f.Title, f.Why, f.Tone = findingText(ctx, rec)
 		if t := known[rec.Task]; t.ID != "" {
-			f.Who = book.who(t.ClientID) + " for " + book.people[t.UserID]
-			f.Task = web.Link{Text: textTimeline, Href: book.taskURL(t.ID)}
+			f.Who = say(ctx, "%s for %s", book.who(ctx, t.ClientID), book.people[t.UserID])
+			f.Task = web.Link{Text: say(ctx, textTimeline), Href: book.taskURL(t.ID)}
 			if !t.State.Terminal() && d.may(store.RoleRevoker) {
-				f.Action = web.Link{Text: textEndThis, Href: s.at("/admin/end", web.FieldTask, t.ID)}
+				f.Action = web.Link{Text: say(ctx, textEndThis), Href: s.at("/admin/end", web.FieldTask, t.ID)}
 			}
 		}
 		all = append(all, f)
@@ -107,29 +106,29 @@ func (s *Server) findings(ctx context.Context, d *desk, recs []store.Record) ([]
 }
 
 // findingText says what was found, and why it counts.
-func findingText(rec store.Record) (title, why, tone string) {
+func findingText(ctx context.Context, rec store.Record) (title, why, tone string) {
 	var p struct {
 		Rule    string `json:"rule"`
 		Dispute string `json:"dispute"`
 	}
 	if json.Unmarshal(rec.Payload, &p) != nil {
-		p.Rule, p.Dispute = "", textErasedRecord
+		p.Rule, p.Dispute = "", say(ctx, textErasedRecord)
 	}
 	switch rec.Kind {
 	case "rule.fired":
-		return textRuleFired, cmp.Or(textRules[p.Rule], p.Rule), web.ToneBad
+		return say(ctx, textRuleFired), cmp.Or(say(ctx, textRules[p.Rule]), p.Rule), web.ToneBad
 	case kindDisputed:
-		return textDisputed, p.Dispute + ".", web.ToneWarn
+		return say(ctx, textDisputed), p.Dispute + ".", web.ToneWarn
 	}
 	if text, known := textFindingKinds[rec.Kind]; known {
-		return text[0], text[1], web.ToneBad
+		return say(ctx, text[0]), say(ctx, text[1]), web.ToneBad
 	}
-	return fmt.Sprintf(textOtherFinding, strings.TrimPrefix(rec.Kind, "finding.")), "", web.ToneBad
+	return say(ctx, textOtherFinding, strings.TrimPrefix(rec.Kind, "finding.")), "", web.ToneBad
 }
 
 // timeline is the ledger of one task, newest first, a page at a time.
 func (s *Server) timeline(r *http.Request, book *consoleBook, t store.Task) (web.Section, error) {
-	section := web.Section{ID: "timeline", Title: textTimeline}
+	section := web.Section{ID: "timeline", Title: say(r.Context(), textTimeline)}
 	if err := s.sequence(r.Context()); err != nil { // what has just been done, too
 		return section, err
 	}
@@ -147,7 +146,7 @@ func (s *Server) timeline(r *http.Request, book *consoleBook, t store.Task) (web
 		section.Events = append(section.Events, e)
 	}
 	if len(recs) == 0 {
-		section.Empty = textTimelineNone
+		section.Empty = say(r.Context(), textTimelineNone)
 	}
 	return section, nil
 }
@@ -165,45 +164,45 @@ type told struct {
 
 // tell tells one record of the task's timeline.
 func (b *consoleBook) tell(ctx context.Context, rec store.Record) (web.EventRow, error) {
-	e := web.EventRow{At: rec.At.Format(time.RFC3339), Time: callClock(rec.At, b.now), Text: cmp.Or(textRecords[rec.Kind], rec.Kind)}
+	e := web.EventRow{At: rec.At.Format(time.RFC3339), Time: callClock(ctx, rec.At, b.now), Text: cmp.Or(say(ctx, textRecords[rec.Kind]), rec.Kind)}
 	var p told
 	if json.Unmarshal(rec.Payload, &p) != nil {
-		e.Quote = textErasedRecord
+		e.Quote = say(ctx, textErasedRecord)
 		return e, nil
 	}
 	switch rec.Kind {
 	case kindDecided, kindFinished, kindDisputed:
-		b.tellCall(&e, rec, p)
+		b.tellCall(ctx, &e, rec, p)
 	case "consent.allowed", "consent.denied":
 		if err := b.meet(ctx, rec.User); err != nil {
 			return e, err
 		}
 		e.Who, e.Quote = b.people[rec.User], p.Purpose
 		if rec.Kind == "consent.allowed" {
-			e.Text += " " + strings.Join(grantedTools(store.Grant{Details: []byte(p.Granted)}), ", ") + ", for " + spanText(time.Duration(p.Seconds)*time.Second)
+			e.Text = say(ctx, "%s %s, for %s", e.Text, strings.Join(grantedTools(store.Grant{Details: []byte(p.Granted)}), ", "), spanText(time.Duration(p.Seconds)*time.Second))
 		}
-		e.Chip = web.Chip{Text: "consent", Tone: web.ToneInfo, Icon: "check"}
+		e.Chip = web.Chip{Text: say(ctx, "consent"), Tone: web.ToneInfo, Icon: "check"}
 	case "task.ended", "task.suspended", "task.resumed":
-		e.Text += " by " + cmp.Or(textBy[p.By], string(p.By))
+		e.Text = say(ctx, "%s by %s", e.Text, cmp.Or(say(ctx, textBy[p.By]), string(p.By)))
 		e.Quote = p.Reason
 		if why, ours := textWhy[p.Reason]; ours {
-			e.Text, e.Quote = strings.TrimSuffix(e.Text+": "+why, ": "), ""
+			e.Text, e.Quote = strings.TrimSuffix(e.Text+": "+say(ctx, why), ": "), ""
 		}
 		e.Chip = map[string]web.Chip{
-			"task.ended": {Text: "ended", Tone: web.ToneBad, Icon: "stop"}, "task.suspended": {Text: "suspended", Tone: web.ToneWarn, Icon: "pause"},
-			"task.resumed": {Text: "resumed", Tone: web.ToneOK, Icon: "play"},
+			"task.ended": {Text: say(ctx, "ended"), Tone: web.ToneBad, Icon: "stop"}, "task.suspended": {Text: say(ctx, "suspended"), Tone: web.ToneWarn, Icon: "pause"},
+			"task.resumed": {Text: say(ctx, "resumed"), Tone: web.ToneOK, Icon: "play"},
 		}[rec.Kind]
 	case "console.ended", "console.suspended", "console.resumed":
 		if err := b.meet(ctx, p.Person); err != nil {
 			return e, err
 		}
 		e.Who, e.Quote = b.people[p.Person], p.Reason
-		e.Chip = web.Chip{Text: "console", Tone: web.ToneInfo, Icon: "key"}
+		e.Chip = web.Chip{Text: say(ctx, "console"), Tone: web.ToneInfo, Icon: "key"}
 	default:
-		if title, why, _ := findingText(rec); rec.Kind == "rule.fired" || strings.HasPrefix(rec.Kind, "finding.") {
+		if title, why, _ := findingText(ctx, rec); rec.Kind == "rule.fired" || strings.HasPrefix(rec.Kind, "finding.") {
 			e.Text, e.Chip = strings.TrimSpace(title+": "+why), web.Chip{Text: "finding", Tone: web.ToneBad, Icon: "alert"}
 		}
-		if rec.Resource != "" && textRecords[rec.Kind] != "" {
+		if rec.Resource != "" && say(ctx, textRecords[rec.Kind]) != "" {
 			e.Text += " for " + b.resourceCell(rec.Resource).Text
 		}
 	}
@@ -211,11 +210,11 @@ func (b *consoleBook) tell(ctx context.Context, rec store.Record) (web.EventRow,
 }
 
 // tellCall tells a decision on a call, its outcome, or what a Guard claims.
-func (b *consoleBook) tellCall(e *web.EventRow, rec store.Record, p told) {
-	e.Text = cmp.Or(p.Tool, textNoTool) + " at " + b.resourceCell(rec.Resource).Text
+func (b *consoleBook) tellCall(ctx context.Context, e *web.EventRow, rec store.Record, p told) {
+	e.Text = cmp.Or(p.Tool, say(ctx, textNoTool)) + " at " + b.resourceCell(rec.Resource).Text
 	switch {
 	case rec.Kind == kindDisputed:
-		e.Text = textDisputed + ": " + p.Dispute
+		e.Text = say(ctx, textDisputed) + ": " + p.Dispute
 		e.Chip = web.Chip{Text: "disputed", Tone: web.ToneWarn, Icon: "alert"}
 	case rec.Kind == kindFinished:
 		e.Text += " finished in " + time.Duration(p.DurationUS*int64(time.Microsecond)).Round(time.Millisecond).String()
@@ -223,10 +222,10 @@ func (b *consoleBook) tellCall(e *web.EventRow, rec store.Record, p told) {
 			"ok": {Text: "ok", Tone: web.ToneOK, Icon: "check"}, "error": {Text: "error", Tone: web.ToneWarn, Icon: "alert"},
 		}[p.Outcome]
 		if e.Chip.Text == "" {
-			e.Chip = web.Chip{Text: "outcome unknown", Tone: web.ToneWarn, Icon: "alert"}
+			e.Chip = web.Chip{Text: say(ctx, "outcome unknown"), Tone: web.ToneWarn, Icon: "alert"}
 		}
 	case p.Decision == "refused":
-		e.Text += " – " + cmp.Or(textBlockedConsole[p.Reason], blockedText(p.Reason))
+		e.Text += " – " + cmp.Or(say(ctx, textBlockedConsole[p.Reason]), blockedText(ctx, p.Reason))
 		e.Chip = web.Chip{Text: "blocked", Tone: web.ToneBad, Icon: "cross"}
 	default:
 		e.Chip = web.Chip{Text: "allowed", Tone: web.ToneOK, Icon: "check"}

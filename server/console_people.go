@@ -1,8 +1,8 @@
 package server
 
 import (
+	"context"
 	"cmp"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -35,19 +35,19 @@ func (s *Server) consoleUsers(w http.ResponseWriter, r *http.Request, d *desk) e
 	}
 	part := strings.TrimSpace(r.URL.Query().Get(web.FieldUser))
 	view := web.ConsoleList{
-		Desk: s.desk(d, "/admin/users", cli("user", "list")), Title: textUsers, Filter: s.search("/admin/users", web.FieldUser, "E-mail or name", part),
-		Table: web.Table{Name: textUsers, Heads: []string{"E-mail", "Name", "Console role", "State"}, Empty: textNoUsers},
+		Desk: s.desk(r.Context(), d, "/admin/users", cli("user", "list")), Title: say(r.Context(), textUsers), Filter: s.search("/admin/users", web.FieldUser, say(r.Context(), "E-mail or name"), part),
+		Table: web.Table{Name: say(r.Context(), textUsers), Heads: []string{say(r.Context(), "E-mail"), say(r.Context(), "Name"), say(r.Context(), "Console role"), say(r.Context(), "State")}, Empty: say(r.Context(), textNoUsers)},
 	}
 	for _, u := range users {
 		if !names(part, u.Email, u.Name, u.ID) {
 			continue
 		}
 		if len(view.Table.Rows) == thingsListed {
-			view.Note = fmt.Sprintf(textNewestOnly, thingsListed)
+			view.Note = say(r.Context(), textNewestOnly, thingsListed)
 			break
 		}
 		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{
-			{Text: u.Email, Href: s.at("/admin/user", web.FieldUser, u.ID)}, {Text: u.Name}, {Text: string(u.ConsoleRole)}, {Chip: ableChip(u.Disabled)},
+			{Text: u.Email, Href: s.at("/admin/user", web.FieldUser, u.ID)}, {Text: u.Name}, {Text: string(u.ConsoleRole)}, {Chip: ableChip(r.Context(), u.Disabled)},
 		}})
 	}
 	return s.render(w, r, http.StatusOK, web.ConsoleListPage(view))
@@ -61,12 +61,12 @@ func (s *Server) consoleUser(w http.ResponseWriter, r *http.Request, d *desk) er
 	}
 	u := l.user
 	view := web.ConsoleItem{
-		Desk: s.desk(d, "/admin/users", cli("user", "show", "--email", u.Email)), Back: web.Link{Text: textUsers, Href: s.base + "/admin/users"}, Title: u.Email,
+		Desk: s.desk(r.Context(), d, "/admin/users", cli("user", "show", "--email", u.Email)), Back: web.Link{Text: say(r.Context(), textUsers), Href: s.base + "/admin/users"}, Title: u.Email,
 		Facts: []web.Fact{
-			{Name: "Name", Cells: []web.Cell{{Text: u.Name}}},
-			{Name: "Id", Cells: []web.Cell{{Text: u.ID}}},
-			{Name: "Console role", Cells: []web.Cell{{Text: string(u.ConsoleRole)}}},
-			{Name: "Added", Cells: []web.Cell{{Text: clock(u.CreatedAt)}}},
+			{Name: say(r.Context(), "Name"), Cells: []web.Cell{{Text: u.Name}}},
+			{Name: say(r.Context(), "Id"), Cells: []web.Cell{{Text: u.ID}}},
+			{Name: say(r.Context(), "Console role"), Cells: []web.Cell{{Text: string(u.ConsoleRole)}}},
+			{Name: say(r.Context(), "Added"), Cells: []web.Cell{{Text: clock(r.Context(), u.CreatedAt)}}},
 		},
 	}
 	resources, err := s.store.Resources(r.Context())
@@ -79,7 +79,7 @@ func (s *Server) consoleUser(w http.ResponseWriter, r *http.Request, d *desk) er
 			return err
 		}
 		if len(roles) > 0 {
-			view.Facts = append(view.Facts, web.Fact{Name: "Roles at", Cells: []web.Cell{
+			view.Facts = append(view.Facts, web.Fact{Name: say(r.Context(), "Roles at"), Cells: []web.Cell{
 				{Text: res.Name, Href: s.at("/admin/resource", web.FieldResource, res.URI), Note: strings.Join(roles, ", ")},
 			}})
 		}
@@ -89,9 +89,9 @@ func (s *Server) consoleUser(w http.ResponseWriter, r *http.Request, d *desk) er
 	}
 	switch {
 	case u.ID == d.User.ID:
-		view.Facts[2].Cells[0].Note = textOwnRole
+		view.Facts[2].Cells[0].Note = say(r.Context(), textOwnRole)
 	case d.may(store.RoleAdmin):
-		view.Forms = append(view.Forms, s.roleForm(u))
+		view.Forms = append(view.Forms, s.roleForm(r.Context(), u))
 	}
 	view.CLI = append(view.CLI, cli("user", "role", "--email", u.Email, "--console-role", cmp.Or(string(u.ConsoleRole), "user"), "--reason", "…"))
 	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
@@ -107,11 +107,11 @@ func only(r *http.Request, name string) func(string) string {
 	}
 }
 
-func (s *Server) roleForm(u store.User) web.ConsoleForm {
+func (s *Server) roleForm(ctx context.Context, u store.User) web.ConsoleForm {
 	form := web.ConsoleForm{
-		ID: "role", Title: textRole, Note: textRoleNote, Hidden: []web.Field{{Name: web.FieldUser, Value: u.ID}},
-		Pick:    web.Pick{Name: web.FieldConsoleRole, Label: "Console role"},
-		Buttons: []web.ConsoleButton{{Text: textSaveRole, Action: s.base + "/admin/role", Icon: "key"}},
+		ID: "role", Title: say(ctx, textRole), Note: say(ctx, textRoleNote), Hidden: []web.Field{{Name: web.FieldUser, Value: u.ID}},
+		Pick:    web.Pick{Name: web.FieldConsoleRole, Label: say(ctx, "Console role")},
+		Buttons: []web.ConsoleButton{{Text: say(ctx, textSaveRole), Action: s.base + "/admin/role", Icon: "key"}},
 	}
 	for _, role := range consoleRoles {
 		form.Pick.Options = append(form.Pick.Options, web.Option{Value: string(role), Text: string(role), Selected: role == u.ConsoleRole})
@@ -121,7 +121,7 @@ func (s *Server) roleForm(u store.User) web.ConsoleForm {
 
 // consoleSetRole serves POST /admin/role.
 func (s *Server) consoleSetRole(w http.ResponseWriter, r *http.Request, d *desk) error {
-	reason, err := d.reason()
+	reason, err := d.reason(r.Context())
 	if err != nil {
 		return err
 	}
@@ -144,34 +144,34 @@ func (s *Server) consoleClients(w http.ResponseWriter, r *http.Request, d *desk)
 	}
 	part := strings.TrimSpace(r.URL.Query().Get(web.FieldClient))
 	view := web.ConsoleList{
-		Desk: s.desk(d, "/admin/clients", cli("client", "list")), Title: textClients, Filter: s.search("/admin/clients", web.FieldClient, "client_id or name", part),
-		Table: web.Table{Name: textClients, Heads: []string{"Client", "client_id", "Known by", "State"}, Empty: textNoClients},
+		Desk: s.desk(r.Context(), d, "/admin/clients", cli("client", "list")), Title: say(r.Context(), textClients), Filter: s.search("/admin/clients", web.FieldClient, "client_id or name", part),
+		Table: web.Table{Name: say(r.Context(), textClients), Heads: []string{say(r.Context(), "Client"), "client_id", say(r.Context(), "Known by"), say(r.Context(), "State")}, Empty: say(r.Context(), textNoClients)},
 	}
 	for _, c := range clients {
 		if !names(part, c.ID, c.Metadata.ClientName) {
 			continue
 		}
 		if len(view.Table.Rows) == thingsListed {
-			view.Note = fmt.Sprintf(textNewestOnly, thingsListed)
+			view.Note = say(r.Context(), textNewestOnly, thingsListed)
 			break
 		}
-		who := web.Cell{Text: cmp.Or(clientHost(c), c.ID), Href: s.at("/admin/client", web.FieldClient, c.ID)}
+		who := web.Cell{Text: cmp.Or(clientHost(r.Context(), c), c.ID), Href: s.at("/admin/client", web.FieldClient, c.ID)}
 		if c.Origin != store.ByAdmins {
 			who.Free = c.Metadata.ClientName
 		}
-		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{who, {Text: c.ID}, {Text: originText(c)}, {Chip: ableChip(c.Disabled)}}})
+		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{who, {Text: c.ID}, {Text: originText(r.Context(), c)}, {Chip: ableChip(r.Context(), c.Disabled)}}})
 	}
 	return s.render(w, r, http.StatusOK, web.ConsoleListPage(view))
 }
 
-func originText(c store.Client) string {
+func originText(ctx context.Context, c store.Client) string {
 	switch c.Origin {
 	case store.ByDocument:
-		return textDocument
+		return say(ctx, textDocument)
 	case store.ByRegistration:
-		return textSelfMade
+		return say(ctx, textSelfMade)
 	}
-	return textAdminMade
+	return say(ctx, textAdminMade)
 }
 
 // consoleClient serves GET /admin/client?client=….
@@ -185,26 +185,26 @@ func (s *Server) consoleClient(w http.ResponseWriter, r *http.Request, d *desk) 
 		return err
 	}
 	view := web.ConsoleItem{
-		Desk: s.desk(d, "/admin/clients", cli("client", "list")), Back: web.Link{Text: textClients, Href: s.base + "/admin/clients"}, Title: cmp.Or(l.name, c.ID),
+		Desk: s.desk(r.Context(), d, "/admin/clients", cli("client", "list")), Back: web.Link{Text: say(r.Context(), textClients), Href: s.base + "/admin/clients"}, Title: cmp.Or(l.name, c.ID),
 		Facts: []web.Fact{
 			{Name: "client_id", Cells: []web.Cell{{Text: c.ID}}},
-			{Name: "Known by", Cells: []web.Cell{{Text: originText(c)}}},
-			{Name: "Authentication", Cells: []web.Cell{{Text: c.Metadata.TokenEndpointAuthMethod}}},
-			{Name: "Added", Cells: []web.Cell{{Text: clock(c.CreatedAt)}}},
+			{Name: say(r.Context(), "Known by"), Cells: []web.Cell{{Text: originText(r.Context(), c)}}},
+			{Name: say(r.Context(), "Authentication"), Cells: []web.Cell{{Text: c.Metadata.TokenEndpointAuthMethod}}},
+			{Name: say(r.Context(), "Added"), Cells: []web.Cell{{Text: clock(r.Context(), c.CreatedAt)}}},
 		},
 	}
 	if c.Origin != store.ByAdmins {
 		view.Free = c.Metadata.ClientName
 	}
 	for _, uri := range c.Metadata.RedirectURIs {
-		view.Facts = append(view.Facts, web.Fact{Name: "Sends users to", Cells: []web.Cell{{Text: uri}}})
+		view.Facts = append(view.Facts, web.Fact{Name: say(r.Context(), "Sends users to"), Cells: []web.Cell{{Text: uri}}})
 	}
 	for _, uri := range c.Policy.Resources {
-		view.Facts = append(view.Facts, web.Fact{Name: "Only for", Cells: []web.Cell{{Text: uri}}})
+		view.Facts = append(view.Facts, web.Fact{Name: say(r.Context(), "Only for"), Cells: []web.Cell{{Text: uri}}})
 	}
-	view.Facts = append(view.Facts, policyFacts(c.Policy)...)
+	view.Facts = append(view.Facts, policyFacts(r.Context(), c.Policy)...)
 	if c.Policy.Bearer {
-		view.Facts = append(view.Facts, web.Fact{Name: "Tokens", Cells: []web.Cell{{Chip: web.Chip{Text: textUnbound, Tone: web.ToneWarn, Icon: "key"}}}})
+		view.Facts = append(view.Facts, web.Fact{Name: say(r.Context(), "Tokens"), Cells: []web.Cell{{Chip: web.Chip{Text: say(r.Context(), textUnbound), Tone: web.ToneWarn, Icon: "key"}}}})
 	}
 	if err := s.switches(r.Context(), d, l, &view); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"time"
 
 	"github.com/remit-auth/remit/store"
@@ -8,20 +9,20 @@ import (
 )
 
 // policyFacts say in words what an admin set for the client.
-func policyFacts(p store.ClientPolicy) (facts []web.Fact) {
+func policyFacts(ctx context.Context, p store.ClientPolicy) (facts []web.Fact) {
 	add := func(name string, values ...string) {
 		for _, v := range values {
 			facts = append(facts, web.Fact{Name: name, Cells: []web.Cell{{Text: v}}})
 		}
 	}
-	add("Only grant", p.Grants...)
-	add("Only scope", p.Scopes...)
-	add("May work in tasks of", p.ExchangeFrom...)
+	add(say(ctx, "Only grant"), p.Grants...)
+	add(say(ctx, "Only scope"), p.Scopes...)
+	add(say(ctx, "May work in tasks of"), p.ExchangeFrom...)
 	if p.MaxDuration > 0 {
-		add("Tasks last at most", durationText(time.Duration(p.MaxDuration)*time.Second))
+		add(say(ctx, "Tasks last at most"), durationText(time.Duration(p.MaxDuration)*time.Second))
 	}
 	if p.AccessLife > 0 {
-		add("Access tokens live at most", durationText(time.Duration(p.AccessLife)*time.Second))
+		add(say(ctx, "Access tokens live at most"), durationText(time.Duration(p.AccessLife)*time.Second))
 	}
 	return facts
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -17,29 +18,29 @@ func (s *Server) consoleResources(w http.ResponseWriter, r *http.Request, d *des
 		return err
 	}
 	view := web.ConsoleList{
-		Desk: s.desk(d, "/admin/resources", cli("resource", "list")), Title: textResources,
-		Table: web.Table{Name: textResources, Heads: []string{"Resource", "URI", "Tools", "Guard", "State"}, Empty: textNoResources},
+		Desk: s.desk(r.Context(), d, "/admin/resources", cli("resource", "list")), Title: say(r.Context(), textResources),
+		Table: web.Table{Name: say(r.Context(), textResources), Heads: []string{say(r.Context(), "Resource"), "URI", say(r.Context(), "Tools"), "Guard", say(r.Context(), "State")}, Empty: say(r.Context(), textNoResources)},
 	}
 	for _, res := range resources {
 		tools := web.Cell{Text: fmt.Sprint(len(res.Tools))}
 		if n := len(pendingTools(res.Tools)); n > 0 {
-			tools.Chip = web.Chip{Text: fmt.Sprintf(textToApprove, n), Tone: web.ToneWarn, Icon: "alert"}
+			tools.Chip = web.Chip{Text: say(r.Context(), textToApprove, n), Tone: web.ToneWarn, Icon: "alert"}
 		}
 		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{
-			{Text: res.Name, Href: s.at("/admin/resource", web.FieldResource, res.URI)}, {Text: res.URI}, tools, guardCell(res), {Chip: ableChip(res.Disabled)},
+			{Text: res.Name, Href: s.at("/admin/resource", web.FieldResource, res.URI)}, {Text: res.URI}, tools, guardCell(r.Context(), res), {Chip: ableChip(r.Context(), res.Disabled)},
 		}})
 	}
 	return s.render(w, r, http.StatusOK, web.ConsoleListPage(view))
 }
 
-func guardCell(res store.Resource) web.Cell {
+func guardCell(ctx context.Context, res store.Resource) web.Cell {
 	switch {
 	case res.GuardID == "":
-		return web.Cell{Text: textNotEnrolled}
+		return web.Cell{Text: say(ctx, textNotEnrolled)}
 	case res.AckAt.IsZero():
-		return web.Cell{Text: textGuard}
+		return web.Cell{Text: say(ctx, textGuard)}
 	}
-	return web.Cell{Text: textGuard, Note: fmt.Sprintf(textHeard, clock(res.AckAt))}
+	return web.Cell{Text: say(ctx, textGuard), Note: say(ctx, textHeard, clock(ctx, res.AckAt))}
 }
 
 // consoleResource serves GET /admin/resource?resource=…: its tools, and those that wait.
@@ -53,33 +54,33 @@ func (s *Server) consoleResource(w http.ResponseWriter, r *http.Request, d *desk
 		return err
 	}
 	view := web.ConsoleItem{
-		Desk: s.desk(d, "/admin/resources", cli("resource", "show", res.URI)), Back: web.Link{Text: textResources, Href: s.base + "/admin/resources"}, Title: res.Name,
+		Desk: s.desk(r.Context(), d, "/admin/resources", cli("resource", "show", res.URI)), Back: web.Link{Text: say(r.Context(), textResources), Href: s.base + "/admin/resources"}, Title: res.Name,
 		Facts: []web.Fact{
 			{Name: "URI", Cells: []web.Cell{{Text: res.URI}}},
-			{Name: "Guard", Cells: []web.Cell{guardCell(res)}},
-			{Name: "Policy", Cells: []web.Cell{{Text: res.PolicyVersion}}},
-			{Name: "Added", Cells: []web.Cell{{Text: clock(res.CreatedAt)}}},
+			{Name: "Guard", Cells: []web.Cell{guardCell(r.Context(), res)}},
+			{Name: say(r.Context(), "Policy"), Cells: []web.Cell{{Text: res.PolicyVersion}}},
+			{Name: say(r.Context(), "Added"), Cells: []web.Cell{{Text: clock(r.Context(), res.CreatedAt)}}},
 		},
 	}
 	if err := s.switches(r.Context(), d, l, &view); err != nil {
 		return err
 	}
-	table := web.Table{Name: textTools, Heads: []string{"Tool", "State", "Approved definition"}, Empty: textNoTools}
+	table := web.Table{Name: say(r.Context(), textTools), Heads: []string{say(r.Context(), "Tool"), say(r.Context(), "State"), say(r.Context(), "Approved definition")}, Empty: say(r.Context(), textNoTools)}
 	for _, t := range res.Tools {
-		table.Rows = append(table.Rows, web.TableRow{Cells: []web.Cell{{Text: t.Name}, {Chip: toolChip(t)}, {Text: t.Hash}}})
+		table.Rows = append(table.Rows, web.TableRow{Cells: []web.Cell{{Text: t.Name}, {Chip: toolChip(r.Context(), t)}, {Text: t.Hash}}})
 	}
-	s.drifts(d, l, res, &view)
-	view.Sections = append(view.Sections, web.Section{ID: "tools", Title: textTools, Table: &table})
+	s.drifts(r.Context(), d, l, res, &view)
+	view.Sections = append(view.Sections, web.Section{ID: "tools", Title: say(r.Context(), textTools), Table: &table})
 	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
 }
 
 // drifts adds what waits for approval, and what is gone.
-func (s *Server) drifts(d *desk, l lever, res store.Resource, view *web.ConsoleItem) {
-	waiting := web.Section{ID: "waiting", Title: textWaiting, Note: textWaitingNote}
-	gone := web.Section{ID: "gone", Title: textGoneTools, Note: textGoneNote}
+func (s *Server) drifts(ctx context.Context, d *desk, l lever, res store.Resource, view *web.ConsoleItem) {
+	waiting := web.Section{ID: "waiting", Title: say(ctx, textWaiting), Note: say(ctx, textWaitingNote)}
+	gone := web.Section{ID: "gone", Title: say(ctx, textGoneTools), Note: say(ctx, textGoneNote)}
 	for i, drift := range consent.Drifts(res.Tools) {
 		t := res.Tools[slices.IndexFunc(res.Tools, func(t store.Tool) bool { return t.Name == drift.Tool })]
-		diff := web.Diff{Name: drift.Tool, State: toolChip(t), Hash: drift.LiveHash}
+		diff := web.Diff{Name: drift.Tool, State: toolChip(ctx, t), Hash: drift.LiveHash}
 		for _, a := range drift.Alarms {
 			diff.Alarms = append(diff.Alarms, alarmChip(a))
 		}
@@ -94,7 +95,7 @@ func (s *Server) drifts(d *desk, l lever, res store.Resource, view *web.ConsoleI
 			diff.Form = web.ConsoleForm{
 				ID:      fmt.Sprintf("approve-%d", i),
 				Hidden:  []web.Field{l.field, {Name: web.FieldTool, Value: drift.Tool}, {Name: web.FieldHash, Value: drift.LiveHash}},
-				Buttons: []web.ConsoleButton{{Text: textApprove, Action: s.base + "/admin/approve", Icon: "check"}},
+				Buttons: []web.ConsoleButton{{Text: say(ctx, textApprove), Action: s.base + "/admin/approve", Icon: "check"}},
 			}
 		}
 		waiting.Diffs = append(waiting.Diffs, diff)
@@ -121,21 +122,21 @@ func diffLines(lines []consent.Line) (all []web.DiffLine) {
 	return all
 }
 
-func toolChip(t store.Tool) web.Chip {
+func toolChip(ctx context.Context, t store.Tool) web.Chip {
 	switch {
 	case t.Gone:
-		return web.Chip{Text: textGone, Tone: web.ToneInfo, Icon: "cross"}
+		return web.Chip{Text: say(ctx, textGone), Tone: web.ToneInfo, Icon: "cross"}
 	case t.Hash == "":
-		return web.Chip{Text: textNew, Tone: web.ToneWarn, Icon: "alert"}
+		return web.Chip{Text: say(ctx, textNew), Tone: web.ToneWarn, Icon: "alert"}
 	case t.LiveHash != "":
-		return web.Chip{Text: textChanged, Tone: web.ToneWarn, Icon: "alert"}
+		return web.Chip{Text: say(ctx, textChanged), Tone: web.ToneWarn, Icon: "alert"}
 	}
-	return web.Chip{Text: textApprovedTool, Tone: web.ToneOK, Icon: "check"}
+	return web.Chip{Text: say(ctx, textApprovedTool), Tone: web.ToneOK, Icon: "check"}
 }
 
 // consoleApprove serves POST /admin/approve: the definition that the page showed, and no other.
 func (s *Server) consoleApprove(w http.ResponseWriter, r *http.Request, d *desk) error {
-	reason, err := d.reason()
+	reason, err := d.reason(r.Context())
 	if err != nil {
 		return err
 	}
@@ -157,18 +158,18 @@ func (s *Server) consoleKeys(w http.ResponseWriter, r *http.Request, d *desk) er
 		return err
 	}
 	view := web.ConsoleList{
-		Desk: s.desk(d, "/admin/keys", cli("key", "list"), cli("key", "rotate")), Title: textKeys, Note: textKeyNote,
-		Table: web.Table{Name: textKeys, Heads: []string{"Key", "For", "Algorithm", "State", "Made"}},
+		Desk: s.desk(r.Context(), d, "/admin/keys", cli("key", "list"), cli("key", "rotate")), Title: say(r.Context(), textKeys), Note: say(r.Context(), textKeyNote),
+		Table: web.Table{Name: say(r.Context(), textKeys), Heads: []string{say(r.Context(), "Key"), say(r.Context(), "For"), say(r.Context(), "Algorithm"), say(r.Context(), "State"), say(r.Context(), "Made")}},
 	}
 	for _, k := range keys {
 		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{
-			{Text: k.ID}, {Text: k.Use}, {Text: k.Algorithm}, {Text: string(k.State)}, {Text: clock(k.CreatedAt)},
+			{Text: k.ID}, {Text: k.Use}, {Text: k.Algorithm}, {Text: string(k.State)}, {Text: clock(r.Context(), k.CreatedAt)},
 		}})
 	}
 	if d.may(store.RoleAdmin) {
 		view.Forms = []web.ConsoleForm{{
-			ID: "rotate", Title: textRotate, Note: textRotateNote,
-			Buttons: []web.ConsoleButton{{Text: textRotate, Action: s.base + "/admin/rotate", Icon: "key"}},
+			ID: "rotate", Title: say(r.Context(), textRotate), Note: say(r.Context(), textRotateNote),
+			Buttons: []web.ConsoleButton{{Text: say(r.Context(), textRotate), Action: s.base + "/admin/rotate", Icon: "key"}},
 		}}
 	}
 	return s.render(w, r, http.StatusOK, web.ConsoleListPage(view))
@@ -176,7 +177,7 @@ func (s *Server) consoleKeys(w http.ResponseWriter, r *http.Request, d *desk) er
 
 // consoleRotate serves POST /admin/rotate.
 func (s *Server) consoleRotate(w http.ResponseWriter, r *http.Request, d *desk) error {
-	reason, err := d.reason()
+	reason, err := d.reason(r.Context())
 	if err != nil {
 		return err
 	}

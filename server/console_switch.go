@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -32,19 +31,19 @@ func (s *Server) lever(ctx context.Context, get func(string) string) (lever, err
 	case user != "" && client+resource == "":
 		u, err := s.userNamed(ctx, user)
 		return lever{
-			name: u.Email, note: textDisableUser, page: s.at("/admin/user", web.FieldUser, u.ID), field: web.Field{Name: web.FieldUser, Value: u.ID},
+			name: u.Email, note: say(ctx, textDisableUser), page: s.at("/admin/user", web.FieldUser, u.ID), field: web.Field{Name: web.FieldUser, Value: u.ID},
 			target: store.Target{UserID: u.ID}, reason: "user_disabled", cli: []string{"user", "--email", u.Email}, disabled: u.Disabled, user: u,
 		}, err
 	case client != "" && user+resource == "":
 		c, err := s.store.ClientByID(ctx, client)
 		return lever{
-			name: clientHost(c), note: textDisableClient, page: s.at("/admin/client", web.FieldClient, c.ID), field: web.Field{Name: web.FieldClient, Value: c.ID},
+			name: clientHost(ctx, c), note: say(ctx, textDisableClient), page: s.at("/admin/client", web.FieldClient, c.ID), field: web.Field{Name: web.FieldClient, Value: c.ID},
 			target: store.Target{ClientID: c.ID}, reason: "client_disabled", cli: []string{"client", c.ID}, disabled: c.Disabled,
 		}, err
 	case resource != "" && user+client == "":
 		res, err := s.store.ResourceByURI(ctx, resource)
 		return lever{
-			name: res.Name, note: textDisableServer, page: s.at("/admin/resource", web.FieldResource, res.URI), field: web.Field{Name: web.FieldResource, Value: res.URI},
+			name: res.Name, note: say(ctx, textDisableServer), page: s.at("/admin/resource", web.FieldResource, res.URI), field: web.Field{Name: web.FieldResource, Value: res.URI},
 			target: store.Target{Resource: res.URI}, reason: "resource_disabled", cli: []string{"resource", res.URI}, disabled: res.Disabled,
 		}, err
 	}
@@ -80,24 +79,24 @@ func (s *Server) consoleReviewDisable(w http.ResponseWriter, r *http.Request, d 
 		return err
 	}
 	view := web.ConsoleItem{
-		Desk: s.desk(d, "", l.line("disable", "--dry-run"), l.line("disable", "--reason", "…")), Title: fmt.Sprintf(textDisableTitle, l.name),
-		Back: web.Link{Text: l.name, Href: l.page}, State: web.Chip{Text: countText(len(planned)), Tone: web.ToneWarn, Icon: "alert"},
+		Desk: s.desk(r.Context(), d, "", l.line("disable", "--dry-run"), l.line("disable", "--reason", "…")), Title: say(r.Context(), textDisableTitle, l.name),
+		Back: web.Link{Text: l.name, Href: l.page}, State: web.Chip{Text: countText(r.Context(), len(planned)), Tone: web.ToneWarn, Icon: "alert"},
 		Forms: []web.ConsoleForm{{
-			ID: "disable", Title: textDisableNow, Note: l.note, Count: len(planned), Hidden: []web.Field{l.field},
-			Buttons: []web.ConsoleButton{{Text: textDisableNow, Action: s.base + "/admin/disable", Icon: "stop", Danger: true}},
+			ID: "disable", Title: say(r.Context(), textDisableNow), Note: l.note, Count: len(planned), Hidden: []web.Field{l.field},
+			Buttons: []web.ConsoleButton{{Text: say(r.Context(), textDisableNow), Action: s.base + "/admin/disable", Icon: "stop", Danger: true}},
 		}},
 	}
-	section := web.Section{ID: "planned", Title: textWouldEnd, Empty: textNoTaskEnds}
+	section := web.Section{ID: "planned", Title: say(r.Context(), textWouldEnd), Empty: say(r.Context(), textNoTaskEnds)}
 	if len(planned) > 0 {
 		listed := planned[:min(len(planned), tasksListed)]
 		book, err := s.consoleBook(r.Context(), listed...)
 		if err != nil {
 			return err
 		}
-		table := book.table(listed, false)
+		table := book.table(r.Context(), listed, false)
 		section.Table, section.Empty = &table, ""
 		if len(planned) > len(listed) {
-			section.Note = fmt.Sprintf(textNewestOnly, len(listed))
+			section.Note = say(r.Context(), textNewestOnly, len(listed))
 		}
 	}
 	view.Sections = []web.Section{section}
@@ -114,7 +113,7 @@ func (s *Server) consoleDisable(w http.ResponseWriter, r *http.Request, d *desk)
 	if err != nil {
 		return err
 	}
-	if err := d.counted(len(planned)); err != nil {
+	if err := d.counted(r.Context(), len(planned)); err != nil {
 		return err
 	}
 	if err := s.acknowledged(r.Context(), planned, func() error { return s.throw(r.Context(), d.acting, l, true, reason) }); err != nil {
@@ -138,7 +137,7 @@ func (s *Server) consoleEnable(w http.ResponseWriter, r *http.Request, d *desk) 
 }
 
 func (s *Server) pulled(r *http.Request, d *desk) (l lever, reason string, err error) {
-	if reason, err = d.reason(); err != nil {
+	if reason, err = d.reason(r.Context()); err != nil {
 		return l, "", err
 	}
 	l, err = s.lever(r.Context(), d.form.Get)
@@ -147,20 +146,20 @@ func (s *Server) pulled(r *http.Request, d *desk) (l lever, reason string, err e
 
 // switches adds to a thing's page what may be done with its switch, and what the last disabling did.
 func (s *Server) switches(ctx context.Context, d *desk, l lever, view *web.ConsoleItem) error {
-	view.Links = append(view.Links, web.Link{Text: textSeeTasks, Href: s.at("/admin", l.field.Name, l.field.Value, web.FieldState, anyState)})
-	view.State = ableChip(l.disabled)
+	view.Links = append(view.Links, web.Link{Text: say(ctx, textSeeTasks), Href: s.at("/admin", l.field.Name, l.field.Value, web.FieldState, anyState)})
+	view.State = ableChip(ctx, l.disabled)
 	if !l.disabled {
 		view.CLI = append(view.CLI, l.line("disable", "--reason", "…"))
 		if d.may(store.RoleRevoker) {
-			view.Danger = append(view.Danger, web.Link{Text: textDisable, Href: s.at("/admin/disable", l.field.Name, l.field.Value)})
+			view.Danger = append(view.Danger, web.Link{Text: say(ctx, textDisable), Href: s.at("/admin/disable", l.field.Name, l.field.Value)})
 		}
 		return nil
 	}
 	view.CLI = append(view.CLI, l.line("enable", "--reason", "…"))
 	if d.may(store.RoleAdmin) {
 		view.Forms = append(view.Forms, web.ConsoleForm{
-			ID: "enable", Title: textEnable, Note: textEnableNote, Hidden: []web.Field{l.field},
-			Buttons: []web.ConsoleButton{{Text: textEnable, Action: s.base + "/admin/enable", Icon: "play"}},
+			ID: "enable", Title: say(ctx, textEnable), Note: say(ctx, textEnableNote), Hidden: []web.Field{l.field},
+			Buttons: []web.ConsoleButton{{Text: say(ctx, textEnable), Action: s.base + "/admin/enable", Icon: "play"}},
 		})
 	}
 	ids, err := s.endedBy(ctx, l)
@@ -191,9 +190,9 @@ func (s *Server) endedBy(ctx context.Context, l lever) (ids []string, err error)
 	return ids, err
 }
 
-func ableChip(disabled bool) web.Chip {
+func ableChip(ctx context.Context, disabled bool) web.Chip {
 	if disabled {
-		return web.Chip{Text: textDisabled, Tone: web.ToneBad, Icon: "cross"}
+		return web.Chip{Text: say(ctx, textDisabled), Tone: web.ToneBad, Icon: "cross"}
 	}
-	return web.Chip{Text: textEnabled, Tone: web.ToneOK, Icon: "check"}
+	return web.Chip{Text: say(ctx, textEnabled), Tone: web.ToneOK, Icon: "check"}
 }

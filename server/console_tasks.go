@@ -38,16 +38,16 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 	if f.Live {
 		line += " --live"
 	}
-	view := web.ConsoleTasks{Desk: s.desk(d, "/admin", line), AllOf: s.base + "/admin/findings"}
+	view := web.ConsoleTasks{Desk: s.desk(r.Context(), d, "/admin", line), AllOf: s.base + "/admin/findings"}
 	tasks, err := s.filtered(r.Context(), user, f)
 	if errors.Is(err, store.ErrUserNotFound) {
-		view.Notice, view.NoticeTone, err = textNoSuchUser, web.ToneWarn, nil
+		view.Notice, view.NoticeTone, err = say(r.Context(), textNoSuchUser), web.ToneWarn, nil
 	}
 	if err != nil {
 		return err
 	}
-	if view.Counts = countText(len(tasks)); len(tasks) > tasksListed {
-		tasks, view.Counts = tasks[:tasksListed], fmt.Sprintf(textNewestTasks, tasksListed)
+	if view.Counts = countText(r.Context(), len(tasks)); len(tasks) > tasksListed {
+		tasks, view.Counts = tasks[:tasksListed], say(r.Context(), textNewestTasks, tasksListed)
 	}
 	book, err := s.consoleBook(r.Context(), tasks...)
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 	if d.may(store.RoleRevoker) {
 		view.EndURL = s.base + "/admin/end"
 	}
-	view.Table = book.table(tasks, view.EndURL != "")
+	view.Table = book.table(r.Context(), tasks, view.EndURL != "")
 	if view.Filter, err = s.taskFilter(r.Context(), user, client, resource, state); err != nil {
 		return err
 	}
@@ -77,11 +77,11 @@ func (s *Server) filtered(ctx context.Context, user string, f store.TaskFilter) 
 	return s.store.TaskList(ctx, f)
 }
 
-func countText(n int) string {
+func countText(ctx context.Context, n int) string {
 	if n == 1 {
-		return textOneTask
+		return say(ctx, textOneTask)
 	}
-	return fmt.Sprintf(textManyTasks, n)
+	return say(ctx, textManyTasks, n)
 }
 
 // taskFilter is the form of the filter, as it stands.
@@ -90,18 +90,18 @@ func (s *Server) taskFilter(ctx context.Context, user, client, resource, state s
 	if err != nil {
 		return web.Filter{}, err
 	}
-	places := web.Pick{Name: web.FieldResource, Label: "Resource", Options: []web.Option{{Value: "", Text: textAnyResource, Selected: resource == ""}}}
+	places := web.Pick{Name: web.FieldResource, Label: say(ctx, "Resource"), Options: []web.Option{{Value: "", Text: say(ctx, textAnyResource), Selected: resource == ""}}}
 	for _, res := range resources {
 		places.Options = append(places.Options, web.Option{Value: res.URI, Text: res.Name, Selected: res.URI == resource})
 	}
-	states := web.Pick{Name: web.FieldState, Label: "State", Options: []web.Option{{Value: "", Text: textLive, Selected: state == ""}}}
+	states := web.Pick{Name: web.FieldState, Label: say(ctx, "State"), Options: []web.Option{{Value: "", Text: say(ctx, textLive), Selected: state == ""}}}
 	for _, st := range taskStates {
-		states.Options = append(states.Options, web.Option{Value: string(st), Text: textConsoleStates[st], Selected: string(st) == state})
+		states.Options = append(states.Options, web.Option{Value: string(st), Text: say(ctx, textConsoleStates[st]), Selected: string(st) == state})
 	}
-	states.Options = append(states.Options, web.Option{Value: anyState, Text: textAnyState, Selected: state == anyState})
+	states.Options = append(states.Options, web.Option{Value: anyState, Text: say(ctx, textAnyState), Selected: state == anyState})
 	f := web.Filter{
 		Action: s.base + "/admin", Picks: []web.Pick{places, states},
-		Texts: []web.TextField{{Name: web.FieldUser, Label: "User (e-mail or id)", Value: user}, {Name: web.FieldClient, Label: "Client (client_id)", Value: client}},
+		Texts: []web.TextField{{Name: web.FieldUser, Label: say(ctx, "User (e-mail or id)"), Value: user}, {Name: web.FieldClient, Label: say(ctx, "Client (client_id)"), Value: client}},
 	}
 	if user+client+resource+state != "" {
 		f.Clear = s.base + "/admin"
@@ -121,8 +121,8 @@ func (s *Server) consoleTask(w http.ResponseWriter, r *http.Request, d *desk) er
 		return err
 	}
 	view := web.ConsoleItem{
-		Desk: s.desk(d, "/admin", cli("task", "show", t.ID)), Title: t.ID, Free: t.Purpose, State: book.state(t),
-		Back: web.Link{Text: textTasks, Href: s.base + "/admin"}, Facts: book.facts(t, grants),
+		Desk: s.desk(r.Context(), d, "/admin", cli("task", "show", t.ID)), Title: t.ID, Free: t.Purpose, State: book.state(r.Context(), t),
+		Back: web.Link{Text: say(r.Context(), textTasks), Href: s.base + "/admin"}, Facts: book.facts(r.Context(), t, grants),
 	}
 	if view.Forms, err = s.taskForms(r.Context(), d, t); err != nil {
 		return err
@@ -150,41 +150,41 @@ func (s *Server) consoleTask(w http.ResponseWriter, r *http.Request, d *desk) er
 }
 
 // facts are what a task is.
-func (b *consoleBook) facts(t store.Task, grants []store.Grant) []web.Fact {
+func (b *consoleBook) facts(ctx context.Context, t store.Task, grants []store.Grant) []web.Fact {
 	key := web.Cell{Text: t.JKT}
 	if t.JKT == "" {
-		key = web.Cell{Chip: web.Chip{Text: textUnbound, Tone: web.ToneWarn, Icon: "key"}}
+		key = web.Cell{Chip: web.Chip{Text: say(ctx, textUnbound), Tone: web.ToneWarn, Icon: "key"}}
 	}
 	calls := fmt.Sprint(b.calls[t.ID].All)
 	if t.MaxCalls > 0 {
-		calls = fmt.Sprintf("%d, %d of %d used", b.calls[t.ID].All, t.CallsUsed, t.MaxCalls)
+		calls = say(ctx, "%d, %d of %d used", b.calls[t.ID].All, t.CallsUsed, t.MaxCalls)
 	}
-	ends := web.Fact{Name: "Ends", Cells: []web.Cell{{Text: clock(t.EndsAt)}}}
+	ends := web.Fact{Name: say(ctx, "Ends"), Cells: []web.Cell{{Text: clock(ctx, t.EndsAt)}}}
 	if t.State.Terminal() {
-		ends = web.Fact{Name: "Ended", Cells: []web.Cell{{Text: clock(t.EndedAt), Free: customReason(t)}}}
+		ends = web.Fact{Name: say(ctx, "Ended"), Cells: []web.Cell{{Text: clock(ctx, t.EndedAt), Free: customReason(t)}}}
 	}
 	facts := []web.Fact{
-		{Name: "User", Cells: []web.Cell{b.userCell(t.UserID)}},
-		{Name: "Agent", Cells: []web.Cell{b.clientCell(t.ClientID)}},
-		{Name: "Its key", Cells: []web.Cell{key}},
+		{Name: say(ctx, "User"), Cells: []web.Cell{b.userCell(t.UserID)}},
+		{Name: say(ctx, "Agent"), Cells: []web.Cell{b.clientCell(ctx, t.ClientID)}},
+		{Name: say(ctx, "Its key"), Cells: []web.Cell{key}},
 	}
 	if t.Parent != "" {
-		facts = append(facts, web.Fact{Name: "Under", Cells: []web.Cell{{Text: t.Parent, Href: b.taskURL(t.Parent)}}})
+		facts = append(facts, web.Fact{Name: say(ctx, "Under"), Cells: []web.Cell{{Text: t.Parent, Href: b.taskURL(t.Parent)}}})
 	}
 	for _, g := range grants {
 		cell := b.resourceCell(g.Resource)
 		cell.Note = strings.Join(grantedTools(g), ", ")
 		if !g.EndedAt.IsZero() {
-			cell.Chip = web.Chip{Text: "ended " + clock(g.EndedAt), Tone: web.ToneInfo, Icon: "stop"}
+			cell.Chip = web.Chip{Text: say(ctx, "ended %s", clock(ctx, g.EndedAt)), Tone: web.ToneInfo, Icon: "stop"}
 		}
-		facts = append(facts, web.Fact{Name: "May use", Cells: []web.Cell{cell}})
+		facts = append(facts, web.Fact{Name: say(ctx, "May use"), Cells: []web.Cell{cell}})
 	}
 	facts = append(facts,
-		web.Fact{Name: "Calls", Cells: []web.Cell{{Text: calls, Note: b.blocked(t)}}},
-		web.Fact{Name: "Started", Cells: []web.Cell{{Text: clock(t.CreatedAt)}}}, ends,
-		web.Fact{Name: "Last use", Cells: []web.Cell{{Text: b.ago(t.SeenAt)}}})
+		web.Fact{Name: say(ctx, "Calls"), Cells: []web.Cell{{Text: calls, Note: b.blocked(ctx, t)}}},
+		web.Fact{Name: say(ctx, "Started"), Cells: []web.Cell{{Text: clock(ctx, t.CreatedAt)}}}, ends,
+		web.Fact{Name: say(ctx, "Last use"), Cells: []web.Cell{{Text: b.ago(ctx, t.SeenAt)}}})
 	if t.State == store.TaskSuspended {
-		facts = append(facts, web.Fact{Name: "Suspended", Cells: []web.Cell{{Text: "by " + textBy[t.SuspendedBy], Free: customReason(t)}}})
+		facts = append(facts, web.Fact{Name: say(ctx, "Suspended"), Cells: []web.Cell{{Text: say(ctx, "by %s", say(ctx, textBy[t.SuspendedBy])), Free: customReason(t)}}})
 	}
 	return facts
 }
@@ -206,17 +206,17 @@ func (s *Server) taskForms(ctx context.Context, d *desk, t store.Task) ([]web.Co
 	if err != nil {
 		return nil, err
 	}
-	form := web.ConsoleForm{ID: "act", Title: textAct, Note: textActNote, Hidden: []web.Field{{Name: web.FieldTask, Value: t.ID}}}
+	form := web.ConsoleForm{ID: "act", Title: say(ctx, textAct), Note: say(ctx, textActNote), Hidden: []web.Field{{Name: web.FieldTask, Value: t.ID}}}
 	// The first button is what Enter presses: what can be undone.
 	switch {
 	case t.State == store.TaskActive:
-		form.Buttons = append(form.Buttons, web.ConsoleButton{Text: textSuspendThis, Action: s.base + "/admin/suspend", Icon: "pause"})
+		form.Buttons = append(form.Buttons, web.ConsoleButton{Text: say(ctx, textSuspendThis), Action: s.base + "/admin/suspend", Icon: "pause"})
 	case t.State == store.TaskSuspended && (d.may(store.RoleAdmin) || t.SuspendedBy == d.by):
-		form.Buttons = append(form.Buttons, web.ConsoleButton{Text: textResumeThis, Action: s.base + "/admin/resume", Icon: "play"})
+		form.Buttons = append(form.Buttons, web.ConsoleButton{Text: say(ctx, textResumeThis), Action: s.base + "/admin/resume", Icon: "play"})
 	}
-	end := web.ConsoleButton{Text: textEndThis, Action: s.base + "/admin/end", Icon: "stop", Danger: true}
+	end := web.ConsoleButton{Text: say(ctx, textEndThis), Action: s.base + "/admin/end", Icon: "stop", Danger: true}
 	if len(tree) > 1 {
-		end.Text = fmt.Sprintf(textEndTree, len(tree)-1)
+		end.Text = say(ctx, textEndTree, len(tree)-1)
 		form.Hidden = append(form.Hidden, web.Field{Name: web.FieldShown, Value: strconv.Itoa(len(tree))}, web.Field{Name: web.FieldCount, Value: strconv.Itoa(len(tree))})
 	}
 	form.Buttons = append(form.Buttons, end)

@@ -66,7 +66,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 		return s.endAsked(w, r, v, offer, held.ID)
 	}
 	if shownDigest(offer, client) != digest {
-		return s.showConsent(w, r, v, client, ask, secret, http.StatusConflict, textOfferChanged)
+		return s.showConsent(w, r, v, client, ask, secret, http.StatusConflict, say(r.Context(), textOfferChanged))
 	}
 	return s.allow(w, r, v, client, offer, held.ID, form)
 }
@@ -213,7 +213,7 @@ func (s *Server) denyWith(w http.ResponseWriter, r *http.Request, v *visitor, as
 		return requestError(err)
 	}
 	if ask.Device != "" {
-		return s.devicePage(w, r, v, textDeviceDenied, web.ToneInfo)
+		return s.devicePage(w, r, v, say(r.Context(), textDeviceDenied), web.ToneInfo)
 	}
 	return s.redirectRefusal(w, r, ask.RedirectURI, ask.State, refused)
 }

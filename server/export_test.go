@@ -55,7 +55,7 @@ func FindingKinds(t *testing.T, files ...string) (kinds []string) {
 
 // FindingText is what the console says of a finding.
 func FindingText(kind string) (title, why string) {
-	title, why, _ = findingText(store.NewRecord(kind, nil))
+	title, why, _ = findingText(context.Background(), store.NewRecord(kind, nil))
 	return title, why
 }
 

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,7 +18,7 @@ import (
 // clientHost is by what a client is known: the host of a client_id that is a URL, or the name that
 // the admin gave. The name that a client gave itself is never it. Hosts are shown as they are
 // compared, in ASCII, so that letters of other scripts cannot imitate one.
-func clientHost(c store.Client) string {
+func clientHost(ctx context.Context, c store.Client) string {
 	switch c.Origin {
 	case store.ByDocument:
 		if u, err := url.Parse(c.ID); err == nil {
@@ -27,52 +26,52 @@ func clientHost(c store.Client) string {
 		}
 		return c.ID
 	case store.ByRegistration:
-		return textUnverified
+		return say(ctx, textUnverified)
 	}
 	return c.Metadata.ClientName
 }
 
 // clientCard says who asks, and how far that is certain.
-func clientCard(c store.Client, ask consent.Ask) web.ClientCard {
+func clientCard(ctx context.Context, c store.Client, ask consent.Ask) web.ClientCard {
 	card := web.ClientCard{
 		Name: c.Metadata.ClientName, Initial: initial(c.Metadata.ClientName),
 		RedirectHost: redirectHost(ask.RedirectURI), RedirectTone: web.ToneInfo, KeyBound: !ask.Bearer,
 	}
 	if ask.Device != "" {
-		card.Words, card.RedirectNote, card.RedirectTone = ask.Words, textDeviceNote, web.ToneWarn
+		card.Words, card.RedirectNote, card.RedirectTone = ask.Words, say(ctx, textDeviceNote), web.ToneWarn
 	}
 	local := false // the browser goes to a program on the user's device
 	u, err := url.Parse(ask.RedirectURI)
 	switch {
 	case err != nil, ask.Device != "":
 	case u.Host == "":
-		card.RedirectNote, card.RedirectTone, local = textRedirectScheme, web.ToneWarn, true
+		card.RedirectNote, card.RedirectTone, local = say(ctx, textRedirectScheme), web.ToneWarn, true
 	case isLoopbackHost(u.Hostname()):
-		card.RedirectNote, card.RedirectTone, card.Loopback, local = textRedirectLocal, web.ToneWarn, true, true
+		card.RedirectNote, card.RedirectTone, card.Loopback, local = say(ctx, textRedirectLocal), web.ToneWarn, true, true
 	}
 	switch c.Origin {
 	case store.ByDocument:
-		card.Host = clientHost(c)
-		card.Grade, card.GradeNote, card.GradeTone = documentGrade(card.Host, u, local)
+		card.Host = clientHost(ctx, c)
+		card.Grade, card.GradeNote, card.GradeTone = documentGrade(ctx, card.Host, u, local)
 	case store.ByRegistration:
-		card.Title, card.Unverified = textUnverified, true
-		card.Grade, card.GradeNote, card.GradeTone = textGradeNone, textGradeNoneNote, web.ToneBad
+		card.Title, card.Unverified = say(ctx, textUnverified), true
+		card.Grade, card.GradeNote, card.GradeTone = say(ctx, textGradeNone), say(ctx, textGradeNoneNote), web.ToneBad
 	default:
-		card.Title, card.Grade, card.GradeTone = c.Metadata.ClientName, textGradeAdmin, web.ToneOK
+		card.Title, card.Grade, card.GradeTone = c.Metadata.ClientName, say(ctx, textGradeAdmin), web.ToneOK
 	}
 	return card
 }
 
 // documentGrade is how far a client is certain whose domain vouches for its metadata: wholly, when the
 // browser goes back to that domain; otherwise whoever answers there may be somebody else.
-func documentGrade(host string, redirect *url.URL, local bool) (grade, note, tone string) {
+func documentGrade(ctx context.Context, host string, redirect *url.URL, local bool) (grade, note, tone string) {
 	switch {
 	case local:
-		return textGradeDomain, textGradeLocalNote, web.ToneWarn
+		return say(ctx, textGradeDomain), say(ctx, textGradeLocalNote), web.ToneWarn
 	case redirect != nil && redirect.Scheme == "https" && sameSite(hostname(host), redirect.Hostname()):
-		return textGradeVerified, "", web.ToneOK
+		return say(ctx, textGradeVerified), "", web.ToneOK
 	}
-	return textGradeDomain, textGradeElsewhereNote, web.ToneWarn
+	return say(ctx, textGradeDomain), say(ctx, textGradeElsewhereNote), web.ToneWarn
 }
 
 func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
@@ -114,11 +113,11 @@ func shownDigest(o consent.Offer, c store.Client) string {
 func (s *Server) clientHistory(ctx context.Context, v *visitor, c store.Client) (history, changes string, err error) {
 	times, last, err := s.store.TaskHistory(ctx, v.User.ID, c.ID)
 	if err != nil || times == 0 {
-		return textFirstTime, "", err
+		return say(ctx, textFirstTime), "", err
 	}
-	history = fmt.Sprintf(textTimesBefore, times, last.UTC().Format("2 Jan 2006"))
+	history = say(ctx, textTimesBefore, times, sayTime(ctx, last, formDay))
 	if times == 1 {
-		history = fmt.Sprintf(textOnceBefore, last.UTC().Format("2 Jan 2006"))
+		history = say(ctx, textOnceBefore, sayTime(ctx, last, formDay))
 	}
 	if c.Origin != store.ByDocument {
 		return history, "", nil
@@ -130,28 +129,28 @@ func (s *Server) clientHistory(ctx context.Context, v *visitor, c store.Client) 
 	if err != nil {
 		return "", "", err
 	}
-	if parts := documentChanges(then, c.Metadata); len(parts) > 0 {
-		changes = fmt.Sprintf(textClientChanged, clientHost(c), last.UTC().Format("2 Jan 2006"), strings.Join(parts, "; "))
+	if parts := documentChanges(ctx, then, c.Metadata); len(parts) > 0 {
+		changes = say(ctx, textClientChanged, clientHost(ctx, c), sayTime(ctx, last, formDay), strings.Join(parts, "; "))
 	}
 	return history, changes, nil
 }
 
 // documentChanges says what differs for the user between two versions of a client's metadata.
-func documentChanges(then, now store.ClientMetadata) (parts []string) {
+func documentChanges(ctx context.Context, then, now store.ClientMetadata) (parts []string) {
 	if then.ClientName != now.ClientName {
-		parts = append(parts, fmt.Sprintf(textNameChanged, then.ClientName, now.ClientName))
+		parts = append(parts, say(ctx, textNameChanged, then.ClientName, now.ClientName))
 	}
 	if added := missing(now.RedirectURIs, then.RedirectURIs); added != "" {
-		parts = append(parts, fmt.Sprintf(textRedirectAdded, added))
+		parts = append(parts, say(ctx, textRedirectAdded, added))
 	}
 	if removed := missing(then.RedirectURIs, now.RedirectURIs); removed != "" {
-		parts = append(parts, fmt.Sprintf(textRedirectRemoved, removed))
+		parts = append(parts, say(ctx, textRedirectRemoved, removed))
 	}
 	if then.TokenEndpointAuthMethod != now.TokenEndpointAuthMethod {
-		parts = append(parts, textMethodChanged)
+		parts = append(parts, say(ctx, textMethodChanged))
 	}
 	if string(then.JWKS) != string(now.JWKS) || then.JWKSURI != now.JWKSURI {
-		parts = append(parts, textKeysChanged)
+		parts = append(parts, say(ctx, textKeysChanged))
 	}
 	return parts
 }

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"context"
 	"bytes"
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/a-h/templ"
 
@@ -17,6 +20,7 @@ import (
 func (s *Server) page(h handler) http.HandlerFunc {
 	origins := http.NewCrossOriginProtection()
 	return func(w http.ResponseWriter, r *http.Request) {
+		r = speak(r, r.URL.Query().Get(fieldLocales))
 		r.Body = http.MaxBytesReader(w, r.Body, oauth.MaxBody+1)
 		// A cross-site POST of an authorization request is lawful (OAuth 2.1 §3.1) and changes nothing.
 		if r.URL.Path != s.base+"/authorize" {
@@ -45,22 +49,34 @@ func (s *Server) refusePage(w http.ResponseWriter, r *http.Request, e *oauth.Err
 	if err != nil {
 		v = nil
 	}
+	text, detail := sayRefusal(r.Context(), e)
 	err = s.render(w, r, status, web.MessagePage(web.Message{
-		Page: s.frame(v), Title: textRefusedTitle, Text: e.Description, Detail: string(e.Code), Tone: web.ToneBad,
+		Page: s.frame(r.Context(), v), Title: say(r.Context(), textRefusedTitle), Text: text, Detail: detail, Tone: web.ToneBad,
 	}))
 	if err != nil {
 		s.log.Error("page not written", "err", err)
 	}
 }
 
+// sayRefusal tells a refusal in the page's language. What is said to an app's developer is no sentence
+// and in English alone: it is kept for whoever is asked for help.
+func sayRefusal(ctx context.Context, e *oauth.Error) (text, detail string) {
+	text = say(ctx, e.Description)
+	first, _ := utf8.DecodeRuneInString(e.Description)
+	if web.Language(ctx) == web.English || text != e.Description || unicode.IsUpper(first) { // said already
+		return text, string(e.Code)
+	}
+	return say(ctx, textRefusedOther), string(e.Code) + ": " + e.Description
+}
+
 // frame is what the header of every page shows.
-func (s *Server) frame(v *visitor) web.Page {
+func (s *Server) frame(ctx context.Context, v *visitor) web.Page {
 	p := web.Page{Operator: s.operator, Dev: s.insecure, Base: s.base}
 	if v != nil {
 		p.Email, p.SignOut, p.CSRF = v.User.Email, s.base+"/signout", s.formToken(v, "page")
 		p.Account = s.base + "/account"
 		if reaches(v.User.ConsoleRole, store.RoleViewer) {
-			p.Other = web.Link{Text: textConsole, Href: s.base + "/admin"}
+			p.Other = web.Link{Text: say(ctx, textConsole), Href: s.base + "/admin"}
 		}
 	}
 	return p
@@ -95,6 +111,7 @@ func (s *Server) renderUnder(w http.ResponseWriter, r *http.Request, status int,
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", web.Language(r.Context()))
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"+more)
 	h.Set("X-Frame-Options", "DENY")

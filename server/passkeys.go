@@ -52,14 +52,14 @@ func (s *Server) signInPasskey(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if wait > 0 {
-		return s.signInPage(w, r, http.StatusTooManyRequests, "", textSignInTooMany, "", returnTo)
+		return s.signInPage(w, r, http.StatusTooManyRequests, "", say(r.Context(), textSignInTooMany), "", returnTo)
 	}
 	user, err := s.passkeyUser(r.Context(), form)
 	if errors.Is(err, passkey.ErrRefused) || errors.Is(err, passkey.ErrCloned) || errors.Is(err, store.ErrPasskeyNotFound) ||
 		errors.Is(err, store.ErrPasskeyChanged) || errors.Is(err, store.ErrUserDisabled) {
 		s.refusals.count("/signin/passkey", "refused")
 		s.log.Info("passkey refused", "err", err)
-		return s.signInPage(w, r, http.StatusUnauthorized, "", textPasskeyWrong, "", returnTo)
+		return s.signInPage(w, r, http.StatusUnauthorized, "", say(r.Context(), textPasskeyWrong), "", returnTo)
 	}
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (s *Server) addPasskey(r *http.Request, v *visitor, form oauth.Params) (str
 	if errors.Is(err, store.ErrPasskeyExists) {
 		return "", oauth.Refuse(oauth.InvalidRequest, "This passkey is registered already.")
 	}
-	return textPasskeyAdded, err
+	return say(r.Context(), textPasskeyAdded), err
 }
 
 // cutName is a name that a person gave, cut to what is kept.

@@ -167,5 +167,5 @@ func (s *Server) nobodyYet(w http.ResponseWriter, r *http.Request, client store.
 	} else if slices.Contains(strings.Fields(p.Get("prompt")), promptNone) {
 		return s.refuseSilently(w, r, nil, client, consent.Ask{RedirectURI: redirect, State: p.Get("state")})
 	}
-	return s.signInPage(w, r, http.StatusOK, hint, "", clientHost(client), s.returnHere(p))
+	return s.signInPage(w, r, http.StatusOK, hint, "", clientHost(r.Context(), client), s.returnHere(p))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/remit-auth/remit/store"
@@ -33,7 +32,7 @@ const (
 var ruleTexts = map[string]string{
 	ruleWrongKey: "somebody used a copy of its token with another key",
 	ruleReplay:   "one of its requests was sent a second time",
-	ruleBurst:    fmt.Sprintf("%d of its calls were refused within a minute", burstOf),
+	ruleBurst:    "ten of its calls were refused within a minute",
 }
 
 // rules is what the rules remember. One goroutine uses it.

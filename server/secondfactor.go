@@ -39,7 +39,7 @@ func (s *Server) askCode(w http.ResponseWriter, r *http.Request, user store.User
 
 func (s *Server) codePage(w http.ResponseWriter, r *http.Request, status int, sealed, problem string) error {
 	return s.render(w, r, status, web.SignInCodePage(web.SignInCode{
-		Page: s.frame(nil), Action: s.base + "/signin/code", Error: problem,
+		Page: s.frame(r.Context(), nil), Action: s.base + "/signin/code", Error: problem,
 		Hidden: []web.Field{{Name: web.FieldSealed, Value: sealed}},
 	}))
 }
@@ -61,7 +61,7 @@ func (s *Server) signInCode(w http.ResponseWriter, r *http.Request) error {
 	}
 	if wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		return s.codePage(w, r, http.StatusTooManyRequests, form.Get(web.FieldSealed), textSignInTooMany)
+		return s.codePage(w, r, http.StatusTooManyRequests, form.Get(web.FieldSealed), say(r.Context(), textSignInTooMany))
 	}
 	user, err := s.store.UserByID(r.Context(), step.User)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Server) signInCode(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !right {
 		s.refusals.count("/signin/code", "wrong_code")
-		return s.codePage(w, r, http.StatusUnauthorized, form.Get(web.FieldSealed), textCodeWrong)
+		return s.codePage(w, r, http.StatusUnauthorized, form.Get(web.FieldSealed), say(r.Context(), textCodeWrong))
 	}
 	return s.signedIn(w, r, user, store.ByCode, s.safeReturn(step.ReturnTo))
 }

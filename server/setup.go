@@ -52,7 +52,7 @@ func (s *Server) setUp(w http.ResponseWriter, r *http.Request) error {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: "There is no such page, or this server is set up already.", HTTPStatus: http.StatusNotFound}
 	}
 	view := web.SetUp{
-		Page: s.frame(nil), Action: s.base + "/setup", Hidden: []web.Field{{Name: "code", Value: code}},
+		Page: s.frame(r.Context(), nil), Action: s.base + "/setup", Hidden: []web.Field{{Name: "code", Value: code}},
 		Email: strings.TrimSpace(form.Get(web.FieldEmail)), Name: cutName(form.Get(web.FieldName)),
 	}
 	if r.Method == http.MethodGet {
@@ -64,10 +64,10 @@ func (s *Server) setUp(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) firstAdmin(w http.ResponseWriter, r *http.Request, view web.SetUp, password string) error {
 	hash, err := HashPassword(password)
 	if err != nil {
-		view.Error = textPasswordLength
+		view.Error = say(r.Context(), textPasswordLength)
 	}
 	if address, err := mail.ParseAddress(view.Email); err != nil || address.Address != view.Email || view.Name == "" {
-		view.Error = textSetUpWrong
+		view.Error = say(r.Context(), textSetUpWrong)
 	}
 	if view.Error != "" {
 		return s.render(w, r, http.StatusBadRequest, web.SetUpPage(view))

@@ -23,7 +23,7 @@ func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request, status int, 
 	if err != nil {
 		return err
 	}
-	view.Page, view.Action, view.Passkey = s.frame(nil), s.base+"/signin", passkey
+	view.Page, view.Action, view.Passkey = s.frame(r.Context(), nil), s.base+"/signin", passkey
 	view.Hidden = []web.Field{{Name: web.FieldReturnTo, Value: returnTo}}
 	view.Providers = s.providerLinks("", returnTo)
 	return s.renderScripted(w, r, status, web.SignInPage(view))
@@ -39,7 +39,7 @@ func (s *Server) askSignIn(w http.ResponseWriter, r *http.Request) error {
 	if v, err := s.visitor(r); err != nil {
 		return err
 	} else if v != nil {
-		view.Notice = textSignInAgain
+		view.Notice = say(r.Context(), textSignInAgain)
 		if view.Email == "" {
 			view.Email = v.User.Email
 		}
@@ -58,7 +58,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	} else if wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		return s.signInPage(w, r, http.StatusTooManyRequests, email, textSignInTooMany, "", returnTo)
+		return s.signInPage(w, r, http.StatusTooManyRequests, email, say(r.Context(), textSignInTooMany), "", returnTo)
 	}
 	user, err := s.store.UserByEmail(r.Context(), email)
 	if err != nil && !errors.Is(err, store.ErrUserNotFound) {
@@ -70,7 +70,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !ok || user.Disabled {
 		s.refusals.count("/signin", "wrong_password")
-		return s.signInPage(w, r, http.StatusUnauthorized, email, textSignInWrong, "", returnTo)
+		return s.signInPage(w, r, http.StatusUnauthorized, email, say(r.Context(), textSignInWrong), "", returnTo)
 	}
 	_, err = s.store.SecondFactorOf(r.Context(), user.ID)
 	if errors.Is(err, store.ErrNoSecondFactor) {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -19,47 +18,47 @@ func (s *Server) stepUpCard(ctx context.Context, r consent.Running, resource sto
 		return nil, err
 	}
 	card := &web.StepUp{
-		Left:  fmt.Sprintf(textLeft, spanText(r.Task.EndsAt.Sub(s.now()))),
-		Calls: fmt.Sprintf(textCallsSoFar, calls[r.Task.ID].All),
+		Left:  say(ctx, textLeft, spanText(r.Task.EndsAt.Sub(s.now()))),
+		Calls: say(ctx, textCallsSoFar, calls[r.Task.ID].All),
 	}
 	if calls[r.Task.ID].All == 1 {
-		card.Calls = textOneCallSoFar
+		card.Calls = say(ctx, textOneCallSoFar)
 	}
 	titles := toolTitles(resource)
 	for _, d := range r.Before.Tools {
-		card.Lent = append(card.Lent, web.LentTool{Name: d.Tool, Title: titles[d.Tool], Chips: termChips(d, nil)})
+		card.Lent = append(card.Lent, web.LentTool{Name: d.Tool, Title: titles[d.Tool], Chips: termChips(ctx, d, nil)})
 	}
 	return card, nil
 }
 
 // changeNote says how a tool that the task has already would be another.
-func changeNote(t consent.Tool) string {
+func changeNote(ctx context.Context, t consent.Tool) string {
 	switch t.Change {
 	case consent.ChangedTool:
-		return textToolChanged
+		return say(ctx, textToolChanged)
 	case consent.ChangedTerms:
 		var terms []string
-		for _, c := range termChips(*t.Was, nil) {
+		for _, c := range termChips(ctx, *t.Was, nil) {
 			terms = append(terms, c.Text)
 		}
 		if len(terms) == 0 {
-			terms = []string{textNoLimits}
+			terms = []string{say(ctx, textNoLimits)}
 		}
-		return fmt.Sprintf(textTermsChanged, strings.Join(terms, ", "))
+		return say(ctx, textTermsChanged, strings.Join(terms, ", "))
 	}
 	return ""
 }
 
 // termChips are the limits of a detail, in words.
-func termChips(d tokens.ToolDetail, more tokens.Constraints) (all []web.Chip) {
+func termChips(ctx context.Context, d tokens.ToolDetail, more tokens.Constraints) (all []web.Chip) {
 	for _, limit := range d.Constraints.And(more).Text() {
 		all = append(all, web.Chip{Text: limit, Tone: web.ToneInfo, Icon: "limit"})
 	}
 	if d.MaxCalls > 0 {
-		all = append(all, web.Chip{Text: fmt.Sprintf(textAtMost, d.MaxCalls), Tone: web.ToneInfo, Icon: "count"})
+		all = append(all, web.Chip{Text: say(ctx, textAtMost, d.MaxCalls), Tone: web.ToneInfo, Icon: "count"})
 	}
 	if d.Approval != "" {
-		all = append(all, web.Chip{Text: textEachCall, Tone: web.ToneInfo, Icon: "limit"})
+		all = append(all, web.Chip{Text: say(ctx, textEachCall), Tone: web.ToneInfo, Icon: "limit"})
 	}
 	return all
 }
@@ -68,21 +67,21 @@ func termChips(d tokens.ToolDetail, more tokens.Constraints) (all []web.Chip) {
 var counts = []int{1, 5, 20}
 
 // modes are the ways in which a tool may be used: never more than is offered.
-func modes(t consent.Tool) []web.Mode {
+func modes(ctx context.Context, t consent.Tool) []web.Mode {
 	if t.Detail.Approval != "" {
 		return nil // nothing is left to choose: each call is asked about
 	}
-	all := []web.Mode{{Value: web.ModeTask, Text: textModeTask, Selected: true}, {Value: web.ModeEachCall, Text: textModeEachCall}}
+	all := []web.Mode{{Value: web.ModeTask, Text: say(ctx, textModeTask), Selected: true}, {Value: web.ModeEachCall, Text: say(ctx, textModeEachCall)}}
 	if t.Detail.MaxCalls > 0 {
-		all[0].Text = fmt.Sprintf(textModeTaskMost, t.Detail.MaxCalls)
+		all[0].Text = say(ctx, textModeTaskMost, t.Detail.MaxCalls)
 	}
 	for _, n := range counts {
 		if t.Detail.MaxCalls > 0 && n >= t.Detail.MaxCalls {
 			continue
 		}
-		text := fmt.Sprintf(textModeCalls, n)
+		text := say(ctx, textModeCalls, n)
 		if n == 1 {
-			text = textModeOnce
+			text = say(ctx, textModeOnce)
 		}
 		all = append(all, web.Mode{Value: strconv.Itoa(n), Text: text})
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"github.com/remit-auth/remit/server/notify"
@@ -25,8 +24,8 @@ func (s *Server) tellWaiting(ctx context.Context, a store.CallApproval) {
 		return
 	}
 	s.notices.Tell(notify.Message{
-		To: user.Email, Subject: fmt.Sprintf(textMailWaitingSubject, a.Tool),
-		Text: fmt.Sprintf(textMailWaiting, a.Tool, a.Resource, s.url("/approvals/"+a.ID), int(approvalAskLife.Minutes())),
+		To: user.Email, Subject: say(ctx, textMailWaitingSubject, a.Tool),
+		Text: say(ctx, textMailWaiting, a.Tool, a.Resource, s.url("/approvals/"+a.ID), int(approvalAskLife.Minutes())),
 	})
 }
 
@@ -41,7 +40,7 @@ func (s *Server) tellFirst(r *http.Request, v *visitor, client store.Client) {
 		return
 	}
 	s.notices.Tell(notify.Message{
-		To: v.User.Email, Subject: textMailFirstSubject,
-		Text: fmt.Sprintf(textMailFirst, clientHost(client), clock(s.now()), browserName(r.UserAgent()), s.url("/agents")),
+		To: v.User.Email, Subject: say(r.Context(), textMailFirstSubject),
+		Text: say(r.Context(), textMailFirst, clientHost(r.Context(), client), clock(r.Context(), s.now()), browserName(r.UserAgent()), s.url("/agents")),
 	})
 }

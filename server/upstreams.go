@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/x509"
@@ -72,7 +73,7 @@ func (s *Server) attemptCookie(value string, maxAge int) *http.Cookie {
 func (s *Server) signInWith(w http.ResponseWriter, r *http.Request) error {
 	p := s.upstreams[chi.URLParam(r, "provider")]
 	if p == nil {
-		return &oauth.Error{Code: oauth.InvalidRequest, Description: textNoProvider, HTTPStatus: http.StatusNotFound}
+		return &oauth.Error{Code: oauth.InvalidRequest, Description: say(r.Context(), textNoProvider), HTTPStatus: http.StatusNotFound}
 	}
 	attempt := upstream.Attempt{
 		Provider: p.Name, State: rand.Text(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(),
@@ -90,7 +91,7 @@ func (s *Server) signInWith(w http.ResponseWriter, r *http.Request) error {
 	}
 	to, err := p.Start(r.Context(), attempt)
 	if err != nil {
-		return upstreamError(err)
+		return upstreamError(r.Context(), err)
 	}
 	sealed, err := s.sealFor(purposeUpstream, attempt, attemptLife)
 	if err != nil {
@@ -124,14 +125,14 @@ func (s *Server) signInFrom(w http.ResponseWriter, r *http.Request) error {
 		return errSealed
 	}
 	if q.Get("error") != "" || len(q["code"]) != 1 {
-		return s.signInPage(w, r, http.StatusUnauthorized, "", textProviderDenied, "", attempt.ReturnTo)
+		return s.signInPage(w, r, http.StatusUnauthorized, "", say(r.Context(), textProviderDenied), "", attempt.ReturnTo)
 	}
 	who, err := p.Finish(r.Context(), attempt, q.Get("code"))
 	if errors.Is(err, upstream.ErrNotAllowed) {
 		return s.shutOut(w, r, p, who, attempt)
 	}
 	if err != nil {
-		return upstreamError(err)
+		return upstreamError(r.Context(), err)
 	}
 	if attempt.Link != "" {
 		return s.linkIdentity(w, r, p, who, attempt)
@@ -139,12 +140,12 @@ func (s *Server) signInFrom(w http.ResponseWriter, r *http.Request) error {
 	return s.admit(w, r, p, who, attempt)
 }
 
-func upstreamError(err error) error {
+func upstreamError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, upstream.ErrUnreachable):
-		return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: textProviderDown, Cause: err}
+		return &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: say(ctx, textProviderDown), Cause: err}
 	case errors.Is(err, upstream.ErrRefused):
-		return &oauth.Error{Code: oauth.AccessDenied, Description: textProviderRefused, HTTPStatus: http.StatusForbidden, Cause: err}
+		return &oauth.Error{Code: oauth.AccessDenied, Description: say(ctx, textProviderRefused), HTTPStatus: http.StatusForbidden, Cause: err}
 	}
 	return err
 }
@@ -153,7 +154,7 @@ func upstreamError(err error) error {
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, p *upstream.Provider, who upstream.Person, attempt upstream.Attempt) error {
 	_, err := s.store.UserByUpstream(r.Context(), who.Issuer, who.Subject)
 	if errors.Is(err, store.ErrUserNotFound) && (!p.AddUsers || who.Email == "") {
-		return s.signInPage(w, r, http.StatusUnauthorized, "", textProviderUnknown, "", attempt.ReturnTo)
+		return s.signInPage(w, r, http.StatusUnauthorized, "", say(r.Context(), textProviderUnknown), "", attempt.ReturnTo)
 	}
 	if err != nil && !errors.Is(err, store.ErrUserNotFound) {
 		return err
@@ -165,9 +166,9 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, p *upstream.Provi
 	}, rec)
 	switch {
 	case errors.Is(err, store.ErrUserExists):
-		return s.signInPage(w, r, http.StatusUnauthorized, "", textProviderTaken, "", attempt.ReturnTo)
+		return s.signInPage(w, r, http.StatusUnauthorized, "", say(r.Context(), textProviderTaken), "", attempt.ReturnTo)
 	case errors.Is(err, store.ErrUserDisabled):
-		return s.signInPage(w, r, http.StatusUnauthorized, "", textProviderUnknown, "", attempt.ReturnTo)
+		return s.signInPage(w, r, http.StatusUnauthorized, "", say(r.Context(), textProviderUnknown), "", attempt.ReturnTo)
 	case err != nil:
 		return err
 	}
@@ -186,7 +187,7 @@ func (s *Server) linkIdentity(w http.ResponseWriter, r *http.Request, p *upstrea
 	err = s.store.LinkUpstream(r.Context(), v.User.ID, who.Issuer, who.Subject,
 		about(store.NewRecord("identity.linked", map[string]any{"provider": p.Name}), v.User))
 	if errors.Is(err, store.ErrUserExists) {
-		return oauth.Refuse(oauth.InvalidRequest, textIdentityTaken)
+		return oauth.Refuse(oauth.InvalidRequest, say(r.Context(), textIdentityTaken))
 	}
 	if err != nil {
 		return err
@@ -206,7 +207,7 @@ func (s *Server) shutOut(w http.ResponseWriter, r *http.Request, p *upstream.Pro
 	if err != nil && !errors.Is(err, store.ErrUserNotFound) && !errors.Is(err, store.ErrLastAdmin) {
 		return err
 	}
-	return s.signInPage(w, r, http.StatusUnauthorized, "", textProviderUnknown, "", attempt.ReturnTo)
+	return s.signInPage(w, r, http.StatusUnauthorized, "", say(r.Context(), textProviderUnknown), "", attempt.ReturnTo)
 }
 
 // rolesOfGroups are the roles here that these groups there stand for.

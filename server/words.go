@@ -5,6 +5,7 @@ import "github.com/remit-auth/remit/store"
 // What the server says on its pages beside the catalogue of package web.
 const (
 	textRefusedTitle  = "This did not work"
+	textRefusedOther  = "The request of the app that sent you here was not in order. Go back to the app and start again."
 	textSignInWrong   = "The e-mail or the password is not right."
 	textSignInTooMany = "Too many attempts. Wait a little and try again."
 	textOfferChanged  = "Something changed since this page was made: the tools, your roles or the request. Please look again."
