@@ -106,7 +106,7 @@ func freeAddress(t *testing.T) string {
 }
 
 func (p *process) environ() []string {
-	env := []string{"REMIT_DEV=1", "REMIT_RULES=off", "REMIT_DATA_DIR=" + p.dir, "REMIT_ISSUER=" + p.issuer, "REMIT_LISTEN=" + p.listen}
+	env := []string{"REMIT_DEV=1", "REMIT_RULES=off", "REMIT_RATE_FACTOR=1000", "REMIT_DATA_DIR=" + p.dir, "REMIT_ISSUER=" + p.issuer, "REMIT_LISTEN=" + p.listen}
 	for _, pair := range os.Environ() {
 		if !strings.HasPrefix(pair, "REMIT_") {
 			env = append(env, pair)

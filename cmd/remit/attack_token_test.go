@@ -59,11 +59,14 @@ func tk2(t *testing.T, w *world) {
 
 func tk3(t *testing.T, w *world) {
 	f := w.token(t)
-	w.refusesToken(t, E("unauthorized_client"), f.Key, map[string]blackbox.Form{"refresh by a client without it": f.RefreshForm().Set("client_id", w.codeOnly)})
+	// RFC 6749 §5.2: what the server serves, and this client did not register for; and what it serves nobody.
+	w.refusesToken(t, E("unauthorized_client"), f.Key, map[string]blackbox.Form{
+		"refresh by a client without it": f.RefreshForm().Set("client_id", w.codeOnly),
+		"client credentials":             {{Name: "grant_type", Value: "client_credentials"}, {Name: "client_id", Value: w.a}},
+	})
 	w.refusesToken(t, E("unsupported_grant_type"), f.Key, map[string]blackbox.Form{
-		"password":           {{Name: "grant_type", Value: "password"}, {Name: "client_id", Value: w.a}, {Name: "username", Value: w.mara.Email}, {Name: "password", Value: w.mara.Password}},
-		"implicit":           {{Name: "grant_type", Value: "implicit"}, {Name: "client_id", Value: w.a}},
-		"client credentials": {{Name: "grant_type", Value: "client_credentials"}, {Name: "client_id", Value: w.a}},
+		"password": {{Name: "grant_type", Value: "password"}, {Name: "client_id", Value: w.a}, {Name: "username", Value: w.mara.Email}, {Name: "password", Value: w.mara.Password}},
+		"implicit": {{Name: "grant_type", Value: "implicit"}, {Name: "client_id", Value: w.a}},
 	})
 	good(t, f, (*blackbox.Flow).Refresh)
 	only := w.flow()

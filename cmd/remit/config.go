@@ -46,6 +46,7 @@ type Config struct {
 	Registration      string   `koanf:"registration"`       // closed, open: clients that register themselves; empty: closed
 	RegistrationToken string   `koanf:"registration_token"` // initial access token: opens registration to whoever holds it
 	Bearer            string   `koanf:"bearer"`             // added, all: which clients may have tokens without a key, where the resource allows them; empty: added by an admin, and told so
+	RateFactor        string   `koanf:"rate_factor"`        // multiplies every rate limit; empty: 1
 
 	restoring bool // a database that was set back is what this command is for
 
@@ -68,7 +69,7 @@ var (
 	keys = []string{
 		"issuer", "listen", "ops_listen", "database_url", "redis_url", "data_dir",
 		"master_key_file", "master_key", "master_key_url", "key_algorithm", "key_age", "trusted_proxies", "tls_cert", "tls_key", "dev",
-		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "trust_file", "operator", "mail_server", "mail_from", "mail_username", "mail_password", "rules",
+		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "trust_file", "operator", "mail_server", "mail_from", "mail_username", "mail_password", "rules", "rate_factor",
 	}
 	secretKeys = []string{"database_url", "redis_url", "registration_token", "master_key", "mail_password"}
 )
@@ -194,7 +195,7 @@ func configYAML(path string) (map[string]any, error) {
 // check refuses settings that a server must not start with, and says what to do instead.
 func (c Config) check() error {
 	var errs []error
-	for _, check := range []func() error{c.checkIssuer, c.checkListen, c.checkTLS, c.checkBackends, c.checkClients, c.checkKeys} {
+	for _, check := range []func() error{c.checkIssuer, c.checkListen, c.checkTLS, c.checkBackends, c.checkClients, c.checkKeys, c.checkLimits} {
 		errs = append(errs, check())
 	}
 	if c.DataDir == "" {

@@ -60,6 +60,7 @@ func TestLoadConfig(t *testing.T) {
 			environ: []string{"REMIT_CIMD=off", "REMIT_CIMD_DOMAINS=agent.example, *.agent.example", "REMIT_CIMD_PORTS=8443", "REMIT_REGISTRATION=open", "REMIT_REGISTRATION_TOKEN_FILE=" + token},
 			want:    Config{Listen: defaultListen, CIMD: "off", CIMDDomains: []string{"agent.example", "*.agent.example"}, CIMDPorts: []string{"8443"}, Registration: "open", RegistrationToken: "an initial access token"},
 		},
+		"a number of the file":       {file: write("rates.yaml", "rate_factor: 2.5\n"), want: Config{Listen: defaultListen, RateFactor: "2.5"}},
 		"an empty variable is unset": {environ: []string{"REMIT_LISTEN="}, want: Config{Listen: defaultListen}},
 		"dev": {
 			environ: []string{"REMIT_DEV=1", "REMIT_LISTEN=127.0.0.1:9999"}, want: Config{Dev: true, Issuer: "http://localhost:9999", Listen: "127.0.0.1:9999"},
@@ -145,13 +146,14 @@ func TestCheckConfig(t *testing.T) {
 		"behind a proxy": change(good, func(c *Config) {
 			c.Listen, c.TrustedProxies = "0.0.0.0:8080", []string{"10.0.0.1", "fd00::/8"}
 		}),
-		"with TLS":    change(good, func(c *Config) { c.Listen, c.TLSCert, c.TLSKey = ":443", "c", "k" }),
-		"a file":      change(good, func(c *Config) { c.DatabaseURL = "/data/x.db" }),
-		"PostgreSQL":  change(good, func(c *Config) { c.DatabaseURL = "postgres://u:secret@h/db" }),
-		"a file URL":  change(good, func(c *Config) { c.DatabaseURL = "sqlite:///data/x.db" }),
-		"redis":       change(good, func(c *Config) { c.RedisURL = "redis+sentinel://:secret@h:1?master_name=m" }),
-		"ops":         change(good, func(c *Config) { c.OpsListen = "127.0.0.1:9" }),
-		"ops outside": change(good, func(c *Config) { c.OpsListen = "0.0.0.0:9" }),
+		"with TLS":     change(good, func(c *Config) { c.Listen, c.TLSCert, c.TLSKey = ":443", "c", "k" }),
+		"a file":       change(good, func(c *Config) { c.DatabaseURL = "/data/x.db" }),
+		"PostgreSQL":   change(good, func(c *Config) { c.DatabaseURL = "postgres://u:secret@h/db" }),
+		"a file URL":   change(good, func(c *Config) { c.DatabaseURL = "sqlite:///data/x.db" }),
+		"redis":        change(good, func(c *Config) { c.RedisURL = "redis+sentinel://:secret@h:1?master_name=m" }),
+		"more at once": change(good, func(c *Config) { c.RateFactor = "2.5" }),
+		"ops":          change(good, func(c *Config) { c.OpsListen = "127.0.0.1:9" }),
+		"ops outside":  change(good, func(c *Config) { c.OpsListen = "0.0.0.0:9" }),
 	}
 	for name, cfg := range fine {
 		if err := cfg.check(); err != nil {
@@ -184,6 +186,11 @@ func TestCheckConfig(t *testing.T) {
 		"no data directory":      {change(good, func(c *Config) { c.DataDir = "" }), "REMIT_DATA_DIR"},
 		"another database":       {change(good, func(c *Config) { c.DatabaseURL = "mysql://u:secret@h/db" }), "mysql"},
 		"no kind of Redis":       {change(good, func(c *Config) { c.RedisURL = "http://:secret@h" }), "REMIT_REDIS_URL"},
+		"no limits":              {change(good, func(c *Config) { c.RateFactor = "0" }), "REMIT_RATE_FACTOR"},
+		"limits below none":      {change(good, func(c *Config) { c.RateFactor = "-1" }), "REMIT_RATE_FACTOR"},
+		"a factor in words":      {change(good, func(c *Config) { c.RateFactor = "double" }), "REMIT_RATE_FACTOR"},
+		"a factor that is none":  {change(good, func(c *Config) { c.RateFactor = "NaN" }), "REMIT_RATE_FACTOR"},
+		"a factor without end":   {change(good, func(c *Config) { c.RateFactor = "Inf" }), "REMIT_RATE_FACTOR"},
 		"a proxy by name":        {change(good, func(c *Config) { c.TrustedProxies = []string{"proxy"} }), "CIDR"},
 	}
 	for name, tt := range refused {
@@ -260,7 +267,7 @@ func TestFlagsMatchSettings(t *testing.T) {
 	s := settings{
 		Issuer: &text, Listen: &text, OpsListen: &text, DatabaseURL: &text, RedisURL: &text, DataDir: &text,
 		MasterKeyFile: &text, TrustedProxies: list, TLSCert: &text, TLSKey: &text, Dev: &yes,
-		CIMD: &text, CIMDDomains: list, CIMDPorts: list, Registration: &text, Invitation: &text, Bearer: &text, Rules: &text, UpstreamFile: &text, TrustFile: &text, Operator: &text,
+		CIMD: &text, CIMDDomains: list, CIMDPorts: list, Registration: &text, Invitation: &text, Bearer: &text, Rules: &text, RateFactor: &text, UpstreamFile: &text, TrustFile: &text, Operator: &text,
 		KeyAlgorithm: &text, KeyAge: &text, MailServer: &text, MailFrom: &text, MailUsername: &text, MailPassword: &text,
 	}
 	want := slices.DeleteFunc(slices.Sorted(slices.Values(keys)), func(key string) bool { return key == "master_key" || key == "master_key_url" })

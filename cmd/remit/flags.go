@@ -26,6 +26,7 @@ type settings struct {
 	Registration   *string  `help:"Clients that register themselves, open or closed (REMIT_REGISTRATION, closed)." placeholder:"open|closed" group:"Settings"`
 	Invitation     *string  `name:"registration-token" help:"Initial access token of registration; rather name a file by REMIT_REGISTRATION_TOKEN_FILE." placeholder:"TOKEN" group:"Settings"`
 	Bearer         *string  `help:"Which clients may have tokens without a key, where the resource allows them: those that an admin added and told so, or all (REMIT_BEARER, added)." placeholder:"added|all" group:"Settings"`
+	RateFactor     *string  `help:"Multiplies every rate limit (REMIT_RATE_FACTOR, 1)." placeholder:"NUMBER" group:"Settings"`
 	TrustFile      *string  `help:"Issuers whose assertions are believed, JSON (REMIT_TRUST_FILE)." placeholder:"FILE" group:"Settings"`
 	UpstreamFile   *string  `help:"OpenID providers that users may sign in with, YAML (REMIT_UPSTREAM_FILE)." placeholder:"FILE" group:"Settings"`
 	MailServer     *string  `help:"Mail server, for what users are told (REMIT_MAIL_SERVER)." placeholder:"HOST:PORT" group:"Settings"`
@@ -42,7 +43,7 @@ func (s settings) values() map[string]any {
 	for key, flag := range map[string]*string{
 		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
 		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "key_algorithm": s.KeyAlgorithm, "key_age": s.KeyAge, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
-		"cimd": s.CIMD, "rules": s.Rules, "registration": s.Registration, "registration_token": s.Invitation, "bearer": s.Bearer,
+		"cimd": s.CIMD, "rules": s.Rules, "registration": s.Registration, "registration_token": s.Invitation, "bearer": s.Bearer, "rate_factor": s.RateFactor,
 		"upstream_file": s.UpstreamFile, "trust_file": s.TrustFile, "operator": s.Operator,
 		"mail_server": s.MailServer, "mail_from": s.MailFrom, "mail_username": s.MailUsername, "mail_password": s.MailPassword,
 	} {
