@@ -336,7 +336,7 @@ func (b *browser) signInAs(email string) {
 
 // TestFindingsHaveWords: whatever the server records as a finding is explained.
 func TestFindingsHaveWords(t *testing.T) {
-	for _, kind := range server.FindingKinds(t, "provider/code.go", "provider/refresh.go", "revoke.go") {
+	for _, kind := range server.FindingKinds(t, "provider/code.go", "provider/refresh.go", "provider/exchange.go", "provider/device.go", "revoke.go") {
 		if title, why := server.FindingText(kind); strings.HasPrefix(title, "A finding:") || why == "" {
 			t.Errorf("%s has no words", kind)
 		}

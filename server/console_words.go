@@ -141,6 +141,9 @@ var textFindingKinds = map[string][2]string{
 	"finding.code_with_another_key":        {"A stolen authorization code?", "A code was presented with another key than its own. Nothing was consumed."},
 	"finding.refresh_of_another_client":    {"A stolen refresh token?", "A refresh token was presented by another client. Nothing was consumed."},
 	"finding.refresh_with_another_key":     {"A stolen refresh token?", "A refresh token was presented with another key than its own. Nothing was consumed."},
+	"finding.exchange_by_another_client":   {"A stolen access token?", "A client tried to work in a task of another client, which its policy does not name. Nothing was issued."},
+	"finding.device_of_another_client":     {"A stolen device code?", "A device code was presented by a client that it was not made for. Nothing was consumed."},
+	"finding.device_with_another_key":      {"A stolen device code?", "A device code was presented with another key than its own. Nothing was consumed."},
 	"finding.revocation_by_another_client": {"A stolen token?", "A client asked to revoke a token that is not its own. Nothing was revoked."},
 }
 

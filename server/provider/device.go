@@ -20,12 +20,11 @@ type DeviceExchange struct {
 
 // ForeignDevice notes that a device code came from a wrong client or key, and returns the refusal.
 func (p *Provider) ForeignDevice(ctx context.Context, c store.Client, device store.Device, jkt string) error {
-	what, refusal := "device_of_another_client", store.ErrDeviceNotFound
-	err := error(refusal)
-	if device.ClientID == c.ID {
-		what, err = "device_with_another_key", oauth.Refuse(oauth.InvalidGrant, "the device code is bound to another DPoP key")
+	about := store.Task{ClientID: device.ClientID, JKT: device.JKT} // there is no task yet
+	if device.ClientID != c.ID {
+		return p.finding(ctx, c, about, jkt, "device_of_another_client", store.ErrDeviceNotFound)
 	}
-	return p.finding(ctx, c, store.Task{ID: "device:" + device.ID.String(), ClientID: device.ClientID, JKT: device.JKT}, jkt, what, err)
+	return p.finding(ctx, c, about, jkt, "device_with_another_key", oauth.Refuse(oauth.InvalidGrant, "the device code is bound to another DPoP key"))
 }
 
 // RedeemDevice exchanges a device code that the user has allowed for tokens. fosite knows no such
