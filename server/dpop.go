@@ -107,8 +107,12 @@ func (s *Server) bearerOfTask(w http.ResponseWriter, r *http.Request, path strin
 	if err != nil {
 		return tokens.Claims{}, err
 	}
-	claims, err := s.ring.Keys().OpenAccessToken(raw, s.issuer)
-	if err != nil || !s.now().Before(claims.Expires) {
+	claims, state, err := s.readAccess(r.Context(), raw)
+	if err != nil && !errors.Is(err, store.ErrTokenNotFound) {
+		return tokens.Claims{}, err
+	}
+	// A token of a task that has ended may still ask how it ended; a revoked one may nothing.
+	if err != nil || state.Token.Revoked || !s.now().Before(claims.Expires) {
 		return tokens.Claims{}, &oauth.Error{Code: oauth.InvalidToken, Description: "the access token is not valid or has expired", Cause: err}
 	}
 	jkt, err := s.proveKey(w, r, path, raw, false)
@@ -117,13 +121,6 @@ func (s *Server) bearerOfTask(w http.ResponseWriter, r *http.Request, path strin
 	}
 	if claims.JKT == "" || claims.JKT != jkt {
 		return tokens.Claims{}, oauth.Refuse(oauth.InvalidToken, "the access token is bound to another key, or to none")
-	}
-	// A token of a task that has ended may still ask how it ended; a revoked one may nothing.
-	switch state, err := s.store.AccessByJTI(r.Context(), claims.ID); {
-	case errors.Is(err, store.ErrTokenNotFound), err == nil && (state.Token.Revoked || !signedAsStored(claims, state.Token)):
-		return tokens.Claims{}, &oauth.Error{Code: oauth.InvalidToken, Description: "the access token is not valid or has expired", Cause: err}
-	case err != nil:
-		return tokens.Claims{}, err
 	}
 	return claims, nil
 }

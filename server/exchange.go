@@ -64,13 +64,12 @@ func (s *Server) exchange(r *http.Request, g grantRequest) (provider.Response, e
 
 // readSubject verifies a subject token of ours and reads what became of it (RFC 8693 §2.1).
 func (s *Server) readSubject(ctx context.Context, raw string) (tokens.Claims, store.AccessState, error) {
-	claims, err := s.ring.Keys().OpenAccessToken(raw, s.issuer)
-	if err != nil || !s.now().Before(claims.Expires) {
-		return claims, store.AccessState{}, &oauth.Error{Code: oauth.InvalidGrant, Description: "the subject_token is not valid or has expired", Cause: err}
-	}
-	state, err := s.store.AccessByJTI(ctx, claims.ID)
+	claims, state, err := s.readAccess(ctx, raw)
 	if err == nil && state.Token.Revoked {
 		err = store.ErrTokenNotFound
+	}
+	if errors.Is(err, store.ErrTokenNotFound) && claims.ID == "" || err == nil && !s.now().Before(claims.Expires) {
+		return claims, state, &oauth.Error{Code: oauth.InvalidGrant, Description: "the subject_token is not valid or has expired", Cause: err}
 	}
 	return claims, state, err
 }

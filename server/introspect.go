@@ -32,6 +32,7 @@ type introspection struct {
 	Task      introspectTask  `json:"task"`
 	Details   json.RawMessage `json:"authorization_details"`
 	GrantHash string          `json:"grant_hash,omitempty"`
+	Act       *tokens.Actor   `json:"act,omitempty"` // RFC 8693 §4.1
 }
 
 type confirmation struct {
@@ -59,17 +60,13 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 	if !p.Has("token") {
 		return oauth.Refuse(oauth.InvalidRequest, "token is missing")
 	}
-	claims, err := s.ring.Keys().OpenAccessToken(p.Get("token"), s.issuer)
-	if err != nil || claims.Audience != res.URI {
-		return writeJSON(w, http.StatusOK, inactive)
-	}
-	state, err := s.store.AccessByJTI(r.Context(), claims.ID)
+	claims, state, err := s.readAccess(r.Context(), p.Get("token"))
 	switch {
-	case errors.Is(err, store.ErrTokenNotFound):
+	case errors.Is(err, store.ErrTokenNotFound): // a refresh token, too, is none
 		return writeJSON(w, http.StatusOK, inactive)
 	case err != nil:
 		return err // unknown is never inactive
-	case state.Token.Resource != res.URI || !state.Live(s.now()) || !signedAsStored(claims, state.Token):
+	case claims.Audience != res.URI, state.Token.Resource != res.URI, !state.Live(s.now()):
 		return writeJSON(w, http.StatusOK, inactive)
 	}
 	return s.writeActive(w, claims, state)
@@ -91,7 +88,7 @@ func (s *Server) writeActive(w http.ResponseWriter, claims tokens.Claims, state 
 		ClientID: claims.ClientID, TokenType: "Bearer", Scope: strings.Join(claims.Scope, " "),
 		Expires: claims.Expires.Unix(), IssuedAt: claims.IssuedAt.Unix(), ID: claims.ID,
 		Roles: append([]string{}, state.Task.RolesAt(claims.Audience)...), Grade: claims.Grade,
-		Task: introspectTask{ID: state.Task.ID, Expires: state.Task.EndsAt.Unix()}, Details: details, GrantHash: claims.GrantHash,
+		Task: introspectTask{ID: state.Task.ID, Expires: state.Task.EndsAt.Unix()}, Details: details, GrantHash: claims.GrantHash, Act: claims.Act,
 	}
 	if claims.JKT != "" {
 		out.TokenType, out.Confirm = "DPoP", &confirmation{JKT: claims.JKT}

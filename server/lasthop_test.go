@@ -39,6 +39,12 @@ type hop struct {
 // serveHop registers an MCP server with two tools and serves it; tool runs what its Guard let through.
 func (w *world) serveHop(name string, tool func(h *hop, r *http.Request) error) *hop {
 	w.t.Helper()
+	return w.serveHopWith(name, hopPolicy, tool)
+}
+
+// serveHopWith does so with another policy.
+func (w *world) serveHopWith(name, policy string, tool func(h *hop, r *http.Request) error) *hop {
+	w.t.Helper()
 	t, ctx, h := w.t, context.Background(), &hop{}
 	mcp := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		h.seen = append(h.seen, r.Header.Clone())
@@ -53,7 +59,7 @@ func (w *world) serveHop(name string, tool func(h *hop, r *http.Request) error) 
 	}))
 	t.Cleanup(mcp.Close)
 	h.uri = mcp.URL + "/mcp"
-	res := store.Resource{URI: h.uri, Name: name, Policy: []byte(hopPolicy), PolicyVersion: tokens.HashBytes([]byte(hopPolicy)), CreatedAt: w.clock.Now()}
+	res := store.Resource{URI: h.uri, Name: name, Policy: []byte(policy), PolicyVersion: tokens.HashBytes([]byte(policy)), CreatedAt: w.clock.Now()}
 	var live []json.RawMessage
 	for _, n := range []string{"look", "change"} {
 		one := toolNamed(t, n)

@@ -200,8 +200,12 @@ func TestSeveralResourcesRefused(t *testing.T) { // PR12, PR13
 		"no scope for one":          {func(f url.Values) { f.Set("scope", "tickets.read") }, "invalid_scope"},
 		"a scope of none":           {func(f url.Values) { f.Set("scope", "tickets.read notes.read other") }, "invalid_scope"},
 		"a tool without a location": {func(f url.Values) { f.Set("authorization_details", `[{"type":"mcp_tool","tool":"read_note"}]`) }, "invalid_authorization_details"},
-		"a tool of the other":       {func(f url.Values) { f.Set("authorization_details", `[{"type":"mcp_tool","locations":["`+ticketsURI+`"],"tool":"read_note"}]`) }, "invalid_authorization_details"},
-		"a step-up":                 {func(f url.Values) { f.Set("authorization_details", `[{"type":"mcp_task","task":"tsk_aaaaaaaaaaaaaaaaaaaaaaaaaa"}]`) }, "invalid_authorization_details"},
+		"a tool of the other": {func(f url.Values) {
+			f.Set("authorization_details", `[{"type":"mcp_tool","locations":["`+ticketsURI+`"],"tool":"read_note"}]`)
+		}, "invalid_authorization_details"},
+		"a step-up": {func(f url.Values) {
+			f.Set("authorization_details", `[{"type":"mcp_task","task":"tsk_aaaaaaaaaaaaaaaaaaaaaaaaaa"}]`)
+		}, "invalid_authorization_details"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
 )
 
 // revoke serves POST /revoke (RFC 7009 §2): any generation of a refresh token ends the task, an
@@ -30,7 +31,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if token == "" {
 		return oauth.Refuse(oauth.InvalidRequest, "token is missing")
 	}
-	if strings.Count(token, ".") == 2 {
+	if _, opaque := tokens.OpaqueID(token); opaque || strings.Count(token, ".") == 2 {
 		err = s.revokeAccess(r, client, token)
 	} else {
 		err = s.revokeRefresh(r, client, token)
@@ -64,19 +65,12 @@ func (s *Server) revokeRefresh(r *http.Request, client store.Client, token strin
 
 // revokeAccess kills one access token by its jti, so that no variant of its text lives on.
 func (s *Server) revokeAccess(r *http.Request, client store.Client, token string) error {
-	claims, err := s.ring.Keys().OpenAccessToken(token, s.issuer)
-	if err != nil {
-		return nil
-	}
-	st, err := s.store.AccessByJTI(r.Context(), claims.ID)
+	claims, st, err := s.readAccess(r.Context(), token)
 	if errors.Is(err, store.ErrTokenNotFound) {
-		return nil
+		return nil // RFC 7009 §2.2
 	}
 	if err != nil {
 		return err
-	}
-	if !signedAsStored(claims, st.Token) {
-		return nil
 	}
 	if st.Token.ClientID != client.ID {
 		return s.foreignRevocation(r, client, st.Task)

@@ -87,34 +87,35 @@ type Config struct {
 
 // Server answers for one issuer. It is safe for concurrent use.
 type Server struct {
-	issuer    string
-	base      string // path part of the issuer, "" or "/t1"
-	insecure  bool
-	operator  string
-	store     store.Store
-	ephemeral store.Ephemeral
-	ring      *keyRing
-	nonces    *tokens.Nonces
-	provider  *provider.Provider
-	passwords *passwordHasher
-	formKey   []byte        // HMAC key of form tokens
-	forms     tokens.Sealer // of what travels in pages, and of second factors
-	passkeys  passkey.Party
-	notices   *notify.Queue // nil: users are told nothing by e-mail
-	upstreams map[string]*upstream.Provider
-	providers []string // their names, as configured
-	proxies   proxies
-	refusals  refusals
-	rules     rules
-	hubs      feedHubs // open feeds of Guards
-	live      live     // open pages of users
-	seal      seal     // newest ledger checkpoint
-	sealed    func(store.Checkpoint, int64)
-	behind    behind // proof that the database is an older one
-	cimd      CIMD
-	strangers *strangers
-	trust     []TrustedIssuer
-	foreign   memo[tokens.ForeignKeys]
+	opaqueKinds opaqueKinds
+	issuer      string
+	base        string // path part of the issuer, "" or "/t1"
+	insecure    bool
+	operator    string
+	store       store.Store
+	ephemeral   store.Ephemeral
+	ring        *keyRing
+	nonces      *tokens.Nonces
+	provider    *provider.Provider
+	passwords   *passwordHasher
+	formKey     []byte        // HMAC key of form tokens
+	forms       tokens.Sealer // of what travels in pages, and of second factors
+	passkeys    passkey.Party
+	notices     *notify.Queue // nil: users are told nothing by e-mail
+	upstreams   map[string]*upstream.Provider
+	providers   []string // their names, as configured
+	proxies     proxies
+	refusals    refusals
+	rules       rules
+	hubs        feedHubs // open feeds of Guards
+	live        live     // open pages of users
+	seal        seal     // newest ledger checkpoint
+	sealed      func(store.Checkpoint, int64)
+	behind      behind // proof that the database is an older one
+	cimd        CIMD
+	strangers   *strangers
+	trust       []TrustedIssuer
+	foreign     memo[tokens.ForeignKeys]
 
 	registration Registration
 	bearerForAll bool
@@ -201,7 +202,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.passwords = newPasswordHasher(c.PasswordSlots)
 	s.provider = provider.New(provider.Config{
 		Issuer: s.issuer, Store: s.store, Now: s.now, AccessLife: c.AccessLife,
-		Signer: s.ring.SignerOf, BearerAllowed: s.bearerAllowed,
+		Signer: s.ring.SignerOf, BearerAllowed: s.bearerAllowed, Opaque: s.opaqueAt,
 		Findings: s.worthRecording, MayRefresh: s.mayRefresh,
 	})
 	return s, nil

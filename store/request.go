@@ -40,6 +40,7 @@ type Code struct {
 	Challenge    string // code_challenge, S256
 	JKT          string // key it is bound to (RFC 9449 §10); empty: fixed by the redeemer
 	KeyBound     bool   // the user was told that the token works with the agent's key alone
+	Identity     string // what the id_token says that comes of it, as JSON; empty: none does
 	Extends      bool   // its task was running when the code was made (step-up); set by Approve
 	CreatedAt    time.Time
 	ExpiresAt    time.Time

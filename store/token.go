@@ -28,7 +28,8 @@ type RefreshToken struct {
 	SpentAt   time.Time
 }
 
-// AccessToken is the record of an issued access token; the token itself is never stored.
+// AccessToken is the record of an issued access token; the token itself is never stored. The JTI of an
+// opaque one is made from its hash.
 type AccessToken struct {
 	JTI       string
 	TaskID    string
@@ -36,6 +37,7 @@ type AccessToken struct {
 	ClientID  string
 	JKT       string // empty: bearer
 	KID       string // the key that signed it; empty: none did
+	Claims    string // what an opaque token stands for, as JSON; empty: the token says it itself
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	Revoked   bool

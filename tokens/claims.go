@@ -32,6 +32,7 @@ type Claims struct {
 	GrantHash string // instead of Details, when they are too large for a token
 	Act       *Actor
 	KeyID     string // the kid that it is signed with; of the header, not the payload
+	Opaque    string // the text of an opaque token, which is not signed; never part of the payload
 }
 
 // TaskClaim names the task that the token is worth nothing without.
@@ -83,6 +84,9 @@ type actWire struct {
 	ClientID string   `json:"client_id,omitempty"`
 	Act      *actWire `json:"act,omitempty"`
 }
+
+// MarshalJSON writes the act claim.
+func (a *Actor) MarshalJSON() ([]byte, error) { return json.Marshal(a.wire()) }
 
 func (a *Actor) wire() *actWire {
 	if a == nil {

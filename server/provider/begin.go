@@ -26,13 +26,20 @@ func (p *Provider) begin(ctx context.Context, b beginning) (Response, error) {
 	if err := p.mayIssue(ctx, b.client, b.grant, b.task.JKT); err != nil {
 		return Response{}, err
 	}
-	claims := p.claims(minting{task: b.task, grant: b.grant, client: b.client, jkt: b.task.JKT, scopes: b.grant.Scopes, detail: b.detail})
-	access, err := p.signer(claims.KeyID).SignAccessToken(claims)
+	claims, err := p.claims(ctx, minting{task: b.task, grant: b.grant, client: b.client, jkt: b.task.JKT, scopes: b.grant.Scopes, detail: b.detail})
+	if err != nil {
+		return Response{}, err
+	}
+	access, err := p.text(claims)
+	if err != nil {
+		return Response{}, err
+	}
+	row, err := accessRow(claims)
 	if err != nil {
 		return Response{}, err
 	}
 	rec := &recorder{access: access}
-	start := store.Start{Task: b.task, Grants: []store.Grant{b.grant}, Access: accessRow(claims), Subject: b.subject, Once: b.once}
+	start := store.Start{Task: b.task, Grants: []store.Grant{b.grant}, Access: row, Subject: b.subject, Once: b.once}
 	if b.refresh {
 		rec.refresh = tokens.NewSecret("rr_")
 		start.Refresh = &store.RefreshToken{

@@ -117,7 +117,10 @@ func (p *Provider) redeemOnce(ctx context.Context, in CodeExchange) (Response, e
 	if err != nil {
 		return Response{}, err
 	}
-	claims := p.claims(minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail})
+	claims, err := p.claims(ctx, minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail})
+	if err != nil {
+		return Response{}, err
+	}
 	rec := p.heldCode(st, grant, claims)
 	form := url.Values{
 		"grant_type": {oauth.GrantAuthorizationCode}, "client_id": {in.Client.ID},
@@ -126,7 +129,9 @@ func (p *Provider) redeemOnce(ctx context.Context, in CodeExchange) (Response, e
 	if err := p.runToken(ctx, rec, form); err != nil {
 		return Response{}, err
 	}
-	redemption.Access = accessRow(claims)
+	if redemption.Access, err = accessRow(claims); err != nil {
+		return Response{}, err
+	}
 	if rec.refresh != "" {
 		redemption.Refresh = &store.RefreshToken{
 			ID: store.HashOf(rec.refresh), TaskID: st.Task.ID, ClientID: in.Client.ID, JKT: in.JKT,
@@ -224,7 +229,7 @@ func (p *Provider) held(c store.Client, grant store.Grant, claims tokens.Claims)
 	sess := &session{claims: claims}
 	rec := &recorder{client: adapted, session: sess, now: p.now}
 	rec.mint = func() (string, string, error) {
-		token, err := p.signer(claims.KeyID).SignAccessToken(claims)
+		token, err := p.text(claims)
 		return token, claims.ID, err
 	}
 	rec.held = &fosite.Request{

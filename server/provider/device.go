@@ -56,13 +56,20 @@ func (p *Provider) RedeemDevice(ctx context.Context, in DeviceExchange) (Respons
 	if err != nil {
 		return Response{}, err
 	}
-	claims := p.claims(minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail})
-	access, err := p.signer(claims.KeyID).SignAccessToken(claims)
+	claims, err := p.claims(ctx, minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail})
+	if err != nil {
+		return Response{}, err
+	}
+	access, err := p.text(claims)
+	if err != nil {
+		return Response{}, err
+	}
+	row, err := accessRow(claims)
 	if err != nil {
 		return Response{}, err
 	}
 	rec := &recorder{access: access}
-	redemption := store.Redemption{Code: st.Code.ID, JKT: in.JKT, Access: accessRow(claims)}
+	redemption := store.Redemption{Code: st.Code.ID, JKT: in.JKT, Access: row}
 	if MayUse(st.Client, oauth.GrantRefreshToken) {
 		rec.refresh = tokens.NewSecret("rr_")
 		redemption.Refresh = &store.RefreshToken{

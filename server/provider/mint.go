@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -20,7 +21,7 @@ type minting struct {
 
 // claims are those of a fresh token (RFC 9068 §2.2): never longer than the task, one audience, and
 // only that audience's details.
-func (p *Provider) claims(m minting) tokens.Claims {
+func (p *Provider) claims(ctx context.Context, m minting) (tokens.Claims, error) {
 	now := p.now().Truncate(time.Second)
 	life := p.accessLife
 	if most := time.Duration(m.client.Policy.AccessLife) * time.Second; most > 0 {
@@ -44,7 +45,23 @@ func (p *Provider) claims(m minting) tokens.Claims {
 	if raw, err := m.detail.Canonical(); err == nil && len(raw) > maxTokenGrants {
 		c.Details, c.GrantHash = tokens.Details{}, tokens.HashBytes(raw)
 	}
-	return c
+	if p.opaque == nil {
+		return c, nil
+	}
+	opaque, err := p.opaque(ctx, c.Audience)
+	if err == nil && opaque {
+		c.KeyID = ""
+		c.Opaque, c.ID = tokens.NewOpaque()
+	}
+	return c, err
+}
+
+// text is the token that stands for these claims: signed, or saying nothing.
+func (p *Provider) text(c tokens.Claims) (string, error) {
+	if c.Opaque != "" {
+		return c.Opaque, nil
+	}
+	return p.signer(c.KeyID).SignAccessToken(c)
 }
 
 // actors is the act claim (RFC 8693 §4.1): who acts, and inside it who acted before; nil when it is the
@@ -71,11 +88,17 @@ func allowed(c store.Client, scopes []string) []string {
 }
 
 // accessRow is the row of the token that these claims describe.
-func accessRow(c tokens.Claims) store.AccessToken {
-	return store.AccessToken{
+func accessRow(c tokens.Claims) (store.AccessToken, error) {
+	row := store.AccessToken{
 		JTI: c.ID, TaskID: c.Task.ID, Resource: c.Audience, ClientID: c.ClientID, JKT: c.JKT, KID: c.KeyID,
 		IssuedAt: c.IssuedAt, ExpiresAt: c.Expires,
 	}
+	if c.Opaque == "" {
+		return row, nil
+	}
+	said, err := c.MarshalJSON()
+	row.Claims = string(said)
+	return row, err
 }
 
 // issued is the ledger record of an issued token.

@@ -33,6 +33,8 @@ type Config struct {
 	// BearerAllowed tells whether a token of this grant may go to this client without a key, by the
 	// policies of client and resource as they are now. nil: never.
 	BearerAllowed func(ctx context.Context, c store.Client, g store.Grant) (bool, error)
+	// Opaque tells whether access tokens for the resource say nothing to their holder. nil: none do.
+	Opaque func(ctx context.Context, resource string) (bool, error)
 	// Findings tells whether one more finding about this task is worth a record: whoever holds one
 	// stolen credential can present it for ever. nil: always.
 	Findings func(ctx context.Context, task string) bool
@@ -48,6 +50,7 @@ type Provider struct {
 	accessLife time.Duration
 	signer     func(kid string) tokens.SigningKey
 	bearer     func(context.Context, store.Client, store.Grant) (bool, error)
+	opaque     func(ctx context.Context, resource string) (bool, error)
 	findings   func(ctx context.Context, task string) bool
 	mayRefresh func(ctx context.Context, task string) error
 }
@@ -64,7 +67,7 @@ const (
 
 // New returns a provider.
 func New(c Config) *Provider {
-	p := &Provider{issuer: c.Issuer, store: c.Store, now: c.Now, accessLife: c.AccessLife, signer: c.Signer, bearer: c.BearerAllowed, findings: c.Findings, mayRefresh: c.MayRefresh}
+	p := &Provider{issuer: c.Issuer, store: c.Store, now: c.Now, accessLife: c.AccessLife, signer: c.Signer, bearer: c.BearerAllowed, opaque: c.Opaque, findings: c.Findings, mayRefresh: c.MayRefresh}
 	if p.accessLife <= 0 || p.accessLife > maxAccessLife {
 		p.accessLife = maxAccessLife
 	}

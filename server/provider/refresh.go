@@ -39,7 +39,10 @@ func (p *Provider) Refresh(ctx context.Context, in RefreshExchange) (Response, e
 			return Response{}, err
 		}
 	}
-	claims := p.claims(m)
+	claims, err := p.claims(ctx, m)
+	if err != nil {
+		return Response{}, err
+	}
 	rec := p.held(st.Client, m.grant, claims)
 	rec.heldSig, rec.heldEnds = st.Token.ID.String(), st.Token.ExpiresAt
 	form := url.Values{"grant_type": {oauth.GrantRefreshToken}, "client_id": {in.Client.ID}, "refresh_token": {in.Token}}
@@ -59,11 +62,15 @@ func (p *Provider) rotate(ctx context.Context, in RefreshExchange, st store.Refr
 	if err != nil {
 		return err
 	}
+	access, err := accessRow(claims)
+	if err != nil {
+		return err
+	}
 	next := st.Token
 	next.ID, next.CreatedAt, next.Spent, next.SpentAt = store.HashOf(rec.refresh), p.now(), false, time.Time{}
 	next.ExpiresAt = st.Task.EndsAt
 	successor, replayed, err := p.store.RotateRefreshToken(ctx, store.Rotation{
-		Old: st.Token.ID, New: next, Successor: sealed, Access: accessRow(claims),
+		Old: st.Token.ID, New: next, Successor: sealed, Access: access,
 		Grace: grace(st.Client), GraceUses: graceUses,
 	}, issued("token.refreshed", claims))
 	if errors.Is(err, store.ErrRefreshReused) {

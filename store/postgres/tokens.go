@@ -6,13 +6,13 @@ import (
 	"github.com/remit-auth/remit/store"
 )
 
-const addAccessSQL = `INSERT INTO access_tokens (jti, task_id, resource, client_id, jkt, issued_at, expires_at, revoked, kid)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+const addAccessSQL = `INSERT INTO access_tokens (jti, task_id, resource, client_id, jkt, issued_at, expires_at, revoked, kid, claims)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
 // addAccess stores an access token, whose key signs.
 func (tx *tx) addAccess(a store.AccessToken) {
 	tx.later(addAccessSQL, a.JTI, a.TaskID, a.Resource, a.ClientID, a.JKT,
-		micros(orNow(a.IssuedAt, tx.now())), micros(a.ExpiresAt), a.Revoked, a.KID)
+		micros(orNow(a.IssuedAt, tx.now())), micros(a.ExpiresAt), a.Revoked, a.KID, a.Claims)
 }
 
 // signsColumn tells of the key in $3: 0 is active, -1 is none that signs, else when it was retired.
@@ -23,7 +23,7 @@ func (tx *tx) signs(kid string, told int64) bool {
 	return kid == "" || told == 0 || told > micros(tx.now().Add(-store.RetiredSigns))
 }
 
-const accessByJTISQL = `SELECT a.jti, a.task_id, a.resource, a.client_id, a.jkt, a.kid, a.issued_at, a.expires_at,
+const accessByJTISQL = `SELECT a.jti, a.task_id, a.resource, a.client_id, a.jkt, a.kid, a.issued_at, a.expires_at, a.claims,
 a.revoked OR EXISTS (SELECT 1 FROM keys k WHERE k.id = a.kid AND k.state = 'killed'),
 ` + taskColumns + `, ` + userColumns + `
 FROM access_tokens a JOIN tasks t ON t.id = a.task_id JOIN users u ON u.id = t.user_id WHERE a.jti = $1`
@@ -34,7 +34,7 @@ func (s *Store) AccessByJTI(ctx context.Context, jti string) (st store.AccessSta
 	err = s.read(ctx, func(c *conn) error {
 		var row task
 		a := &st.Token
-		fields := []any{&a.JTI, &a.TaskID, &a.Resource, &a.ClientID, &a.JKT, &a.KID, at(&a.IssuedAt), at(&a.ExpiresAt), &a.Revoked}
+		fields := []any{&a.JTI, &a.TaskID, &a.Resource, &a.ClientID, &a.JKT, &a.KID, at(&a.IssuedAt), at(&a.ExpiresAt), &a.Claims, &a.Revoked}
 		fields = append(append(fields, row.fields()...), userFields(&st.User)...)
 		found, err := c.one(accessByJTISQL, []any{jti}, fields...)
 		if err != nil {

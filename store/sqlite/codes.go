@@ -10,7 +10,7 @@ import (
 
 const (
 	codeColumns = `c.id, c.task_id, c.client_id, c.redirect_uri, c.redirect_sent, c.challenge, c.jkt, c.key_bound, c.extends,
-c.created_at, c.expires_at, c.spent`
+c.created_at, c.expires_at, c.spent, c.identity`
 	codeByIDSQL = `SELECT ` + codeColumns + `, ` + taskColumns + `, ` + clientColumns + `, ` + userColumns + `
 FROM codes c JOIN tasks t ON t.id = c.task_id JOIN clients cl ON cl.id = t.client_id JOIN users u ON u.id = t.user_id
 WHERE c.id = ?`
@@ -19,7 +19,7 @@ WHERE c.id = ?`
 func codeFields(c *store.Code) []any {
 	return []any{
 		hash(&c.ID), &c.TaskID, &c.ClientID, &c.RedirectURI, &c.RedirectSent, &c.Challenge, &c.JKT,
-		&c.KeyBound, &c.Extends, at(&c.CreatedAt), at(&c.ExpiresAt), &c.Spent,
+		&c.KeyBound, &c.Extends, at(&c.CreatedAt), at(&c.ExpiresAt), &c.Spent, &c.Identity,
 	}
 }
 

@@ -116,12 +116,12 @@ func (tx *tx) addGrants(a store.Approval) error {
 }
 
 const addCodeSQL = `INSERT INTO codes
-(id, task_id, client_id, redirect_uri, redirect_sent, challenge, jkt, key_bound, created_at, expires_at, spent, extends)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`
+(id, task_id, client_id, redirect_uri, redirect_sent, challenge, jkt, key_bound, created_at, expires_at, spent, extends, identity)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)`
 
 func (tx *tx) addCode(a store.Approval) error {
 	c := a.Code
 	_, err := tx.exec(addCodeSQL, c.ID[:], a.Task.ID, c.ClientID, c.RedirectURI, c.RedirectSent, c.Challenge, c.JKT, c.KeyBound,
-		micros(orNow(c.CreatedAt, tx.now)), micros(c.ExpiresAt), a.Extends != "")
+		micros(orNow(c.CreatedAt, tx.now)), micros(c.ExpiresAt), a.Extends != "", c.Identity)
 	return err
 }

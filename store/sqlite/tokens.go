@@ -6,21 +6,21 @@ import (
 	"github.com/remit-auth/remit/store"
 )
 
-const addAccessSQL = `INSERT INTO access_tokens (jti, task_id, resource, client_id, jkt, issued_at, expires_at, revoked, kid)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE ?9 = ''
+const addAccessSQL = `INSERT INTO access_tokens (jti, task_id, resource, client_id, jkt, issued_at, expires_at, revoked, kid, claims)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11 WHERE ?9 = ''
 OR EXISTS (SELECT 1 FROM keys WHERE id = ?9 AND (state = 'active' OR state = 'retired' AND retired_at > ?10))`
 
 // addAccess stores an access token, unless the key that signed it does not sign any more.
 func (tx *tx) addAccess(a store.AccessToken) error {
 	n, err := tx.exec(addAccessSQL, a.JTI, a.TaskID, a.Resource, a.ClientID, a.JKT,
-		micros(orNow(a.IssuedAt, tx.now)), micros(a.ExpiresAt), a.Revoked, a.KID, micros(tx.now.Add(-store.RetiredSigns)))
+		micros(orNow(a.IssuedAt, tx.now)), micros(a.ExpiresAt), a.Revoked, a.KID, micros(tx.now.Add(-store.RetiredSigns)), a.Claims)
 	if err == nil && n == 0 {
 		return store.ErrKeyStale
 	}
 	return err
 }
 
-const accessByJTISQL = `SELECT a.jti, a.task_id, a.resource, a.client_id, a.jkt, a.kid, a.issued_at, a.expires_at,
+const accessByJTISQL = `SELECT a.jti, a.task_id, a.resource, a.client_id, a.jkt, a.kid, a.issued_at, a.expires_at, a.claims,
 a.revoked OR EXISTS (SELECT 1 FROM keys k WHERE k.id = a.kid AND k.state = 'killed'),
 ` + taskColumns + `, ` + userColumns + `
 FROM access_tokens a JOIN tasks t ON t.id = a.task_id JOIN users u ON u.id = t.user_id WHERE a.jti = ?`
@@ -31,7 +31,7 @@ func (s *Store) AccessByJTI(ctx context.Context, jti string) (st store.AccessSta
 	err = s.snapshot(ctx, func(c *conn) error {
 		var row task
 		a := &st.Token
-		fields := []any{&a.JTI, &a.TaskID, &a.Resource, &a.ClientID, &a.JKT, &a.KID, at(&a.IssuedAt), at(&a.ExpiresAt), &a.Revoked}
+		fields := []any{&a.JTI, &a.TaskID, &a.Resource, &a.ClientID, &a.JKT, &a.KID, at(&a.IssuedAt), at(&a.ExpiresAt), &a.Claims, &a.Revoked}
 		fields = append(append(fields, row.fields()...), userFields(&st.User)...)
 		found, err := c.one(accessByJTISQL, []any{jti}, fields...)
 		if err != nil {

@@ -15,7 +15,7 @@ func (w *world) refuseApproval(want error, a store.Approval) {
 var approval = map[string]func(*world){
 	"what was approved is stored": func(w *world) {
 		a := w.ask(atBoth(w), calls(60))
-		a.Code.KeyBound = true
+		a.Code.KeyBound, a.Code.Identity = true, `{"nonce":"n-“1”"}`
 		w.must(w.s.Approve(w.ctx, a, record("task.created")))
 		want := a.Task
 		want.Roles = []store.TaskRoles{{Resource: mail}, {Resource: tickets}}

@@ -45,6 +45,15 @@ var tokens = map[string]func(*world){
 		_, err = w.s.RefreshByID(w.ctx, w.secret())
 		w.want(err, store.ErrRefreshNotFound)
 	},
+	"what an opaque token stands for": func(w *world) {
+		l := w.lend()
+		r := w.rotate(l.Refresh.ID, l.ID)
+		r.Access.Claims = `{"scope":"a b","sub":"“x”"}`
+		w.rotated(r, r.Successor, false)
+		st, err := w.s.AccessByJTI(w.ctx, r.Access.JTI)
+		w.must(err)
+		w.same("claims", st.Token.Claims, r.Access.Claims)
+	},
 	"revoking": func(w *world) {
 		l, other := w.lend(), w.lend()
 		w.must(w.s.RevokeAccess(w.ctx, l.Access.JTI, record("token.revoked")))

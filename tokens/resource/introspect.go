@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/remit-auth/remit/tokens"
 )
 
 // Introspection says whether the Guard listens for what ends, or asks about each token.
@@ -49,6 +51,8 @@ type introspected struct {
 		ID string `json:"id"`
 	} `json:"task"`
 	GrantHash string `json:"grant_hash"`
+
+	raw []byte // all of the answer
 }
 
 // about reports whether the answer is about this very token.
@@ -92,8 +96,11 @@ func (a *authority) introspect(ctx context.Context, raw string) (answer introspe
 	if resp.StatusCode != http.StatusOK {
 		return answer, &answerError{Status: resp.StatusCode}
 	}
+	answer.raw = body
 	return answer, json.Unmarshal(body, &answer)
 }
+
+var errInactive = errors.New("resource: the authorization server says that the token is not active")
 
 var errOtherToken = errors.New("resource: the authorization server answered about another token")
 
@@ -115,6 +122,39 @@ func (g *Guard) ask(ctx context.Context, b *bearer, raw string) (*bearer, error)
 	narrowed := &bearer{Claims: b.Claims, keys: b.keys, granted: b.granted}
 	narrowed.Roles = held
 	return narrowed, nil
+}
+
+// readOpaque learns what an opaque token stands for. Only the authorization server knows, so that it is
+// asked each time; its answer is held to what a signed token is held to (RFC 9068 §4).
+func (g *Guard) readOpaque(ctx context.Context, raw string, set *keySet) (*bearer, error) {
+	answer, err := g.authority.introspect(ctx, raw)
+	if err != nil {
+		g.log.Error("an opaque token could not be asked about", "error", err)
+		return nil, errNoKeys // refused as what cannot be known now
+	}
+	if !answer.Active {
+		return nil, errInactive
+	}
+	claims, err := tokens.ParseClaims(answer.raw)
+	jti, _ := tokens.OpaqueID(raw)
+	switch {
+	case err != nil:
+		return nil, err
+	case claims.ID != jti:
+		return nil, errOtherToken
+	case claims.Issuer != g.issuer:
+		return nil, tokens.ErrWrongIssuer
+	case claims.Audience != g.resource:
+		return nil, tokens.ErrWrongAudience
+	case !g.now().Before(claims.Expires):
+		return nil, tokens.ErrExpired
+	}
+	b := &bearer{Claims: claims, keys: set}
+	if b.GrantHash == "" {
+		b.granted = newGranted(b.Details.For(g.resource))
+	}
+	b.Details = tokens.Details{}
+	return b, nil
 }
 
 // askTool asks about the token before a call of a tool that the configuration or the policy names. Only

@@ -114,6 +114,9 @@ func (g *Guard) verifyToken(ctx context.Context, raw string, id [sha256.Size]byt
 	if err != nil {
 		return nil, err
 	}
+	if _, opaque := tokens.OpaqueID(raw); opaque {
+		return g.readOpaque(ctx, raw, set)
+	}
 	if b := g.verified.get(id); b != nil && b.keys.serial == set.serial {
 		switch {
 		case !now.Before(b.Expires):

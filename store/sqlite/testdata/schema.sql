@@ -7,7 +7,7 @@ CREATE TABLE access_tokens (
     issued_at  INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     revoked    INTEGER NOT NULL
-, kid TEXT NOT NULL DEFAULT '') STRICT;
+, kid TEXT NOT NULL DEFAULT '', claims TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE INDEX access_tokens_task ON access_tokens (task_id, resource, expires_at);
 
@@ -93,7 +93,7 @@ CREATE TABLE codes (
     expires_at    INTEGER NOT NULL,
     spent         INTEGER NOT NULL,
     extends       INTEGER NOT NULL  -- 1: its task was running when the code was made
-, key_bound INTEGER NOT NULL DEFAULT 0) STRICT;
+, key_bound INTEGER NOT NULL DEFAULT 0, identity TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE INDEX codes_task ON codes (task_id);
 

@@ -41,6 +41,7 @@ type file struct {
 	Version  int                  `yaml:"version"`
 	Mode     Mode                 `yaml:"mode"`
 	Bearer   Bearer               `yaml:"bearer"`
+	Access   string               `yaml:"access_token"`
 	Baseline []string             `yaml:"baseline"`
 	Scopes   map[string]fileScope `yaml:"scopes"`
 	Roles    map[string]fileRole  `yaml:"roles"`
@@ -84,6 +85,7 @@ func Parse(src []byte, checkLimits func(json.RawMessage) error) (*Policy, error)
 	p := &Policy{
 		version: "sha-256:" + base64.RawURLEncoding.EncodeToString(sum[:]),
 		bearer:  f.Bearer,
+		opaque:  f.Access == "opaque",
 		at:      f.at,
 		include: map[string][]string{},
 		scopes:  map[string]scope{},
@@ -132,6 +134,9 @@ func decode(src []byte) (file, error) {
 	}
 	if f.Bearer != BearerNone && f.Bearer != BearerReadOnly && f.Bearer != BearerAll {
 		return file{}, fmt.Errorf("bearer is %q, want read_only or all, or leave it out", f.Bearer)
+	}
+	if f.Access != "" && f.Access != "jwt" && f.Access != "opaque" {
+		return file{}, fmt.Errorf("access_token is %q, want jwt or opaque, or leave it out", f.Access)
 	}
 	if len(f.Roles) == 0 {
 		return file{}, errors.New("no roles are defined")

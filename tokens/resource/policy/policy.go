@@ -30,6 +30,7 @@ type Policy struct {
 	version  string
 	mode     Mode
 	bearer   Bearer
+	opaque   bool
 	baseline []string
 	scopes   map[string]scope
 	listed   []Scope                    // the scopes, sorted by name
@@ -114,6 +115,10 @@ const (
 
 // Bearer is which tools tokens without a key may reach here.
 func (p *Policy) Bearer() Bearer { return p.bearer }
+
+// Opaque reports whether access tokens for this server say nothing to whoever holds them: only the
+// authorization server knows what they stand for, and the Guard asks it about each request (RFC 7662).
+func (p *Policy) Opaque() bool { return p.opaque }
 
 // Version names the exact bytes of the file: "sha-256:" and their digest.
 func (p *Policy) Version() string { return p.version }
