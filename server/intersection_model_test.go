@@ -13,8 +13,8 @@ import (
 	"github.com/remit-auth/remit/tokens"
 )
 
-// The oracle of DESIGN §2.4: effective rights = client ∩ request ∩ consent ∩ user's roles ∩ policy. It
-// shares no code with what it judges, and reads nothing but the model's own words.
+// The oracle of DESIGN §2.4: effective rights = client ∩ request ∩ consent ∩ user's roles ∩ parent task ∩
+// policy. It shares no code with what it judges, and reads nothing but the model's own words.
 
 // modelRole is a role of a policy.
 type modelRole struct {
@@ -217,16 +217,78 @@ func (m model) gives(l lending) bool {
 	return false
 }
 
+// known reports whether each scope of the request is one: a single other one has all of it refused.
+func (m model) known(l lending) bool {
+	return !slices.ContainsFunc(l.scopes, func(s string) bool {
+		tool, single := strings.CutPrefix(s, "tool:")
+		return single && !slices.ContainsFunc(modelRoles, func(role string) bool {
+			_, names := m.roles[role].tools[tool]
+			return names
+		})
+	})
+}
+
 // may is the oracle: the call may run.
 func (m model) may(l lending) bool {
 	one, named := l.asked[l.tool]
 	if len(l.asked) > 0 && !named || !slices.Contains(l.ticks, l.tool) || !m.gives(l) {
 		return false // not requested, not consented to, or not for this user to lend
 	}
-	if one.maximum > 0 && (l.limit == 0 || l.limit > one.maximum) || one.project != "" && l.project != one.project {
-		return false // the limits of the consent, which ask for the argument
+	return one.within(l) && m.permits(l, l.later)
+}
+
+// handing is what a sub-agent asks of a task that is handed on to it.
+type handing struct {
+	origin int
+	scopes []string // none: all that the parent has
+	asked  map[string]askedFor
+}
+
+// drawHanding draws what is asked of a parent that has these scopes.
+func drawHanding(r *rand.Rand, l lending, scopes []string) handing {
+	h := handing{origin: l.origin, asked: map[string]askedFor{}}
+	if r.IntN(3) == 0 {
+		h.origin = r.IntN(len(origins))
+	}
+	if r.IntN(3) == 0 {
+		h.scopes = some(r, scopes, 2)
+	}
+	if r.IntN(2) == 0 {
+		for _, t := range some(r, modelTools, 3) {
+			one := askedFor{}
+			if r.IntN(2) == 0 {
+				one.maximum = 1 + r.IntN(9)
+			}
+			if r.IntN(3) == 0 {
+				one.project = "WEB"
+			}
+			h.asked[t] = one
+		}
+	}
+	return h
+}
+
+// plain reports whether the sub-agent is given all that its parent has.
+func (h handing) plain(l lending) bool {
+	return len(h.scopes) == 0 && len(h.asked) == 0 && h.origin == l.origin
+}
+
+// mayBelow is the oracle for a sub-task: its parent might make the call, and so might it by itself.
+func (m model) mayBelow(l lending, h handing) bool {
+	one, named := h.asked[l.tool]
+	if !m.may(l) || len(h.asked) > 0 && !named || !one.within(l) {
+		return false
+	}
+	l.origin = h.origin
+	if len(h.scopes) > 0 {
+		l.scopes = h.scopes
 	}
 	return m.permits(l, l.later)
+}
+
+// within reports whether the call keeps to the limits, which ask for the argument.
+func (a askedFor) within(l lending) bool {
+	return (a.maximum == 0 || l.limit > 0 && l.limit <= a.maximum) && (a.project == "" || l.project == a.project)
 }
 
 // exact reports whether what is lent is all that may be: scopes that are derived from tools are the least

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -120,7 +121,7 @@ func TestIntersectionEndToEnd(t *testing.T) {
 	w := newWorld(t)
 	g := w.guarded(t)
 	const perTask = 50
-	ran, denied := 0, 0
+	ran, below, denied, handed := 0, 0, 0, 0
 	for n := 0; n < *wholeCalls; n += perTask {
 		m := drawModel(r)
 		g.enforce(m.yaml())
@@ -130,11 +131,23 @@ func TestIntersectionEndToEnd(t *testing.T) {
 			l = drawLending(r)
 		}
 		a, token := g.lend(l)
+		may, exact := m.may, l.exact()
+		if token != "" && r.IntN(3) > 0 { // a sub-agent works in the task
+			h := drawHanding(r, l, w.claims(token).Scope)
+			if origins[h.origin] == store.ByDocument {
+				h.origin = l.origin
+			}
+			a, token = g.handOn(a, token, h)
+			may, exact = func(l lending) bool { return m.mayBelow(l, h) }, exact && h.plain(l) && token != ""
+			if token != "" {
+				handed++
+			}
+		}
 		for range perTask {
 			l.drawCall(r)
-			may := token != "" && m.may(l)
+			may := token != "" && may(l)
 			if token == "" {
-				if m.may(l) && l.exact() {
+				if exact && m.known(l) && m.may(l) {
 					t.Fatalf("nothing was lent, and the call may run: %+v\n%s", l, m.yaml())
 				}
 				denied++
@@ -142,17 +155,23 @@ func TestIntersectionEndToEnd(t *testing.T) {
 			}
 			status := a.callWith(g.uri, token, l.tool, l.arguments())
 			ok := status == http.StatusOK
-			if !ok && status != http.StatusForbidden || ok && !may || may && !ok && l.exact() {
+			if !ok && status != http.StatusForbidden || ok && !may || may && !ok && exact {
 				t.Fatalf("status %d, may run: %t\n%+v\n%s", status, may, l, m.yaml())
 			}
 			if ok {
 				ran++
+				if w.claims(token).Act != nil {
+					below++
+				}
 			} else {
 				denied++
 			}
 		}
 	}
-	t.Logf("%d calls ran, %d were refused", ran, denied)
+	t.Logf("%d calls ran, %d of them below another task (of %d), %d were refused", ran, below, handed, denied)
+	if handed == 0 && *wholeCalls >= 2000 {
+		t.Error("no task was handed on")
+	}
 	if ran < *wholeCalls/100 || ran != g.ran {
 		t.Errorf("%d calls ran, and the server says %d", ran, g.ran)
 	}
@@ -169,7 +188,7 @@ type guardedServer struct {
 	by    map[int]string
 }
 
-func (w *world) guarded(t *testing.T) *guardedServer {
+func (w *world) guarded(t *testing.T, adjust ...func(*resource.Config)) *guardedServer {
 	t.Helper()
 	ctx := context.Background()
 	g := &guardedServer{w: w, by: map[int]string{}}
@@ -191,16 +210,23 @@ func (w *world) guarded(t *testing.T) *guardedServer {
 	for i, origin := range origins {
 		c := store.Client{ID: tokens.NewID("cli_"), CreatedAt: w.clock.Now(), Origin: origin, Metadata: store.ClientMetadata{
 			ClientName: "Agent", RedirectURIs: []string{"http://127.0.0.1/callback"}, TokenEndpointAuthMethod: "none",
-			GrantTypes: []string{"authorization_code", "refresh_token"}, ResponseTypes: []string{"code"}, DPoPBoundAccessTokens: true,
+			GrantTypes: []string{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange"}, ResponseTypes: []string{"code"}, DPoPBoundAccessTokens: true,
 		}}
 		must(t, w.store.AddClient(ctx, c))
 		g.by[i] = c.ID
 	}
-	var err error
-	g.guard, err = resource.New(ctx, resource.Config{
+	for _, id := range g.by {
+		must(t, w.store.SetClientPolicy(ctx, id, store.ClientPolicy{ExchangeFrom: slices.Sorted(maps.Values(g.by))}))
+	}
+	config := resource.Config{
 		Issuer: w.issuer, Resource: g.uri, StateDir: t.TempDir(), EnrolmentCode: w.enrolCode(g.uri), Policy: []byte(text),
 		Tools: func(context.Context) ([]json.RawMessage, error) { return listed, nil }, Now: w.clock.Now, InsecureHTTP: true,
-	})
+	}
+	for _, change := range adjust {
+		change(&config)
+	}
+	var err error
+	g.guard, err = resource.New(ctx, config)
 	must(t, err)
 	t.Cleanup(func() { g.guard.Close() })
 	ready, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -282,4 +308,38 @@ func (g *guardedServer) lend(l lending) (*agent, string) {
 		t.Fatalf("the token says %q of a client that is %q", c.Grade, l.grade())
 	}
 	return a, token.text("access_token")
+}
+
+// handOn hands the task of the token on as is asked, to a sub-agent with a key of its own; none, when
+// nothing of what is asked was lent.
+func (g *guardedServer) handOn(a *agent, token string, h handing) (*agent, string) {
+	t := g.w.t
+	t.Helper()
+	sub := g.w.agent(g.by[h.origin])
+	form := a.handOn(sub, token)
+	if len(h.scopes) > 0 {
+		form.Set("scope", strings.Join(h.scopes, " "))
+	}
+	var asked tokens.Details
+	for _, name := range modelTools {
+		if one, named := h.asked[name]; named {
+			asked.Tools = append(asked.Tools, tokens.ToolDetail{Tool: name, Locations: []string{g.uri}, Constraints: one.constraints()})
+		}
+	}
+	if len(asked.Tools) > 0 {
+		raw, err := asked.Canonical()
+		must(t, err)
+		form.Set("authorization_details", string(raw))
+	}
+	got := sub.post("/token", form)
+	switch {
+	case got.Status == http.StatusOK:
+		return sub, got.text("access_token")
+	case got.error() == "unauthorized_client" && origins[h.origin] == store.ByRegistration: // not for strangers
+		return sub, ""
+	case got.error() == "invalid_authorization_details" && len(asked.Tools) > 0: // a tool that the parent does not have
+		return sub, ""
+	}
+	t.Fatalf("exchange: %d %s\n%+v", got.Status, got.Body, h)
+	return nil, ""
 }

@@ -1,0 +1,64 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens/resource"
+)
+
+// introspected is a policy whose tool get_ticket is asked about at each call.
+const introspected = `version: 1
+scopes: {s0: {roles: [r0]}}
+roles: {r0: {tools: {get_ticket: {introspect: always}, search_tickets: {}}}}
+`
+
+// TestGuardIntrospects: a Guard that asks, without a feed or before one tool, learns from the shipped
+// endpoint what has ended and which roles are left, at its next call.
+func TestGuardIntrospects(t *testing.T) {
+	ways := map[string]func(*resource.Config){
+		"always":        func(c *resource.Config) { c.Introspection = resource.IntrospectAlways },
+		"by the policy": func(*resource.Config) {},
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			ctx := context.Background()
+			g := w.guarded(t, way)
+			g.enforce(introspected)
+			l := lending{scopes: []string{"s0"}, asked: map[string]askedFor{}, roles: []string{"r0"}, ticks: []string{"get_ticket", "search_tickets"}, later: []string{"r0"}}
+			wants := func(a *agent, token string, status int) {
+				t.Helper()
+				if got := a.callWith(g.uri, token, "get_ticket", []byte(`{"project":"WEB"}`)); got != status {
+					t.Errorf("got %d, want %d", got, status)
+				}
+			}
+			a, token := g.lend(l)
+			wants(a, token, http.StatusOK)
+			g.assign(nil) // RM2: the role is lost since
+			wants(a, token, http.StatusForbidden)
+			g.assign([]string{"r0"})
+			wants(a, token, http.StatusOK)
+			must(t, w.store.RevokeAccess(ctx, w.claims(token).ID))
+			wants(a, token, http.StatusUnauthorized)
+
+			a, token = g.lend(l)
+			task := w.claims(token).Task.ID
+			_, err := w.store.SuspendTask(ctx, task, store.ByAdmin, "test")
+			must(t, err)
+			if got := a.callWith(g.uri, token, "get_ticket", []byte(`{"project":"WEB"}`)); got != http.StatusUnauthorized && got != http.StatusForbidden {
+				t.Errorf("suspended: %d", got)
+			}
+			_, err = w.store.EndTask(ctx, store.End{TaskID: task, State: store.TaskRevoked, By: store.ByUser, Reason: "test"})
+			must(t, err)
+			wants(a, token, http.StatusUnauthorized)
+			a, token = g.lend(l)
+			wants(a, token, http.StatusOK)
+			if n := g.ran; n != 3 {
+				t.Errorf("%d calls ran, want 3", n)
+			}
+		})
+	}
+}
