@@ -30,6 +30,11 @@ func (c *gatewayCmd) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
+	forget, err := file.openReplays(ctx, a.environ, &config)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	defer func() { err = errors.Join(err, forget()) }() // after the Guards have closed
 	listen, err := file.open(log)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)

@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	guards "github.com/remit-auth/remit/tokens/resource"
 	"github.com/remit-auth/remit/tokens/resource/gateway"
 )
 
@@ -47,6 +48,11 @@ type gatewayUpstream struct {
 	Poll     string   `yaml:"poll"`      // how often the server is asked for its tools when nobody calls
 	Path     string   `yaml:"path"`      // where requests arrive, when a proxy has changed the path
 	Host     string   `yaml:"host"`      // of which host, when two upstreams have the same path
+
+	Introspection   string              `yaml:"introspection"`    // always: ask about every request instead of listening
+	IntrospectTools []string            `yaml:"introspect_tools"` // before whose calls it is asked about the token
+	LogArguments    map[string][]string `yaml:"log_arguments"`    // by tool: whose values are recorded
+	Replay          *gatewayReplay      `yaml:"replay"`           // replicas share their memory of used proofs
 
 	EnrolmentCodeEnv  string `yaml:"enrolment_code_env"` // variable or file; needed once
 	EnrolmentCodeFile string `yaml:"enrolment_code_file"`
@@ -106,6 +112,9 @@ func (f *gatewayFile) check() error {
 				return fmt.Errorf("upstreams: number %d: %s is missing", i+1, key)
 			}
 		}
+		if r := u.Replay; r != nil && (r.URLEnv == "") == (r.URLFile == "") {
+			return fmt.Errorf("upstreams: %s: replay: name redis_url_env or redis_url_file", u.Resource)
+		}
 		if u.EnrolmentCodeEnv != "" && u.EnrolmentCodeFile != "" {
 			return fmt.Errorf("upstreams: %s: name enrolment_code_env or enrolment_code_file, not both", u.Resource)
 		}
@@ -148,6 +157,7 @@ func (f *gatewayFile) upstream(u gatewayUpstream, environ []string) (up gateway.
 	g := &up.Guard
 	g.Issuer, g.Resource, g.Name, g.Origins, g.InsecureHTTP = issuer, u.Resource, u.Name, u.Origins, f.Dev
 	g.TrustedProxies = f.Proxies
+	g.Introspection, g.IntrospectTools, g.LogArguments = guards.Introspection(u.Introspection), u.IntrospectTools, u.LogArguments
 	g.PolicyFile, g.StateDir, g.EnrolmentCode = f.beside(u.Policy), f.beside(u.StateDir), strings.TrimSpace(code)
 	if u.Credential != nil {
 		raw, err := os.ReadFile(f.beside(u.Credential.File))
