@@ -18,6 +18,7 @@ import (
 
 // showConsent renders the offer as a page; of several resources, the first one's.
 func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, secret string, status int, notice string) error {
+	r = speak(r, ask.UILocales)
 	return s.showPart(w, r, v, client, ask, secret, status, notice, nil)
 }
 
@@ -129,7 +130,7 @@ func chips(ctx context.Context, t consent.Tool) []web.Chip {
 	if t.Risk.OpenWorld {
 		all = append(all, web.Chip{Text: say(ctx, textLeaves), Tone: web.ToneWarn, Icon: "arrow"})
 	}
-	return append(append(all, termChips(ctx, t.Detail, t.PolicyLimit)...), whenChips(t.When)...)
+	return append(append(all, termChips(ctx, t.Detail, t.PolicyLimit)...), whenChips(ctx, t.When)...)
 }
 
 // readRows are what the scopes let be read, each with its own checkbox.
@@ -142,16 +143,16 @@ func readRows(ctx context.Context, o consent.Offer) (rows []web.ToolRow) {
 		for _, name := range r.Prompts {
 			row.Chips = append(row.Chips, web.Chip{Text: say(ctx, textReadsPrompt, name), Tone: web.ToneOK, Icon: "eye"})
 		}
-		row.Chips = append(row.Chips, whenChips(r.When)...)
+		row.Chips = append(row.Chips, whenChips(ctx, r.When)...)
 		rows = append(rows, row)
 	}
 	return rows
 }
 
 // whenChips say when the server's policy lets something be done.
-func whenChips(lines []string) (all []web.Chip) {
+func whenChips(ctx context.Context, lines []string) (all []web.Chip) {
 	for _, line := range lines {
-		all = append(all, web.Chip{Text: line, Tone: web.ToneInfo, Icon: "limit"})
+		all = append(all, web.Chip{Text: sayCondition(ctx, line), Tone: web.ToneInfo, Icon: "limit"})
 	}
 	return all
 }

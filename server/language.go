@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -43,6 +44,16 @@ const fieldLocales = "ui_locales"
 func speak(r *http.Request, uiLocales string) *http.Request {
 	accepted := strings.Join(r.Header.Values("Accept-Language"), ",")
 	return r.WithContext(web.WithLanguage(r.Context(), web.ChooseLanguage(uiLocales, accepted)))
+}
+
+// wish is what a form's address needs to be answered in the language of its page, where that is not
+// what the browser itself asks for.
+func wish(r *http.Request) string {
+	language := web.Language(r.Context())
+	if language == web.Language(speak(r, "").Context()) {
+		return ""
+	}
+	return "?" + fieldLocales + "=" + language
 }
 
 // The forms of dates and times, which are told in UTC: the server does not know where its reader is.
@@ -85,4 +96,27 @@ func sayNumber(ctx context.Context, number string) string {
 		return strings.ReplaceAll(number, ".", ",")
 	}
 	return number
+}
+
+// conditionWords are the words of which policies make their conditions, in German.
+var conditionWords = strings.NewReplacer(
+	"Only from ", "Nur aus ", "Only for apps ", "Nur für Apps, die ", "Only with a key-bound token", "Nur mit einem an einen Schlüssel gebundenen Token",
+	"added by an admin", "von der Administration eingetragen sind", "known by their domain", "durch ihre Domain bekannt sind",
+	"that registered themselves", "sich selbst angemeldet haben", "Only ", "Nur ", " or ", " oder ",
+)
+
+// weekday stands where a day does, and in the name of no time zone.
+var weekday = regexp.MustCompile(`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)([ ,–])`)
+
+var germanDays = map[string]string{"Mon": "Mo", "Tue": "Di", "Wed": "Mi", "Thu": "Do", "Fri": "Fr", "Sat": "Sa", "Sun": "So"}
+
+// sayCondition tells a line of policy.Condition, which holds nothing but our words, addresses, hours
+// and the names of time zones.
+func sayCondition(ctx context.Context, line string) string {
+	if web.Language(ctx) != web.German {
+		return line
+	}
+	return weekday.ReplaceAllStringFunc(conditionWords.Replace(line), func(day string) string {
+		return germanDays[day[:3]] + day[3:]
+	})
 }

@@ -139,3 +139,19 @@ func TestSayRefusal(t *testing.T) {
 		})
 	}
 }
+
+func TestSayCondition(t *testing.T) {
+	for line, want := range map[string]string{
+		"Only Mon–Fri 08:00–18:00 America/Monterrey or Sat, Sun 09:00–12:00 UTC": "Nur Mo–Fr 08:00–18:00 America/Monterrey oder Sa, So 09:00–12:00 UTC",
+		"Only from 10.0.0.0/8, 2001:db8::/32":                                    "Nur aus 10.0.0.0/8, 2001:db8::/32",
+		"Only for apps added by an admin or known by their domain":               "Nur für Apps, die von der Administration eingetragen sind oder durch ihre Domain bekannt sind",
+		"Only with a key-bound token":                                            "Nur mit einem an einen Schlüssel gebundenen Token",
+	} {
+		if got := sayCondition(web.WithLanguage(t.Context(), web.German), line); got != want {
+			t.Errorf("sayCondition(%q) = %q, want %q", line, got, want)
+		}
+		if got := sayCondition(t.Context(), line); got != line {
+			t.Errorf("sayCondition(%q) = %q in English", line, got)
+		}
+	}
+}

@@ -129,6 +129,9 @@ func (s *Server) signInAnew(w http.ResponseWriter, r *http.Request, client store
 	if ask.LoginHint != "" {
 		to.Set("login_hint", ask.LoginHint)
 	}
+	if ask.UILocales != "" {
+		to.Set(fieldLocales, ask.UILocales)
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, s.base+"/signin?"+to.Encode(), http.StatusSeeOther)
 	return nil
@@ -157,15 +160,15 @@ func (s *Server) pushedAsk(ctx context.Context, client store.Client, uri string)
 // nobodyYet answers a request before anybody has signed in: with the page to do so, or, where no page
 // may be shown, with a refusal.
 func (s *Server) nobodyYet(w http.ResponseWriter, r *http.Request, client store.Client, p oauth.Params, redirect string) error {
-	hint := p.Get("login_hint")
+	hint, locales := p.Get("login_hint"), p.Get(fieldLocales)
 	if uri := p.Get("request_uri"); uri != "" {
 		_, ask, err := s.pushedAsk(r.Context(), client, uri)
 		if err == nil && ask.Silent {
 			return s.refuseSilently(w, r, nil, client, ask)
 		}
-		hint = ask.LoginHint // an unknown request is refused once somebody has signed in
+		hint, locales = ask.LoginHint, ask.UILocales // an unknown request is refused once somebody has signed in
 	} else if slices.Contains(strings.Fields(p.Get("prompt")), promptNone) {
 		return s.refuseSilently(w, r, nil, client, consent.Ask{RedirectURI: redirect, State: p.Get("state")})
 	}
-	return s.signInPage(w, r, http.StatusOK, hint, "", clientHost(r.Context(), client), s.returnHere(p))
+	return s.signInPage(w, speak(r, locales), http.StatusOK, hint, "", clientHost(r.Context(), client), s.returnHere(p))
 }

@@ -39,7 +39,7 @@ func (s *Server) askCode(w http.ResponseWriter, r *http.Request, user store.User
 
 func (s *Server) codePage(w http.ResponseWriter, r *http.Request, status int, sealed, problem string) error {
 	return s.render(w, r, status, web.SignInCodePage(web.SignInCode{
-		Page: s.frame(r.Context(), nil), Action: s.base + "/signin/code", Error: problem,
+		Page: s.frame(r.Context(), nil), Action: s.base + "/signin/code" + wish(r), Error: problem,
 		Hidden: []web.Field{{Name: web.FieldSealed, Value: sealed}},
 	}))
 }

@@ -23,7 +23,7 @@ func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request, status int, 
 	if err != nil {
 		return err
 	}
-	view.Page, view.Action, view.Passkey = s.frame(r.Context(), nil), s.base+"/signin", passkey
+	view.Page, view.Action, view.Passkey = s.frame(r.Context(), nil), s.base+"/signin"+wish(r), passkey
 	view.Hidden = []web.Field{{Name: web.FieldReturnTo, Value: returnTo}}
 	view.Providers = s.providerLinks("", returnTo)
 	return s.renderScripted(w, r, status, web.SignInPage(view))

@@ -51,7 +51,7 @@ func changeNote(ctx context.Context, t consent.Tool) string {
 
 // termChips are the limits of a detail, in words.
 func termChips(ctx context.Context, d tokens.ToolDetail, more tokens.Constraints) (all []web.Chip) {
-	for _, limit := range d.Constraints.And(more).Text() {
+	for _, limit := range d.Constraints.And(more).TextIn(func(format string, args ...any) string { return say(ctx, format, args...) }) {
 		all = append(all, web.Chip{Text: limit, Tone: web.ToneInfo, Icon: "limit"})
 	}
 	if d.MaxCalls > 0 {

@@ -10,19 +10,22 @@ import (
 
 // Text says the constraints in words for the consent page, one line each, sorted. Nothing is cut
 // short: what limits a consent is shown in full.
-func (c Constraints) Text() []string {
+func (c Constraints) Text() []string { return c.TextIn(fmt.Sprintf) }
+
+// TextIn is Text in another language: say formats a line that is given in English.
+func (c Constraints) TextIn(say func(format string, args ...any) string) []string {
 	var lines []string
 	for name, all := range c {
 		for _, one := range all {
-			lines = append(lines, one.text(bare(name))...)
+			lines = append(lines, one.text(bare(name), say)...)
 		}
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines)
 }
 
-func (c Constraint) text(name string) (lines []string) {
-	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+func (c Constraint) text(name string, format func(format string, args ...any) string) (lines []string) {
+	say := func(text string, args ...any) { lines = append(lines, format(text, args...)) }
 	if c.Const != nil {
 		say("Only %s: %s", name, spoken(c.Const))
 	}
