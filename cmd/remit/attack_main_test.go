@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,6 +75,12 @@ func serve(t *testing.T, path string, env ...string) *process {
 	t.Helper()
 	p := &process{dir: shortDir(t), listen: freeAddress(t), env: append(engineEnv(t), env...)}
 	p.issuer = "http://" + p.listen + path
+	return p.run(t)
+}
+
+// run starts the server, and ends it with the test.
+func (p *process) run(t *testing.T) *process {
+	t.Helper()
 	p.start(t)
 	t.Cleanup(func() {
 		p.stop(t)
@@ -117,13 +124,17 @@ func (p *process) environ() []string {
 
 func (p *process) start(t *testing.T) {
 	t.Helper()
+	issuer, err := url.Parse(p.issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
 	p.cmd = exec.Command(binary, "serve")
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.environ(), &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 20*time.Second, "the server answers", func() bool {
-		res, err := blackbox.Get(t.Context(), "http://"+p.listen+"/.well-known/oauth-authorization-server"+strings.TrimPrefix(p.issuer, "http://"+p.listen))
+		res, err := blackbox.Get(t.Context(), "http://"+p.listen+"/.well-known/oauth-authorization-server"+issuer.Path)
 		return err == nil && res.Status == http.StatusOK
 	})
 }

@@ -57,6 +57,7 @@ type world struct {
 	codeOnly    string // public, not registered for refresh
 	graceless   string // public, refresh.grace = 0
 	mustPush    string // public, PAR required
+	headless    string // public, device grant alone
 	r1, r2      *protected
 	seq, issued int64 // newest ledger record seen, and how many of them tell of something granted
 }
@@ -69,7 +70,13 @@ type protected struct {
 
 func newWorld(t *testing.T, env ...string) *world {
 	t.Helper()
-	w := &world{process: serve(t, "", env...), mara: &blackbox.Browser{Email: "mara@acme.example", Password: blackbox.Random(12)}, cKey: blackbox.NewKey()}
+	return settle(t, serve(t, "", env...))
+}
+
+// settle adds users, clients and protected servers to a server.
+func settle(t *testing.T, p *process) *world {
+	t.Helper()
+	w := &world{process: p, mara: &blackbox.Browser{Email: "mara@acme.example", Password: blackbox.Random(12)}, cKey: blackbox.NewKey()}
 	var err error
 	if w.server, err = blackbox.Discover(t.Context(), w.issuer); err != nil {
 		t.Fatal(err)
@@ -84,6 +91,7 @@ func newWorld(t *testing.T, env ...string) *world {
 	w.codeOnly = w.client(t, "Code only", with(public, "grant_types", []string{"authorization_code"}))
 	w.graceless = w.client(t, "Graceless", with(public, "remit", map[string]any{"refresh_grace": 0}))
 	w.mustPush = w.client(t, "Must push", with(public, "remit", map[string]any{"require_par": true}))
+	w.headless = w.client(t, "Headless", with(public, "grant_types", []string{"urn:ietf:params:oauth:grant-type:device_code", "refresh_token"}))
 	if at, err := w.mara.Consent(t.Context(), w.server.Authorize+"?"+w.flow().PushForm().Encode(), blackbox.Choice{Deny: true}); err != nil || !at.Left {
 		t.Fatalf("Mara signs in: %v %s", err, at.Response)
 	}
