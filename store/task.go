@@ -111,6 +111,7 @@ type End struct {
 type TaskFilter struct {
 	UserID   string
 	ClientID string
+	JKT      string
 	Resource string
 	State    TaskState
 	Live     bool // pending, active or suspended

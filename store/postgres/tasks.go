@@ -189,6 +189,9 @@ func taskListSQL(f store.TaskFilter, limit int) (query string, args []any) {
 	if f.ClientID != "" {
 		add("t.client_id = $%d", f.ClientID)
 	}
+	if f.JKT != "" {
+		add("t.jkt = $%d", f.JKT)
+	}
 	if f.Resource != "" {
 		add("EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = $%d AND g.code IS NULL)", f.Resource)
 	}

@@ -140,6 +140,9 @@ func taskListSQL(f store.TaskFilter) string {
 	if f.ClientID != "" {
 		where = append(where, "t.client_id = ?4")
 	}
+	if f.JKT != "" {
+		where = append(where, "t.jkt = ?8")
+	}
 	if f.Resource != "" {
 		where = append(where, "EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = ?5 AND g.code IS NULL)")
 	}
@@ -175,7 +178,7 @@ func (s *Store) TaskList(ctx context.Context, f store.TaskFilter) (tasks []store
 	}
 	err = s.snapshot(ctx, func(c *conn) error {
 		now := s.clock()
-		args := []any{micros(now), micros(now.Add(-store.IdleAfter)), f.UserID, f.ClientID, f.Resource, string(f.State), limit}
+		args := []any{micros(now), micros(now.Add(-store.IdleAfter)), f.UserID, f.ClientID, f.Resource, string(f.State), limit, f.JKT}
 		tasks, err = c.taskRows(now, taskListSQL(f), args...)
 		return err
 	})

@@ -42,6 +42,8 @@ var tasks = map[string]func(*world){
 			"user":      {store.TaskFilter{UserID: w.user.ID}, []string{suspended, over, active, pending}},
 			"live":      {store.TaskFilter{UserID: w.user.ID, Live: true}, []string{suspended, active, pending}},
 			"client":    {store.TaskFilter{ClientID: "cli_other"}, nil},
+			"key":       {store.TaskFilter{UserID: w.user.ID, JKT: w.task(active).JKT, Limit: 1}, []string{suspended}},
+			"other key": {store.TaskFilter{UserID: w.user.ID, JKT: "another"}, nil},
 			"resource":  {store.TaskFilter{Resource: mail}, []string{active}},
 			"active":    {store.TaskFilter{State: store.TaskActive}, []string{theirs, active}},
 			"revoked":   {store.TaskFilter{State: store.TaskRevoked}, []string{over}},
