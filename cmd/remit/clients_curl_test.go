@@ -20,8 +20,8 @@ import (
 	"github.com/remit-auth/remit/tokens/resource/mcpauth"
 )
 
-// shell runs curl as somebody at a terminal would, and writes what is typed and what is seen.
-type shell struct {
+// terminal runs curl as somebody at a terminal would, and writes what is typed and what is seen.
+type terminal struct {
 	*transcript
 	t *testing.T
 }
@@ -30,7 +30,7 @@ type shell struct {
 var shown = []string{"Content-Type", "Cache-Control", "Www-Authenticate", "Location", "Retry-After"}
 
 // curl runs the command and returns the answer.
-func (s *shell) curl(args ...string) blackbox.Response {
+func (s *terminal) curl(args ...string) blackbox.Response {
 	s.t.Helper()
 	var typed strings.Builder
 	for i, arg := range args {
@@ -92,7 +92,7 @@ var jsonAnswers = &mcp.StreamableHTTPOptions{JSONResponse: true}
 func TestCurl(t *testing.T) {
 	t.Parallel()
 	w, text := newClientWorld(t, &mcpauth.Options{HTTP: jsonAnswers})
-	s := &shell{text, t}
+	s := &terminal{text, t}
 	id := w.bearerClient(t, "curl", "http://127.0.0.1/callback")
 	rpc := func(token, body string) blackbox.Response {
 		args := []string{w.r1.URL, "-H", "Accept: application/json, text/event-stream", "-H", "Content-Type: application/json"}
@@ -151,12 +151,12 @@ func TestCurl(t *testing.T) {
 }
 
 // curlHead is curl for pages: what it prints ends with the headers.
-func (s *shell) curlHead(address string) blackbox.Response {
+func (s *terminal) curlHead(address string) blackbox.Response {
 	s.t.Helper()
 	return s.curl(address, "-o", "/dev/null", "-D", "-")
 }
 
-func (s *shell) wants(res blackbox.Response, status int) {
+func (s *terminal) wants(res blackbox.Response, status int) {
 	s.t.Helper()
 	if res.Status != status {
 		s.t.Errorf("got %s, want %d", res, status)

@@ -34,6 +34,16 @@ type helper struct {
 // assist lends a helper a task to search and read in WEB.
 func (w *world) assist(t *testing.T) *helper {
 	t.Helper()
+	details, err := tokens.ParseDetails([]byte(w.details("search_tickets", "get_ticket")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.assistWith(t, agent.Ask{Details: details}, blackbox.Choice{Duration: 1800})
+}
+
+// assistWith lends a helper the task that it asks for, as far as Mara chooses.
+func (w *world) assistWith(t *testing.T, ask agent.Ask, choice blackbox.Choice) *helper {
+	t.Helper()
 	h := &helper{w: w, t: t, answer: "allow"}
 	found, err := agent.Discover(t.Context(), nil, w.r1.URL)
 	if err != nil {
@@ -46,15 +56,11 @@ func (w *world) assist(t *testing.T) *helper {
 	if h.client, err = agent.NewClient(agent.Config{ClientID: w.a, RedirectURI: redirectA, Server: found.Server, Resource: found.Resource, Key: key}); err != nil {
 		t.Fatal(err)
 	}
-	details, err := tokens.ParseDetails([]byte(w.details("search_tickets", "get_ticket")))
+	r, err := h.client.Push(t.Context(), ask)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := h.client.Push(t.Context(), agent.Ask{Details: details})
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, err := w.mara.Consent(t.Context(), h.client.AuthorizeURL(r), blackbox.Choice{Duration: 1800})
+	at, err := w.mara.Consent(t.Context(), h.client.AuthorizeURL(r), choice)
 	if err != nil {
 		t.Fatal(err)
 	}
