@@ -77,6 +77,8 @@ type Tool struct {
 
 	Change string             // step-up: how it differs from what the task has; empty: new
 	Was    *tokens.ToolDetail // what the task has of it
+
+	Arguments []Argument // that the person may limit
 }
 
 // LeftOut is a tool that was asked for and is not offered.
@@ -169,7 +171,7 @@ func (o *Offer) offerTool(detail tokens.ToolDetail) (Tool, string) {
 	if o.Ask.Bearer && !o.rights.BearerAllowed(risk.ReadOnly) {
 		return Tool{}, OutNotKeyBound
 	}
-	t := Tool{Detail: detail, Title: def.Title, Description: def.Description, Risk: risk, Ticked: risk.Ticked(listed.DefaultOn), When: reach.When}
+	t := Tool{Detail: detail, Title: def.Title, Description: def.Description, Risk: risk, Ticked: risk.Ticked(listed.DefaultOn), When: reach.When, Arguments: Arguments(def)}
 	if t.Title == "" && def.Annotations != nil {
 		t.Title = def.Annotations.Title
 	}

@@ -91,6 +91,7 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 // toolGroups sorts the offered tools by what they can do: look, change, delete.
 func toolGroups(ctx context.Context, o consent.Offer) []web.ToolGroup {
 	groups := []web.ToolGroup{{Title: say(ctx, textGroupLook)}, {Title: say(ctx, textGroupChange)}, {Title: say(ctx, textGroupDelete)}}
+	limited := map[string]bool{}
 	for _, t := range o.Tools {
 		i := 1
 		switch {
@@ -101,7 +102,7 @@ func toolGroups(ctx context.Context, o consent.Offer) []web.ToolGroup {
 		}
 		groups[i].Tools = append(groups[i].Tools, web.ToolRow{
 			Name: t.Detail.Tool, Title: t.Title, Description: t.Description, Chips: chips(ctx, t), Ticked: t.Ticked,
-			Note: changeNote(ctx, t), Modes: modes(ctx, t),
+			Note: changeNote(ctx, t), Modes: modes(ctx, t), Limits: limitFields(ctx, t, limited),
 		})
 	}
 	if len(o.Reads) > 0 {

@@ -133,6 +133,9 @@ func readDecision(o consent.Offer, form oauth.Params) (d consent.Decision, err e
 		if d.Terms[tool], err = readTerms(form.Get(web.FieldMode + tool)); err != nil {
 			return d, err
 		}
+		if d.Limits[tool], err = readLimits(o, tool, form); err != nil {
+			return d, err
+		}
 	}
 	return d, nil
 }

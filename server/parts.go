@@ -37,7 +37,9 @@ type answered struct {
 func decisionFields(form oauth.Params, o consent.Offer) string {
 	return form.Only(func(name string) bool {
 		return name == web.FieldDuration || name == web.FieldTool || name == web.FieldRead ||
-			slices.ContainsFunc(o.Tools, func(t consent.Tool) bool { return name == web.FieldMode+t.Detail.Tool })
+			slices.ContainsFunc(o.Tools, func(t consent.Tool) bool {
+				return name == web.FieldMode+t.Detail.Tool || slices.Contains(limitNames(t), name)
+			})
 	}).Encode()
 }
 
@@ -114,7 +116,7 @@ func (s *Server) decidePart(w http.ResponseWriter, r *http.Request, v *visitor, 
 	parts := ask.Parts()
 	kept, limit, err := s.chosen(r, v, client, parts, all)
 	if errors.Is(err, errOfferChanged) {
-		return s.showConsent(w, r, v, client, ask, secret, http.StatusConflict, textOfferChanged)
+		return s.showConsent(w, r, v, client, ask, secret, http.StatusConflict, say(r.Context(), textOfferChanged))
 	}
 	if err != nil {
 		return err
@@ -126,7 +128,7 @@ func (s *Server) decidePart(w http.ResponseWriter, r *http.Request, v *visitor, 
 			return err
 		}
 		if shownDigest(offer, client) != one.Offer {
-			return s.showPart(w, r, v, client, ask, secret, http.StatusConflict, textOfferChanged, all)
+			return s.showPart(w, r, v, client, ask, secret, http.StatusConflict, say(r.Context(), textOfferChanged), all)
 		}
 		d, err := readDecision(offer, form)
 		if err != nil {

@@ -52,6 +52,9 @@ var textGermanPages = map[string]string{
 	textObservedCall: "%s (lief; die Regeln des Dienstes, die nur beobachtet werden, hätten es abgelehnt)",
 	textObserved:     "Dieser Dienst beobachtet seine eigenen Regeln zurzeit nur: Was er ablehnen würde, wird notiert und läuft trotzdem. Durchgesetzt wird nur, was Sie hier erlauben, und wie lange.",
 
+	"Only these, one a line": "Nur diese, je Zeile eines", "Begins with": "Beginnt mit", "At least": "Mindestens", "At most": "Höchstens",
+	"At most so many entries": "Höchstens so viele Einträge",
+	"A limit cannot be understood. Go back and write it differently.": "Eine Grenze ist nicht zu verstehen. Gehen Sie zurück und schreiben Sie sie anders.",
 	"Who you are": "Wer Sie sind",
 	"Server %d of %d: the app asks for several, and you decide about each by itself. Nothing is allowed before the last one is decided, and all of it is one task.": "Dienst %d von %d: Die App bittet um mehrere, und Sie entscheiden über jeden einzeln. Nichts ist erlaubt, bevor über den letzten entschieden ist, und alles zusammen ist eine Aufgabe.",
 

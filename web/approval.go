@@ -12,6 +12,8 @@ import (
 const (
 	FieldMode = "mode." // and the tool's name: how the tool may be used; a number: so many calls
 
+	FieldLimit = "limit." // and tool.argument.kind: what the person limits an argument to
+
 	End          = "end"       // of FieldDecision: end the task instead
 	Again        = "again"     // of FieldDecision: sign in again first
 	ModeTask     = "task"      // for the task, as offered

@@ -1,5 +1,7 @@
 package web
 
+import "strconv"
+
 // headline is what the first line of the consent page calls the client: what an admin or the
 // domain vouches for, never the name that it gave itself.
 func (c ClientCard) headline() string {
@@ -23,6 +25,11 @@ func (c Consent) toolCount() int {
 		n += len(g.Tools)
 	}
 	return n
+}
+
+// limitID is the id of one field of a tool's limits.
+func limitID(tool string, argument, field int) string {
+	return tool + "-limit-" + strconv.Itoa(argument) + "-" + strconv.Itoa(field)
 }
 
 func (t ToolRow) field() string {

@@ -75,6 +75,10 @@ func sampleConsent(m func(string) string) Consent {
 				{
 					Name: m("search_tickets"), Title: m("Search tickets"), Description: m("Finds tickets by text, status or owner."),
 					Chips: []Chip{reads, only, {Text: m("At most 50 results a call"), Tone: ToneInfo, Icon: "limit"}}, Ticked: true,
+					Limits: []Limit{
+						{Argument: m("limit"), Fields: []LimitField{{"limit.search_tickets.limit.max", m("At most")}}},
+						{Argument: m("project"), Fields: []LimitField{{"limit.search_tickets.project.only", m("Only these, one a line")}, {"limit.search_tickets.project.prefix", m("Begins with")}}},
+					},
 				},
 				{
 					Name: m("get_ticket"), Title: m("Read a ticket"), Description: m("Reads the text, comments and history of one ticket."),

@@ -110,7 +110,17 @@ type ToolRow struct {
 	Disabled    bool
 	Note        string
 	Modes       []Mode // how it may be used; empty: not asked
+	Limits      []Limit
 }
+
+// Limit is an argument of a tool with the fields by which a person may limit it.
+type Limit struct {
+	Argument string
+	Fields   []LimitField
+}
+
+// LimitField is one such limit. What is written there can only take away.
+type LimitField struct{ Name, Label string }
 
 // Chip is a short fact: an icon, words and a colour, so that no fact is told by colour alone.
 type Chip struct {

@@ -198,7 +198,7 @@ func (p *pageFacts) element(n *html.Node, inLabel bool) {
 		default:
 			p.problem("form without method")
 		}
-	case "select":
+	case "select", "textarea":
 		p.inputs = append(p.inputs, attr["id"])
 	case "label":
 		p.labelled[attr["for"]] = true

@@ -25,6 +25,7 @@ type words struct {
 	WhatFor, Task, AgentsWords, NoPurpose, Server, EndsAfter string
 	WhatItMayDo, Untick, NoTools                             string
 	LeftOut, FewerTools, TechnicalDetails                    string
+	Limit, LimitNote                                         string
 
 	AllowTicked, AllowCount, AllowFor, AllowNothing, DontAllow string
 	Remember, RememberNote                                     string
@@ -96,6 +97,8 @@ var english = words{
 	LeftOut:          "Asked for, but not offered",
 	FewerTools:       "The task may work with fewer tools; the agent is told what you chose.",
 	TechnicalDetails: "Technical details",
+	Limit:            "Limit…",
+	LimitNote:        "Leave empty what you do not want to limit. A call must then keep to what you write here, and name the argument.",
 
 	AllowTicked:  "Allow the ticked tools",
 	AllowCount:   "Allow {0} of {1} tools",

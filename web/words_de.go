@@ -46,6 +46,8 @@ var german = words{
 	LeftOut:          "Gewünscht, aber nicht angeboten",
 	FewerTools:       "Die Aufgabe kann auch mit weniger Werkzeugen gelingen; der Agent erfährt, was Sie gewählt haben.",
 	TechnicalDetails: "Technische Einzelheiten",
+	Limit:            "Einschränken…",
+	LimitNote:        "Lassen Sie leer, was Sie nicht einschränken wollen. Ein Aufruf muss sich dann an das halten, was Sie hier schreiben, und das Argument nennen.",
 
 	AllowTicked:  "Werkzeuge mit Haken erlauben",
 	AllowCount:   "{0} von {1} Werkzeugen erlauben",
