@@ -28,7 +28,7 @@ type Ask struct {
 	Resource     string         `json:"resource"`
 	Targets      []Target       `json:"targets,omitempty"` // of several resources; none: Resource is the only one
 	Part         bool           `json:"part,omitempty"`    // this is what the request asks of one of several resources
-	Scopes       []string       `json:"scopes,omitempty"` // nil: derive them from the tools
+	Scopes       []string       `json:"scopes,omitempty"`  // nil: derive them from the tools
 	Details      tokens.Details `json:"-"`
 	JKT          string         `json:"jkt,omitempty"`
 	Bearer       bool           `json:"bearer,omitempty"` // the token may come without a key
