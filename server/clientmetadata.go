@@ -68,6 +68,7 @@ func (m members) metadata() (store.ClientMetadata, error) {
 		{"client_name", &c.ClientName},
 		{"client_uri", &c.ClientURI},
 		{"redirect_uris", &c.RedirectURIs},
+		{"post_logout_redirect_uris", &c.PostLogoutRedirectURIs},
 		{"grant_types", &c.GrantTypes},
 		{"response_types", &c.ResponseTypes},
 		{"scope", &c.Scope},
@@ -83,6 +84,9 @@ func (m members) metadata() (store.ClientMetadata, error) {
 		if err != nil {
 			return c, err
 		}
+	}
+	if len(c.PostLogoutRedirectURIs) > maxRedirects || slices.ContainsFunc(c.PostLogoutRedirectURIs, func(uri string) bool { return CheckRedirectURI(uri) != nil }) {
+		return c, invalidMetadata("post_logout_redirect_uris are held to what redirect_uris are")
 	}
 	return c, nil
 }

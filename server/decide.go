@@ -102,9 +102,13 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 
 // sendCode stores what was decided, and sends the code to the client.
 func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, decided store.Approval, recs []store.Record) error {
+	identity, err := s.identityOf(v, ask, decided.Grants)
+	if err != nil {
+		return err
+	}
 	code, err := s.provider.Approve(r.Context(), provider.Approval{
 		Client: client, RedirectURI: ask.RedirectURI, RedirectSent: ask.RedirectSent,
-		Challenge: ask.Challenge, JKT: ask.JKT, KeyBound: !ask.Bearer,
+		Challenge: ask.Challenge, JKT: ask.JKT, KeyBound: !ask.Bearer, Identity: identity,
 		Decision: decided, Records: recs,
 	})
 	if err != nil && decided.Extends != "" && notExtendable(err) {

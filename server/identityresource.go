@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/remit-auth/remit/consent"
+	"github.com/remit-auth/remit/server/provider"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
@@ -43,8 +44,8 @@ scopes:
   email:   {title: "Your e-mail address", roles: [email]}
 roles:
   openid:  {resources: ["%[1]s"]}
-  profile: {resources: ["%[1]s#name"]}
-  email:   {resources: ["%[1]s#email"]}
+  profile: {resources: ["%[1]s/name"]}
+  email:   {resources: ["%[1]s/email"]}
   person:  {include: [openid, profile, email]}
 `
 
@@ -77,4 +78,13 @@ func (s *Server) resourceOrIdentity(ctx context.Context, uri string) (store.Reso
 		return resource, err
 	}
 	return s.store.ResourceByURI(ctx, uri)
+}
+
+// identityOf is what the code keeps for an ID token, where the user allowed openid.
+func (s *Server) identityOf(v *visitor, ask consent.Ask, grants []store.Grant) (string, error) {
+	i := slices.IndexFunc(grants, func(g store.Grant) bool { return s.isIdentity(g.Resource) && slices.Contains(g.Scopes, scopeOpenID) })
+	if i < 0 {
+		return "", nil
+	}
+	return provider.Identity{Nonce: ask.Nonce, AuthTime: v.AuthTime.Unix(), Method: v.Method, Scopes: grants[i].Scopes}.Encode()
 }

@@ -36,6 +36,10 @@ type serverMetadata struct {
 	DeviceEndpoint               string   `json:"device_authorization_endpoint"` // RFC 8628 §4
 	RevocationEndpoint           string   `json:"revocation_endpoint"`
 	IntrospectionEndpoint        string   `json:"introspection_endpoint"`
+	UserinfoEndpoint             string   `json:"userinfo_endpoint"`    // OpenID Connect Discovery 1.0 §3
+	EndSessionEndpoint           string   `json:"end_session_endpoint"` // OpenID Connect RP-Initiated Logout 1.0 §2.1
+	Scopes                       []string `json:"scopes_supported"`     // those of every resource; each has more of its own
+	Claims                       []string `json:"claims_supported"`
 	JWKSURI                      string   `json:"jwks_uri"`
 	ResponseTypes                []string `json:"response_types_supported"`
 	ResponseModes                []string `json:"response_modes_supported"`
@@ -76,6 +80,10 @@ func (s *Server) document() serverMetadata {
 		DeviceEndpoint:           s.url("/device"),
 		RevocationEndpoint:       s.url("/revoke"),
 		IntrospectionEndpoint:    s.url("/introspect"),
+		UserinfoEndpoint:         s.identityURI(),
+		EndSessionEndpoint:       s.url("/logout"),
+		Scopes:                   []string{scopeOpenID, scopeProfile, scopeEmail, "offline_access"},
+		Claims:                   []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "name", "email", "email_verified"},
 		JWKSURI:                  s.url("/jwks"),
 		ResponseTypes:            []string{"code"},
 		ResponseModes:            []string{"query"},
@@ -92,7 +100,7 @@ func (s *Server) document() serverMetadata {
 		DetailsTypes:             []string{tokens.TypeTask, tokens.TypeTool},
 		Prompts:                  []string{promptNone, promptLogin, promptConsent, promptSelectAccount},
 		SubjectTypes:             []string{"public"},
-		IDTokenAlgs:              []string{"ES256"},
+		IDTokenAlgs:              algs,
 		ServiceDocumentation:     "https://github.com/remit-auth/remit",
 		TaskEndpoint:             s.url("/tasks/"),
 		ClientDocuments:          s.cimd.Enabled,

@@ -23,7 +23,8 @@ func (s *Server) page(h handler) http.HandlerFunc {
 		r = speak(r, r.URL.Query().Get(fieldLocales))
 		r.Body = http.MaxBytesReader(w, r.Body, oauth.MaxBody+1)
 		// A cross-site POST of an authorization request is lawful (OAuth 2.1 §3.1) and changes nothing.
-		if r.URL.Path != s.base+"/authorize" {
+		// So is one that asks for a sign-out, which the user is then asked about.
+		if r.URL.Path != s.base+"/authorize" && r.URL.Path != s.base+"/logout" {
 			if err := origins.Check(r); err != nil {
 				s.refusePage(w, r, errForm)
 				return

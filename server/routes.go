@@ -41,6 +41,10 @@ func (s *Server) publicRoutes() []route {
 		{"POST", "/approvals/{id}", s.page(s.decideApproval)},                   // allow or deny it
 		{"GET", "/tasks/{id}/approvals/{approval}", s.protocol(s.showApproval)}, // how it stands, to the agent
 		{"GET", "/grants/{hash}", s.protocol(s.grant)},                          // details too large for a token
+		{"GET", "/userinfo", s.protocol(s.userinfo)},                            // OpenID Connect Core 1.0 §5.3
+		{"POST", "/userinfo", s.protocol(s.userinfo)},                           //
+		{"GET", "/logout", s.page(s.logout)},                                    // OpenID Connect RP-Initiated Logout 1.0 §2
+		{"POST", "/logout", s.page(s.logout)},                                   //
 		{"GET", "/signin", s.page(s.askSignIn)},                                 // who is there?
 		{"POST", "/signin", s.page(s.signIn)},                                   // e-mail and password
 		{"POST", "/signin/code", s.page(s.signInCode)},                          // RFC 6238

@@ -54,6 +54,12 @@ const (
 
 	textIdentityName = "Who you are"
 
+	textLogoutTitle    = "Sign out here?"
+	textLogout         = "An app asks you to sign out of this server. Your running tasks go on; you can end them on the page of your agents."
+	textLogoutButton   = "Sign out"
+	textSignedOutTitle = "Signed out"
+	textSignedOut      = "You are not signed in here. You can close this page."
+
 	textPart = "Server %d of %d: the app asks for several, and you decide about each by itself. Nothing is allowed before the last one is decided, and all of it is one task."
 
 	textNotAllowed = "not allowed here"

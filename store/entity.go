@@ -114,6 +114,7 @@ type ClientMetadata struct {
 	ClientName              string          `json:"client_name,omitempty"`
 	ClientURI               string          `json:"client_uri,omitempty"`
 	RedirectURIs            []string        `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs  []string        `json:"post_logout_redirect_uris,omitempty"` // OpenID Connect RP-Initiated Logout 1.0 §3.1
 	GrantTypes              []string        `json:"grant_types,omitempty"`
 	ResponseTypes           []string        `json:"response_types,omitempty"`
 	Scope                   string          `json:"scope,omitempty"`

@@ -149,6 +149,13 @@ type Message struct {
 	Detail string // codes and ids for whoever is asked for help
 	Tone   string
 	Links  []Link
+	Form   *MessageForm // what may be answered; nil: nothing
+}
+
+// MessageForm is one button below a message.
+type MessageForm struct {
+	Action, Button string
+	Hidden         []Field
 }
 
 // Link is a way on from a message.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/ory/fosite"
@@ -22,6 +23,7 @@ type Approval struct {
 	Challenge    string
 	JKT          string // the key that the code is bound to; empty: fixed by the redeemer
 	KeyBound     bool   // the user was told that the tokens work with a key alone
+	Identity     string // what the code keeps for an ID token; empty: none comes of it
 	Decision     store.Approval
 	Records      []store.Record
 }
@@ -63,7 +65,7 @@ func (p *Provider) Approve(ctx context.Context, a Approval) (code string, err er
 	now := p.now()
 	a.Decision.Code = store.Code{
 		ID: store.HashOf(code), TaskID: a.Decision.Task.ID, ClientID: a.Client.ID,
-		RedirectURI: a.RedirectURI, RedirectSent: a.RedirectSent, Challenge: a.Challenge, JKT: a.JKT, KeyBound: a.KeyBound,
+		RedirectURI: a.RedirectURI, RedirectSent: a.RedirectSent, Challenge: a.Challenge, JKT: a.JKT, KeyBound: a.KeyBound, Identity: a.Identity,
 		CreatedAt: now, ExpiresAt: now.Add(CodeLife),
 	}
 	if err := p.store.Approve(ctx, a.Decision, a.Records...); err != nil {
@@ -145,7 +147,9 @@ func (p *Provider) redeemOnce(ctx context.Context, in CodeExchange) (Response, e
 	if err != nil {
 		return Response{}, err
 	}
-	return p.respond(rec, claims, detail), nil
+	response := p.respond(rec, claims, detail)
+	response.IDToken, err = p.idToken(st)
+	return response, err
 }
 
 // checkCode makes every check that must come before the code is consumed, in order.
@@ -166,7 +170,7 @@ func (p *Provider) checkCode(ctx context.Context, in CodeExchange, st store.Code
 	if st.Code.Extends && in.JKT != st.Task.JKT {
 		return store.Grant{}, p.finding(ctx, in.Client, st.Task, in.JKT, "code_with_another_key", oauth.Refuse(oauth.InvalidGrant, "the task that this code extends is bound to another DPoP key"))
 	}
-	grant, err := chooseGrant(granted(st), in.Resources)
+	grant, err := p.chooseGrant(granted(st), in.Resources)
 	if err != nil {
 		return store.Grant{}, err
 	}
@@ -187,13 +191,17 @@ func (p *Provider) checkCode(ctx context.Context, in CodeExchange, st store.Code
 	return grant, nil
 }
 
-// chooseGrant finds the one grant that the request's resource names (RFC 8707 §2.2).
-func chooseGrant(grants []store.Grant, resources []string) (store.Grant, error) {
+// chooseGrant finds the one grant that the request's resource names (RFC 8707 §2.2). Who the user is
+// needs no name of its own: a client that asked for openid besides one resource means that resource.
+func (p *Provider) chooseGrant(grants []store.Grant, resources []string) (store.Grant, error) {
 	var live []store.Grant
 	for _, g := range grants {
 		if g.EndedAt.IsZero() {
 			live = append(live, g)
 		}
+	}
+	if other := slices.DeleteFunc(slices.Clone(live), func(g store.Grant) bool { return g.Resource == p.identityResource() }); len(resources) == 0 && len(other) == 1 {
+		return other[0], nil
 	}
 	switch {
 	case len(resources) > 1:

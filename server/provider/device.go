@@ -34,7 +34,7 @@ func (p *Provider) RedeemDevice(ctx context.Context, in DeviceExchange) (Respons
 	if err != nil {
 		return Response{}, err
 	}
-	grant, err := chooseGrant(st.Grants, in.Resources)
+	grant, err := p.chooseGrant(st.Grants, in.Resources)
 	if err != nil && !st.Task.State.Terminal() {
 		return Response{}, err
 	}

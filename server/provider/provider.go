@@ -101,6 +101,7 @@ type Response struct {
 	TokenType    string         `json:"token_type"`
 	ExpiresIn    int            `json:"expires_in"` // seconds
 	RefreshToken string         `json:"refresh_token,omitempty"`
+	IDToken      string         `json:"id_token,omitempty"` // OpenID Connect Core 1.0 §3.1.3.3
 	Scope        string         `json:"scope"`
 	Details      tokens.Details `json:"authorization_details"`
 	TaskID       string         `json:"task_id"`

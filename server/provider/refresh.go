@@ -97,7 +97,7 @@ func (p *Provider) checkRefresh(ctx context.Context, in RefreshExchange, st stor
 	case st.Token.JKT != in.JKT: // RFC 9449 §5: the binding is the token's, not a client flag's
 		return minting{}, p.finding(ctx, in.Client, st.Task, in.JKT, "refresh_with_another_key", oauth.Refuse(oauth.InvalidGrant, "the refresh token is bound to another DPoP key"))
 	}
-	grant, err := chooseGrant(st.Grants, in.Resources)
+	grant, err := p.chooseGrant(st.Grants, in.Resources)
 	if err != nil && !st.Task.State.Terminal() {
 		return minting{}, err
 	}
