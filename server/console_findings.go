@@ -211,7 +211,7 @@ func (b *consoleBook) tell(ctx context.Context, rec store.Record) (web.EventRow,
 
 // tellCall tells a decision on a call, its outcome, or what a Guard claims.
 func (b *consoleBook) tellCall(ctx context.Context, e *web.EventRow, rec store.Record, p told) {
-	e.Text = cmp.Or(p.Tool, say(ctx, textNoTool)) + " at " + b.resourceCell(rec.Resource).Text
+	e.Text = cmp.Or(p.Tool, p.Target, say(ctx, textNoTool)) + " at " + b.resourceCell(rec.Resource).Text
 	switch {
 	case rec.Kind == kindDisputed:
 		e.Text = say(ctx, textDisputed) + ": " + p.Dispute
@@ -227,6 +227,9 @@ func (b *consoleBook) tellCall(ctx context.Context, e *web.EventRow, rec store.R
 	case p.Decision == "refused":
 		e.Text += " – " + cmp.Or(say(ctx, textBlockedConsole[p.Reason]), blockedText(ctx, p.Reason))
 		e.Chip = web.Chip{Text: "blocked", Tone: web.ToneBad, Icon: "cross"}
+	case p.Observed != "": // the policy is only watched, so it ran
+		e.Text += " – " + say(ctx, "would have been blocked") + ": " + cmp.Or(say(ctx, textBlockedConsole[p.Observed]), blockedText(ctx, p.Observed))
+		e.Chip = web.Chip{Text: say(ctx, "observed"), Tone: web.ToneWarn, Icon: "eye"}
 	default:
 		e.Chip = web.Chip{Text: "allowed", Tone: web.ToneOK, Icon: "check"}
 	}

@@ -174,7 +174,10 @@ func (b *consoleBook) facts(ctx context.Context, t store.Task, grants []store.Gr
 	for _, g := range grants {
 		cell := b.resourceCell(g.Resource)
 		cell.Note = strings.Join(grantedTools(g), ", ")
-		if !g.EndedAt.IsZero() {
+		switch {
+		case superseded(g, grants):
+			cell.Chip = web.Chip{Text: say(ctx, "replaced %s", clock(ctx, g.EndedAt)), Tone: web.ToneInfo, Icon: "arrow"}
+		case !g.EndedAt.IsZero():
 			cell.Chip = web.Chip{Text: say(ctx, "ended %s", clock(ctx, g.EndedAt)), Tone: web.ToneInfo, Icon: "stop"}
 		}
 		facts = append(facts, web.Fact{Name: say(ctx, "May use"), Cells: []web.Cell{cell}})
@@ -221,4 +224,11 @@ func (s *Server) taskForms(ctx context.Context, d *desk, t store.Task) ([]web.Co
 	}
 	form.Buttons = append(form.Buttons, end)
 	return []web.ConsoleForm{form}, nil
+}
+
+// superseded reports whether a step-up has put another grant in the place of this one.
+func superseded(g store.Grant, all []store.Grant) bool {
+	return !g.EndedAt.IsZero() && slices.ContainsFunc(all, func(o store.Grant) bool {
+		return o.ID != g.ID && o.Resource == g.Resource && !o.Waiting && !o.CreatedAt.Before(g.CreatedAt) && (o.EndedAt.IsZero() || o.EndedAt.After(g.EndedAt))
+	})
 }

@@ -153,6 +153,9 @@ var textRecords = map[string]string{
 	"token.revoked": "A token was revoked", "task.suspended": "Suspended", "task.resumed": "Resumed", "task.ended": "Ended",
 	"console.ended": "ended the task", "console.suspended": "suspended the task", "console.resumed": "resumed the task",
 	"consent.allowed": "allowed", "consent.denied": "allowed nothing",
+	"call.reserved": "A call was counted", "task.widened": "The task got more", "task.delegated": "The task was handed on",
+	"approval.asked": "The user was asked about a call", "approval.allowed": "The user allowed a call", "approval.denied": "The user did not allow a call",
+	"approval.spent": "An allowed call was used", "approval.expired": "Nobody answered in time about a call", "approval.void": "A call does not wait any more",
 }
 
 // textBlockedConsole says why a call was blocked, where the user's own words would mislead.

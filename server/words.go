@@ -63,6 +63,8 @@ const (
 	textPart = "Server %d of %d: the app asks for several, and you decide about each by itself. Nothing is allowed before the last one is decided, and all of it is one task."
 
 	textNotAllowed = "not allowed here"
+
+	textTickSignsAgain = "This can destroy something: if you tick it, you are asked to sign in once more, and then to choose again."
 )
 
 // textLeftOut says why a tool that was asked for is not offered.
@@ -153,6 +155,8 @@ var textBlocked = map[string]string{
 	"task_budget":          "the calls of this task are used up",
 	"budget_unavailable":   "its calls could not be counted",
 	"log_unavailable":      "it could not be logged",
+	"grant_unavailable":    "the server could not read what you had allowed",
+	"replay_unavailable":   "the server could not tell whether it was a copy of an earlier request",
 	"approval_required":    "each call of this tool needs your yes",
 	"approval_denied":      "you did not allow this call",
 	"too_many_approvals":   "you were being asked about too many calls already",

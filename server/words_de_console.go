@@ -124,6 +124,11 @@ var textGermanConsole = map[string]string{
 	"A client asked to revoke a token that is not its own. Nothing was revoked.":                              "Ein Client wollte ein Token widerrufen, das nicht seines ist. Nichts wurde widerrufen.",
 
 	// Records of the timeline.
+	"A call was counted": "Ein Aufruf wurde gezählt", "The task got more": "Die Aufgabe wurde erweitert", "The task was handed on": "Die Aufgabe wurde weitergegeben",
+	"The user was asked about a call": "Die Person wurde nach einem Aufruf gefragt", "The user allowed a call": "Die Person erlaubte einen Aufruf",
+	"The user did not allow a call": "Die Person erlaubte einen Aufruf nicht", "An allowed call was used": "Ein erlaubter Aufruf wurde verwendet",
+	"Nobody answered in time about a call": "Niemand antwortete rechtzeitig zu einem Aufruf", "A call does not wait any more": "Ein Aufruf wartet nicht mehr",
+	"observed": "beobachtet", "would have been blocked": "wäre blockiert worden", "replaced %s": "ersetzt %s",
 	"The task was made": "Die Aufgabe entstand", "A token was issued": "Ein Token wurde ausgestellt", "A token was refreshed": "Ein Token wurde erneuert",
 	"A token was revoked": "Ein Token wurde widerrufen", "Resumed": "Fortgesetzt", "Ended": "Beendet",
 	"ended the task": "hat die Aufgabe beendet", "suspended the task": "hat die Aufgabe angehalten", "resumed the task": "hat die Aufgabe fortgesetzt",

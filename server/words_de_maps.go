@@ -54,6 +54,8 @@ var textGermanTold = map[string]string{
 	"it is nothing that the server lets be read":                                "der Dienst gibt das nicht zum Lesen frei",
 	"the calls of this tool are used up":                                        "die Aufrufe dieses Werkzeugs sind aufgebraucht",
 	"the calls of this task are used up":                                        "die Aufrufe dieser Aufgabe sind aufgebraucht",
+	"the server could not read what you had allowed":                            "der Dienst konnte nicht lesen, was Sie erlaubt haben",
+	"the server could not tell whether it was a copy of an earlier request":     "der Dienst konnte nicht feststellen, ob es die Kopie einer früheren Anfrage war",
 	"its calls could not be counted":                                            "die Aufrufe ließen sich nicht zählen",
 	"it could not be logged":                                                    "er ließ sich nicht aufzeichnen",
 	"each call of this tool needs your yes":                                     "jeder Aufruf dieses Werkzeugs braucht Ihr Ja",
