@@ -102,7 +102,8 @@ func (p *executionPayload) remember(rec store.Record, replica string, n int64, r
 }
 
 // Said is where in a Guard's sequence an execution of the ledger stands, and the digest of what the
-// Guard said. It is false for records of other kinds, erased ones, and those from before Guards signed.
+// Guard said. It is false for records of other kinds and erased ones. A number of 0 is none: no Guard
+// said it.
 func Said(rec store.Record) (stream string, n int64, digest string, ok bool) {
 	var p executionPayload
 	switch rec.Kind {
@@ -110,8 +111,11 @@ func Said(rec store.Record) (stream string, n int64, digest string, ok bool) {
 	default:
 		return "", 0, "", false
 	}
-	if json.Unmarshal(rec.Payload, &p) != nil || p.N == 0 {
+	if json.Unmarshal(rec.Payload, &p) != nil {
 		return "", 0, "", false
+	}
+	if p.N <= 0 {
+		return p.Guard + "/" + p.Replica, 0, "", true
 	}
 	raw := []byte(p.Said)
 	if p.Said == "" {

@@ -32,6 +32,10 @@ func (v *verifier) noteSaid(r store.Record) {
 		if b.waiting[stream] == nil {
 			b.waiting[stream] = map[int64]spoken{}
 		}
+		if _, twice := b.waiting[stream][n]; n == 0 || twice {
+			v.problem(r.Seq, "no Guard signed it") // it has no number, or that of another
+			return
+		}
 		b.waiting[stream][n] = spoken{r.Seq, digest}
 		return
 	}

@@ -28,7 +28,7 @@ var mutations = map[string]mutation{
 		return seq, true, false
 	},
 	"move a value to the next column": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
-		seq := 3 + rng.Int64N(l.size-2)
+		seq := l.marked[rng.IntN(len(l.marked))]
 		change(t, path, fmt.Sprintf(`UPDATE ledger SET user = '', client = user || client WHERE seq = %d`, seq))
 		return seq, true, false
 	},
@@ -42,7 +42,7 @@ var mutations = map[string]mutation{
 		return seq, true, false
 	},
 	"edit a payload": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
-		seq := 3 + rng.Int64N(l.size-2)
+		seq := l.marked[rng.IntN(len(l.marked))]
 		change(t, path, fmt.Sprintf(`UPDATE ledger SET payload = replace(payload, 'someone', 'no one') || %q WHERE seq = %d`, strings.Repeat(" ", rng.IntN(3)), seq))
 		return seq, true, false
 	},

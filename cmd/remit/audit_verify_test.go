@@ -29,6 +29,7 @@ type ledger struct {
 	signer  tokens.SigningKey
 	size    int64
 	sizes   []int64 // of the checkpoints
+	marked  []int64 // the records that a test wrote, with every member filled
 }
 
 const ledgerIssuer = "https://as.example"
@@ -90,6 +91,14 @@ func makeLedger(t *testing.T) *ledger {
 	for _, path := range []string{l.path, l.old} {
 		change(t, path, dropTriggers(t, path)...)
 	}
+	audit, err := sqlite.OpenAudit(ctx, l.path)
+	must(t, err)
+	must(t, errors.Join(audit.Records(func(r store.Record) error {
+		if strings.Contains(string(r.Payload), "payload-") {
+			l.marked = append(l.marked, r.Seq)
+		}
+		return nil
+	}), audit.Close()))
 	return l
 }
 
@@ -203,14 +212,11 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestVerifyStolenKey: with the signing key stolen too, the database can be made to agree with
-// itself; everything up to the newest checkpoint that a Guard holds is still proven (P3).
-func TestVerifyStolenKey(t *testing.T) {
-	l := makeLedger(t)
-	path := filepath.Join(t.TempDir(), "forged.db")
-	copyFile(t, l.path, path)
-	execute(t, path, `UPDATE ledger SET kind = 'forged' WHERE seq = 15`)
-	rechain(t, path, 15)
+// resign makes chain and checkpoints agree with the records again from seq on, as somebody with the
+// signing key can.
+func (l *ledger) resign(t *testing.T, path string, seq int64) {
+	t.Helper()
+	rechain(t, path, seq)
 	db := openRaw(t, path)
 	for _, size := range l.sizes {
 		head, at := []byte{}, int64(0)
@@ -222,6 +228,16 @@ func TestVerifyStolenKey(t *testing.T) {
 		must(t, err)
 	}
 	must(t, db.Close())
+}
+
+// TestVerifyStolenKey: with the signing key stolen too, the database can be made to agree with
+// itself; everything up to the newest checkpoint that a Guard holds is still proven (P3).
+func TestVerifyStolenKey(t *testing.T) {
+	l := makeLedger(t)
+	path := filepath.Join(t.TempDir(), "forged.db")
+	copyFile(t, l.path, path)
+	execute(t, path, `UPDATE ledger SET kind = 'forged' WHERE seq = 15`)
+	l.resign(t, path, 15)
 	if r := l.verify(t, path, false); !r.OK {
 		t.Fatalf("the forgery is not even consistent: %+v", r)
 	}
