@@ -266,7 +266,7 @@ func configure(c Config) (*Guard, error) {
 		g.replay = &shared{memory: c.Replay, log: g.log}
 	}
 	g.ends = newView(g.now, orElse(c.StaleAfter, 10*time.Second))
-	g.tools = &liveTools{list: c.Tools, now: g.now, changed: make(chan struct{}, 1)}
+	g.tools = &liveTools{list: c.Tools, now: g.now, log: g.log, changed: make(chan struct{}, 1)}
 	return g, errors.Join(g.checkIntrospection(c), checkLogArguments(c.LogArguments), g.loadPolicy(c))
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -27,6 +29,7 @@ type liveTool struct {
 type liveTools struct {
 	list    func(context.Context) ([]json.RawMessage, error)
 	now     func() time.Time
+	log     *slog.Logger
 	changed chan struct{} // receives when the definitions differ from what was there before
 
 	current atomic.Pointer[toolSet]
@@ -35,8 +38,8 @@ type liveTools struct {
 
 type toolSet struct {
 	byName map[string]liveTool
-	raw    []json.RawMessage
-	digest [sha256.Size]byte
+	raw    []json.RawMessage // of those in byName
+	digest [sha256.Size]byte // of all that the server lists
 	at     time.Time
 }
 
@@ -72,12 +75,16 @@ func (l *liveTools) refresh(ctx context.Context) (*toolSet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource: reading the live tools: %w", err)
 	}
-	set := &toolSet{raw: raw, digest: digest(raw), at: l.now()}
+	set := &toolSet{digest: digest(raw), at: l.now()}
 	if old != nil && old.digest == set.digest {
-		set.byName = old.byName
-	} else if set.byName, err = parseTools(raw); err != nil {
-		return nil, err
-	} else if old != nil {
+		set.byName, set.raw = old.byName, old.raw
+		l.current.Store(set)
+		return set, nil
+	}
+	if set.byName, set.raw, err = parseTools(raw); err != nil {
+		l.log.Warn("tools that cannot be protected are left out", "error", err)
+	}
+	if old != nil {
 		select {
 		case l.changed <- struct{}{}:
 		default:
@@ -124,27 +131,53 @@ func digest(raw []json.RawMessage) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-func parseTools(raw []json.RawMessage) (map[string]liveTool, error) {
-	byName := make(map[string]liveTool, len(raw))
+// parseTools returns the tools that can be judged, and why the others cannot: a broken definition
+// must not take the tools beside it away. Of two with one name nobody knows which would run.
+func parseTools(raw []json.RawMessage) (byName map[string]liveTool, usable []json.RawMessage, err error) {
+	byName, usable = make(map[string]liveTool, len(raw)), make([]json.RawMessage, 0, len(raw))
+	count := map[string]int{} // also of those that are broken
 	for _, r := range raw {
-		d, err := tokens.ParseDefinition(r)
-		if err != nil {
-			return nil, err
-		}
-		hash, err := d.Hash()
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := byName[d.Name]; twice {
-			return nil, fmt.Errorf("resource: the tool %q is there twice", d.Name)
-		}
-		schema, err := tokens.ParseSchema(d.InputSchema)
-		if err != nil {
-			return nil, fmt.Errorf("resource: the tool %q: %w", d.Name, err)
-		}
-		byName[d.Name] = liveTool{hash, schema, d.Annotations != nil && d.Annotations.ReadOnlyHint != nil && *d.Annotations.ReadOnlyHint}
+		count[nameOf(r)]++
 	}
-	return byName, nil
+	for _, r := range raw {
+		name := nameOf(r)
+		tool, bad := parseTool(r)
+		if bad == nil && count[name] > 1 {
+			bad = errors.New("there is another of this name")
+		}
+		if bad != nil {
+			err = errors.Join(err, fmt.Errorf("the tool %q: %w", name, bad))
+			continue
+		}
+		byName[name] = tool
+		usable = append(usable, r)
+	}
+	return byName, usable, err
+}
+
+// nameOf is the name in an entry of tools/list, or nothing.
+func nameOf(raw json.RawMessage) (name string) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) == nil {
+		_ = json.Unmarshal(members["name"], &name) // which parseTool refuses if it is none
+	}
+	return name
+}
+
+func parseTool(raw json.RawMessage) (liveTool, error) {
+	d, err := tokens.ParseDefinition(raw)
+	if err != nil {
+		return liveTool{}, err
+	}
+	hash, err := d.Hash()
+	if err != nil {
+		return liveTool{}, err
+	}
+	schema, err := tokens.ParseSchema(d.InputSchema)
+	if err != nil {
+		return liveTool{}, err
+	}
+	return liveTool{hash, schema, d.Annotations != nil && d.Annotations.ReadOnlyHint != nil && *d.Annotations.ReadOnlyHint}, nil
 }
 
 // publish keeps the authorization server's picture of policy and tools current, until ctx ends.

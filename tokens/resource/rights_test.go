@@ -194,6 +194,49 @@ func TestDefinitionChanged(t *testing.T) {
 	}
 }
 
+// TestDefinitionBroken: what cannot be judged is not called, and takes nothing beside it away.
+func TestDefinitionBroken(t *testing.T) {
+	for name, broken := range map[string]string{
+		"a name of no grammar":      `{"name":"get ticket (new)","inputSchema":{"type":"object"}}`,
+		"no schema":                 `{"name":"get_ticket"}`,
+		"reads and destroys":        `{"name":"get_ticket","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":true,"destructiveHint":true}}`,
+		"no object":                 `17`,
+		"twice":                     string(definition("get_ticket", "Does get_ticket")),
+		"twice, one of them broken": `{"name":"get_ticket"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			token := w.token(reader())
+			w.good()
+			good := w.tools
+			w.mu.Lock()
+			w.tools = append([]json.RawMessage{}, good...)
+			if strings.HasPrefix(name, "twice") {
+				w.tools = append(w.tools, json.RawMessage(broken))
+			} else {
+				w.tools[1] = json.RawMessage(broken)
+			}
+			w.mu.Unlock()
+			w.issuer.Advance(time.Second)
+			w.wants(w.call(token, "get_ticket", web), http.StatusForbidden, resource.NoScope) // as the ledger alone tells apart
+			if a := w.call(token, "search_tickets", web); a.status != http.StatusOK {
+				t.Errorf("the other tool: %d %s", a.status, a.body)
+			}
+			w.eventually("the issuer is told what is left", func() bool {
+				_, tools := w.issuer.Manifest(w.uri)
+				return len(tools) == len(good)-1
+			})
+			w.mu.Lock()
+			w.tools = good
+			w.mu.Unlock()
+			w.issuer.Advance(time.Second)
+			if a := w.call(token, "get_ticket", web); a.status != http.StatusOK {
+				t.Errorf("mended: %d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
 func TestToolsCannotBeRead(t *testing.T) {
 	var broken atomic.Bool
 	w := newWorld(t, func(c *resource.Config) {
