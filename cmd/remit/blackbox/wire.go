@@ -19,12 +19,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -167,6 +169,9 @@ func readResponse(conn io.Reader, method string) (Response, error) {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil && res.ContentLength < 0 && errors.Is(err, syscall.ECONNRESET) {
+		err = nil // refused before all of it was read: the end of the answer is the end of the connection
+	}
 	if err != nil {
 		return Response{}, fmt.Errorf("read answer's body: %w", err)
 	}

@@ -22,6 +22,7 @@ var (
 	long   = flag.Bool("chaos.long", false, "every fault, in an order that the seed decides")
 	rounds = flag.Int("chaos.rounds", 1, "how often each fault happens")
 	seed   = flag.Uint64("chaos.seed", 0, "decides what workers do, and the order; 0: by the clock")
+	only   = flag.String("chaos.only", "", "faults whose name contains this, and no others")
 	crowd  = flag.Int("chaos.workers", 4, "people at work, each with an agent that asks besides")
 )
 
@@ -74,12 +75,12 @@ func TestChaos(t *testing.T) {
 
 // choose is what happens, in order.
 func choose() []Fault {
-	faults := slices.DeleteFunc(Faults(), func(f Fault) bool { return !*long && !f.Short })
+	faults := slices.DeleteFunc(Faults(), func(f Fault) bool { return *only == "" && !*long && !f.Short || !strings.Contains(f.Name, *only) })
 	var all []Fault
 	for range *rounds {
 		all = append(all, faults...)
 	}
-	if *long {
+	if *long && len(all) > 1 {
 		rand.New(rand.NewPCG(*seed, 1)).Shuffle(len(all)-1, func(i, j int) { all[i+1], all[j+1] = all[j+1], all[i+1] })
 	}
 	return all

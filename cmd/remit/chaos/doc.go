@@ -11,6 +11,7 @@
 //	world.go      all of them together
 //	work.go       what agents do, again and again
 //	history.go    what they were told, and the checks
+//	full.go       a disk to be filled
 //	faults.go     what happens to them
 //
 // Every process is started here and ended here, by its own id.

@@ -117,6 +117,7 @@ func Faults() []Fault {
 			return w.remit(ctx, nil, "", "key", "rotate")
 		}},
 		{Name: "skew clocks by -30 s and +30 s", MaxError: 5 * time.Second, Do: skew},
+		{Name: "fill PostgreSQL's disk", Do: fillPostgres},
 		{Name: "promote a Redis replica", Outage: true, Do: promoteRedis},
 		{Name: "promote a PostgreSQL replica", Outage: true, Do: promotePostgres},
 	}

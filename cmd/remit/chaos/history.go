@@ -80,6 +80,18 @@ func (h *History) Counts() string {
 	return strings.Join(lines, ", ")
 }
 
+// Unknowns counts the operations that began between two times and had no outcome.
+func (h *History) Unknowns(from, to time.Time) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.events {
+		if e.Result == Unknown && e.Start.After(from) && e.Start.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
 // Keys returns the keys of an operation's successes.
 func (h *History) Keys(op string) []string {
 	h.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
@@ -44,6 +45,7 @@ type World struct {
 	Guard                *resource.Guard
 
 	closers []func()
+	ownDisk bool // PostgreSQL's first data directory is a disk of its own
 	workers []*worker
 	agents  []*agent.Session
 }
@@ -91,6 +93,9 @@ func (w *World) startStores() (err error) {
 	pg := filepath.Join(w.Dir, "pg")
 	if err := os.Mkdir(pg, 0o755); err != nil {
 		return err
+	}
+	if w.ownDisk = disk(pg); w.ownDisk {
+		w.later(func() { _ = syscall.Unmount(pg, syscall.MNT_DETACH) })
 	}
 	if w.Postgres, err = NewPostgres(pg); err != nil {
 		return err
