@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/consent"
+	"github.com/remit-auth/remit/server"
 	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/store/memory"
 	"github.com/remit-auth/remit/tokens"
 )
 
@@ -416,5 +418,29 @@ func TestGrantByHash(t *testing.T) {
 	}
 	if got := g.call("GET", "/grants/sha-256:AAAA", nil); got.Status != http.StatusNotFound {
 		t.Errorf("no grant: %d %s", got.Status, got.Body)
+	}
+}
+
+// forgetful is replay memory that can be lost.
+type forgetful struct{ store.Ephemeral }
+
+func (f *forgetful) lose() { f.Ephemeral = memory.New(memory.Options{}) }
+
+// P2: a Guard's assertion stays spent when the replay memory is lost.
+func TestGuardAssertionOutlivesReplayMemory(t *testing.T) {
+	var replay forgetful
+	w := newWorldOn(t, func(s store.Store) store.Store { return s }, func(c *server.Config) {
+		replay.Ephemeral = c.Ephemeral
+		c.Ephemeral = &replay
+	})
+	g := w.guard(ticketsURI)
+	used := g.assertion()
+	if got := w.send("POST", "/feed/ack", "Bearer "+used, map[string]int{"seq": 0}); got.Status != http.StatusNoContent {
+		t.Fatalf("the good assertion: %d %s", got.Status, got.Body)
+	}
+	replay.lose()
+	want(t, w.send("POST", "/feed/ack", "Bearer "+used, map[string]int{"seq": 0}), http.StatusUnauthorized, "invalid_client")
+	if got := g.call("POST", "/feed/ack", map[string]int{"seq": 0}); got.Status != http.StatusNoContent {
+		t.Errorf("a fresh one afterwards: %d %s", got.Status, got.Body)
 	}
 }
