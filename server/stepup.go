@@ -94,7 +94,7 @@ func (s *Server) runningTask(ctx context.Context, v *visitor, ask consent.Ask) (
 	if ask.JKT == "" {
 		return none, false, nil
 	}
-	f := store.TaskFilter{UserID: v.User.ID, ClientID: ask.ClientID, JKT: ask.JKT, Resource: ask.Resource, Live: true}
+	f := store.TaskFilter{UserID: v.User.ID, ClientID: ask.ClientID, JKT: ask.JKT, Resource: ask.Resource, Live: true, Begun: true}
 	seen := 0
 	for _, f.Limit = range []int{2, 100} { // nearly always the newest is the one, or there is none
 		tasks, err := s.store.TaskList(ctx, f)

@@ -115,6 +115,7 @@ type TaskFilter struct {
 	Resource string
 	State    TaskState
 	Live     bool // pending, active or suspended
+	Begun    bool // not pending
 	Limit    int  // 0: 100
 }
 

@@ -201,6 +201,9 @@ func taskListSQL(f store.TaskFilter, limit int) (query string, args []any) {
 	if f.Live {
 		where = append(where, effectiveState+" <> 'expired'")
 	}
+	if f.Begun {
+		where = append(where, "t.state <> 'pending'")
+	}
 	if f.State != "" {
 		add(effectiveState+" = $%d", string(f.State))
 	}

@@ -152,6 +152,9 @@ func taskListSQL(f store.TaskFilter) string {
 	if f.Live {
 		where = append(where, effectiveState+" <> 'expired'")
 	}
+	if f.Begun {
+		where = append(where, "t.state <> 'pending'")
+	}
 	if f.State != "" {
 		where = append(where, effectiveState+" = ?6")
 	}

@@ -41,6 +41,7 @@ var tasks = map[string]func(*world){
 			"limit":     {store.TaskFilter{Limit: 2}, []string{theirs, suspended}},
 			"user":      {store.TaskFilter{UserID: w.user.ID}, []string{suspended, over, active, pending}},
 			"live":      {store.TaskFilter{UserID: w.user.ID, Live: true}, []string{suspended, active, pending}},
+			"begun":     {store.TaskFilter{UserID: w.user.ID, Live: true, Begun: true}, []string{suspended, active}},
 			"client":    {store.TaskFilter{ClientID: "cli_other"}, nil},
 			"key":       {store.TaskFilter{UserID: w.user.ID, JKT: w.task(active).JKT, Limit: 1}, []string{suspended}},
 			"other key": {store.TaskFilter{UserID: w.user.ID, JKT: "another"}, nil},
