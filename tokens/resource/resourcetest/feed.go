@@ -28,7 +28,8 @@ type event struct {
 	Epoch     int64 `json:"epoch,omitempty"`
 	NotBefore int64 `json:"not_before,omitempty"`
 
-	lost bool // open feeds do not get it
+	lost   bool                     // open feeds do not get it
+	ledger *tokens.CheckpointClaims // that beats carry from now on
 }
 
 // EndTask ends the task and returns when every Guard that listens has acknowledged it.
@@ -72,6 +73,9 @@ func (i *Issuer) Lose(n int) {
 func (i *Issuer) tell(e event) {
 	i.t.Helper()
 	i.mu.Lock()
+	if e.ledger != nil {
+		i.ledger = *e.ledger
+	}
 	wanted := map[*protected]int64{} // acknowledgements of the Guards that listen
 	for _, r := range i.resources {
 		e.Seq, e.At, e.lost = int64(len(r.events)+1), i.now().UnixMilli(), r.lose > 0

@@ -24,9 +24,21 @@ func (i *Issuer) Kill() {
 // dead. It waits like EndTask.
 func (i *Issuer) RaiseEpoch() {
 	i.t.Helper()
+	i.restore(nil)
+}
+
+// Restore is RaiseEpoch by a backup whose ledger ends here: no checkpoint of the longer one is told in
+// the new epoch.
+func (i *Issuer) Restore(size int64, head string) {
+	i.t.Helper()
+	i.restore(&tokens.CheckpointClaims{Issuer: i.URL(), Size: size, Head: head, At: i.now()})
+}
+
+func (i *Issuer) restore(ledger *tokens.CheckpointClaims) {
+	i.t.Helper()
 	i.mu.Lock()
 	i.epoch++
-	e := event{Kind: "epoch.raised", Epoch: i.epoch, NotBefore: i.now().Unix()}
+	e := event{Kind: "epoch.raised", Epoch: i.epoch, NotBefore: i.now().Unix(), ledger: ledger}
 	i.mu.Unlock()
 	i.tell(e)
 }
