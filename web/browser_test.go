@@ -112,7 +112,7 @@ func serve(t *testing.T, pages map[string]templ.Component) string {
 		}
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Security-Policy", policy)
-			templ.Handler(page).ServeHTTP(w, r)
+			templ.Handler(page).ServeHTTP(w, r.WithContext(WithLanguage(r.Context(), r.URL.Query().Get("in"))))
 		})
 	}
 	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
@@ -179,6 +179,15 @@ func TestBrowserLayout(t *testing.T) {
 				}
 				if small := b.read(smallTargets); small != "" {
 					t.Errorf("%s: targets below 24 px (WCAG 2.5.8): %s", where, small)
+				}
+				if width == 320 { // German words are longer
+					b.do(chromedp.Navigate(url + "/" + name + "?in=" + German))
+					if by := b.read(`String(document.documentElement.scrollWidth - document.documentElement.clientWidth)`); by != "0" {
+						t.Errorf("%s in German scrolls sideways by %s px (WCAG 1.4.10)", where, by)
+					}
+					if small := b.read(smallTargets); small != "" {
+						t.Errorf("%s in German: targets below 24 px (WCAG 2.5.8): %s", where, small)
+					}
 				}
 				if radius := b.read(`getComputedStyle(document.querySelector(".card")).borderRadius`); radius != "12px" {
 					t.Errorf("%s: the style sheet did not load under the policy", where)

@@ -344,3 +344,25 @@ func TestStatic(t *testing.T) {
 		t.Errorf("StaticPath of a file that is not embedded = %q", got)
 	}
 }
+
+// TestTransferredSize: a page with all that it loads stays small, in each language, uncompressed.
+func TestTransferredSize(t *testing.T) {
+	const most = 50 << 10
+	for name, page := range samples(asIs) {
+		for language := range catalogues {
+			var b strings.Builder
+			if err := page.Render(WithLanguage(t.Context(), language), &b); err != nil {
+				t.Fatal(err)
+			}
+			size := b.Len()
+			for _, a := range assets {
+				if strings.Contains(b.String(), a.url) {
+					size += len(a.body)
+				}
+			}
+			if size > most {
+				t.Errorf("%s in %s: %d bytes, more than %d", name, language, size, most)
+			}
+		}
+	}
+}
