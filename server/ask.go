@@ -68,7 +68,7 @@ func readWanted(p oauth.Params, ask consent.Ask) (consent.Ask, error) {
 	ask.Scopes = scopes
 	if raw := p.Get("authorization_details"); raw != "" {
 		if ask.Details, err = tokens.ParseDetails([]byte(raw)); err != nil {
-			return ask, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + plain(err.Error()), Cause: err}
+			return ask, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + oauth.Printable(err.Error()), Cause: err}
 		}
 	}
 	return ask, nil
@@ -197,32 +197,15 @@ func checkScopes(client store.Client, pol *policy.Policy, scopes []string) error
 func checkTools(details tokens.Details, resource store.Resource) error {
 	for n, t := range details.Tools {
 		if slices.ContainsFunc(details.Tools[:n], func(u tokens.ToolDetail) bool { return u.Tool == t.Tool }) {
-			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "a tool is listed twice: "+plain(t.Tool)) // once with its location, once without
+			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "a tool is listed twice: "+oauth.Printable(t.Tool)) // once with its location, once without
 		}
 		i := slices.IndexFunc(resource.Tools, func(listed store.Tool) bool { return listed.Name == t.Tool })
 		if i < 0 {
-			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "the resource has no such tool: "+plain(t.Tool))
+			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "the resource has no such tool: "+oauth.Printable(t.Tool))
 		}
 		if t.Definition != "" && t.Definition != resource.Tools[i].Hash {
-			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "definition is not the approved one of "+plain(t.Tool)+"; leave it out")
+			return oauth.Refuse(oauth.InvalidAuthorizationDetails, "definition is not the approved one of "+oauth.Printable(t.Tool)+"; leave it out")
 		}
 	}
 	return nil
-}
-
-// plain makes text fit for error_description (RFC 6749 §5.2).
-func plain(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == '"':
-			return '\''
-		case r < 0x20 || r > 0x7e || r == '\\':
-			return '?'
-		}
-		return r
-	}, s)
-	if len(s) > 300 {
-		s = s[:300]
-	}
-	return s
 }

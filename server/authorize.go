@@ -166,7 +166,7 @@ func (s *Server) frontChannel(w http.ResponseWriter, r *http.Request, v *visitor
 func (s *Server) redirectRefusal(w http.ResponseWriter, r *http.Request, redirect, state string, e *oauth.Error) error {
 	params := url.Values{"error": {string(e.Code)}, "iss": {s.issuer}}
 	if e.Description != "" {
-		params.Set("error_description", plain(e.Description))
+		params.Set("error_description", oauth.Printable(e.Description))
 	}
 	return s.redirectOut(w, redirect, state, params)
 }

@@ -48,7 +48,7 @@ func isDocumentID(id string) bool { return strings.HasPrefix(id, "https://") }
 
 // invalidDocument refuses a client for what its document says, or for where it is.
 func invalidDocument(description string, cause error) error {
-	return &oauth.Error{Code: oauth.InvalidClient, Description: plain(description), Cause: cause}
+	return &oauth.Error{Code: oauth.InvalidClient, Description: oauth.Printable(description), Cause: cause}
 }
 
 // checkDocumentID refuses client_ids that are not to be fetched (CIMD §3), before any connection.

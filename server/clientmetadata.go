@@ -93,7 +93,7 @@ func (m members) metadata() (store.ClientMetadata, error) {
 
 // invalidMetadata is RFC 7591 §3.2.2's refusal of all but redirect URIs.
 func invalidMetadata(description string) error {
-	return oauth.Refuse(oauth.InvalidClientMetadata, plain(description))
+	return oauth.Refuse(oauth.InvalidClientMetadata, oauth.Printable(description))
 }
 
 // checkStrangerName refuses names that are drawn otherwise than they are spelled.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
 
@@ -155,8 +154,15 @@ func TestChangeBetweenShowingAndAllowing(t *testing.T) { // CS10
 	must(t, err)
 	canonical, err := changed.Canonical()
 	must(t, err)
-	_, err = w.store.PublishManifest(ctx, ticketsURI, []byte(ticketsPolicy), tokens.HashBytes([]byte(ticketsPolicy)),
-		[]store.Tool{{Name: "search_tickets", Live: canonical, LiveHash: tokens.HashBytes(canonical)}})
+	res, err := w.store.ResourceByURI(ctx, ticketsURI)
+	must(t, err)
+	for i, tool := range res.Tools { // the others stay: a tool that is not published is gone
+		res.Tools[i].Live, res.Tools[i].LiveHash = tool.Definition, tool.Hash
+		if tool.Name == "search_tickets" {
+			res.Tools[i].Live, res.Tools[i].LiveHash = canonical, tokens.HashBytes(canonical)
+		}
+	}
+	_, err = w.store.PublishManifest(ctx, ticketsURI, []byte(ticketsPolicy), tokens.HashBytes([]byte(ticketsPolicy)), res.Tools)
 	must(t, err)
 	got := b.post("/consent", form)
 	noCode(t, got, http.StatusConflict)

@@ -139,7 +139,7 @@ func (b executionBatch) parse() ([]execution, error) {
 	for i, raw := range b.Records {
 		problem := ""
 		if err := tokens.StrictUnmarshal(raw, &batch[i]); err != nil {
-			problem = printable(err)
+			problem = oauth.Printable(err.Error())
 		} else {
 			problem = batch[i].problem()
 		}

@@ -104,24 +104,9 @@ func readJSON(r *http.Request, limit int64, v any) error {
 		return oauth.Refuse(oauth.InvalidRequest, "send one JSON object")
 	}
 	if err := tokens.StrictUnmarshal(body, v); err != nil {
-		return &oauth.Error{Code: oauth.InvalidRequest, Description: "the body is not the JSON object expected here: " + printable(err), Cause: err}
+		return &oauth.Error{Code: oauth.InvalidRequest, Description: "the body is not the JSON object expected here: " + oauth.Printable(err.Error()), Cause: err}
 	}
 	return nil
-}
-
-// printable makes an error's text fit for error_description (RFC 6749 §5.2): printable ASCII
-// without quotes or backslash, 200 characters at most.
-func printable(err error) string {
-	text := strings.Map(func(r rune) rune {
-		switch {
-		case r == '"' || r == '\\':
-			return '\''
-		case r < 0x20 || r > 0x7e:
-			return '?'
-		}
-		return r
-	}, err.Error())
-	return text[:min(len(text), 200)]
 }
 
 // protocolLarge serves an endpoint of authenticated Guards, which may send more at once.

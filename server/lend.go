@@ -51,7 +51,7 @@ func readDetails(p oauth.Params) (tokens.Details, error) {
 	}
 	d, err := tokens.ParseDetails([]byte(raw))
 	if err != nil {
-		return d, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + plain(err.Error()), Cause: err}
+		return d, &oauth.Error{Code: oauth.InvalidAuthorizationDetails, Description: "authorization_details: " + oauth.Printable(err.Error()), Cause: err}
 	}
 	return d, nil
 }

@@ -67,7 +67,7 @@ func parseManifest(policyText string, tools []json.RawMessage) (manifest, error)
 	m := manifest{policy: []byte(policyText)}
 	p, err := parsePolicy(m.policy)
 	if err != nil {
-		return manifest{}, &oauth.Error{Code: oauth.InvalidRequest, Description: "policy: " + printable(err), Cause: err}
+		return manifest{}, &oauth.Error{Code: oauth.InvalidRequest, Description: "policy: " + oauth.Printable(err.Error()), Cause: err}
 	}
 	if p != nil {
 		m.version = p.Version()
@@ -77,7 +77,7 @@ func parseManifest(policyText string, tools []json.RawMessage) (manifest, error)
 	}
 	m.live, err = parseTools(tools)
 	if err != nil {
-		return manifest{}, &oauth.Error{Code: oauth.InvalidRequest, Description: "tools: " + printable(err), Cause: err}
+		return manifest{}, &oauth.Error{Code: oauth.InvalidRequest, Description: "tools: " + oauth.Printable(err.Error()), Cause: err}
 	}
 	return m, nil
 }

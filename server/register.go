@@ -168,7 +168,7 @@ func checkRegisteredRedirects(uris []string) error {
 			err = errors.New("a redirect URI is https, or http on loopback")
 		}
 		if err != nil {
-			return oauth.Refuse(oauth.InvalidRedirectURI, plain(strconv.Quote(uri)+": "+err.Error()))
+			return oauth.Refuse(oauth.InvalidRedirectURI, oauth.Printable(strconv.Quote(uri)+": "+err.Error()))
 		}
 	}
 	return nil

@@ -112,12 +112,12 @@ func parse(raw string, repeatable ...string) (Params, *Error) {
 		}
 		// OAuth 2.1 §3.1, §3.2: a parameter stands at most once; one without a value counts as absent.
 		if len(all) > 1 && !slices.Contains(repeatable, name) {
-			return Params{}, Refuse(InvalidRequest, "a parameter stands more than once: "+printable(name))
+			return Params{}, Refuse(InvalidRequest, "a parameter stands more than once: "+Printable(name))
 		}
 		kept := all[:0]
 		for _, v := range all {
 			if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
-				return Params{}, Refuse(InvalidRequest, "a parameter's value is not valid UTF-8 text: "+printable(name))
+				return Params{}, Refuse(InvalidRequest, "a parameter's value is not valid UTF-8 text: "+Printable(name))
 			}
 			if v != "" {
 				kept = append(kept, v)
@@ -132,15 +132,19 @@ func parse(raw string, repeatable ...string) (Params, *Error) {
 	return Params{values}, nil
 }
 
-// printable makes a parameter's name fit for error_description (RFC 6749 §5.2: no quotes, no
-// backslash, printable ASCII).
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
+// Printable makes text fit for error_description (RFC 6749 §5.2): printable ASCII without double
+// quotes or backslash, 300 characters at most.
+func Printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r < 0x20 || r > 0x7e || r == '\\':
 			return '?'
 		}
 		return r
 	}, s)
+	return s[:min(len(s), 300)]
 }
 
 // Get returns the parameter's value, or "" when it is absent.
