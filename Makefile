@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 5m
 ROUNDS   ?= 20
 
-.PHONY: run test check clients bench bench-large image screenshots generate fuzz race chaos soak build lint
+.PHONY: run test check clients bench bench-large image screenshots generate fuzz race chaos soak mutants build lint
 
 run: build ## the demo: server, MCP server, agent and thief on this machine
 	bin/remit demo
@@ -49,6 +49,9 @@ chaos: ## two instances on PostgreSQL and Redis, killed, cut off and taken down 
 soak: ## the same, ROUNDS (20) times each fault
 	.ci/install
 	$(GO) test -count=1 -tags chaos -timeout 24h -run '^TestChaos$$' -v ./cmd/remit/chaos -args -chaos.long -chaos.rounds=$(ROUNDS) $(CHAOS)
+
+mutants: ## checks taken out one at a time: the tests must notice all but one; ARGS='-only feed' picks some
+	$(GO) run ./cmd/remit/mutants $(ARGS)
 
 build:
 	$(GO) build -o bin/remit ./cmd/remit
