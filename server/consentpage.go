@@ -85,6 +85,8 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 	if offer.MaxCalls > 0 {
 		view.Counts = say(r.Context(), "At most %d calls in all", offer.MaxCalls)
 	}
+	s.tellSignAgain(r.Context(), v, offer, view.Groups)
+	s.fatigue.asked(v.User.ID, s.now())
 	return s.renderTo(w, r, status, web.ConsentPage(view), ask.RedirectURI)
 }
 

@@ -43,6 +43,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	r = speak(r, ask.UILocales)
 	if !s.freshEnough(ask, v) {
 		return s.tooOld(w, r, v, client, ask, held.ID)
 	}
@@ -50,7 +51,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if parts := ask.Parts(); len(before) >= len(parts) {
 		return errForm
 	} else if len(parts) > 1 {
-		return s.decidePart(w, r, v, client, ask, secret, form, before, decision == web.Allow)
+		return s.decidePart(w, r, v, client, ask, held, secret, form, before, decision == web.Allow)
 	}
 	if decision != web.Allow && decision != web.End {
 		return s.deny(w, r, v, ask, held.ID)
@@ -68,18 +69,23 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if shownDigest(offer, client) != digest {
 		return s.showConsent(w, r, v, client, ask, secret, http.StatusConflict, say(r.Context(), textOfferChanged))
 	}
-	return s.allow(w, r, v, client, offer, held.ID, form)
+	if again, err := s.confirms(r, v, offer, ask, form.All(web.FieldTool)); err != nil {
+		return err
+	} else if again {
+		return s.askAgain(w, r, client, ask)
+	}
+	return s.allow(w, r, v, client, offer, held, form)
 }
 
 // allow stores the decision and sends the code to the client.
-func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, offer consent.Offer, request store.Hash, form oauth.Params) error {
+func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, offer consent.Offer, held store.Request, form oauth.Params) error {
 	d, err := readDecision(offer, form)
 	if err != nil {
 		return err
 	}
 	granted, err := offer.Decide(d, v.User, s.now())
 	if errors.Is(err, consent.ErrNothing) {
-		return s.deny(w, r, v, offer.Ask, request)
+		return s.deny(w, r, v, offer.Ask, held.ID)
 	}
 	if errors.Is(err, consent.ErrTooMuch) {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: "This is more than one task can hold. Go back and allow fewer tools.", Cause: err}
@@ -90,10 +96,11 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	if err != nil {
 		return err
 	}
-	decided := store.Approval{Request: request, Session: v.ID, Task: granted.Task, Grants: []store.Grant{granted.Grant}}
+	decided := store.Approval{Request: held.ID, Session: v.ID, Task: granted.Task, Grants: []store.Grant{granted.Grant}}
 	if offer.Extends != nil {
 		decided.Extends = granted.Task.ID
 	}
+	s.fatigue.answered(true, s.now().Sub(held.CreatedAt))
 	if offer.Ask.Device != "" {
 		return s.allowDevice(w, r, v, offer, decided, consentRecords(client, offer, granted, d))
 	}
@@ -219,6 +226,7 @@ func (s *Server) denyWith(w http.ResponseWriter, r *http.Request, v *visitor, as
 	if err := s.store.Deny(r.Context(), request, v.ID, rec); err != nil {
 		return requestError(err)
 	}
+	s.fatigue.answered(false, 0)
 	if ask.Device != "" {
 		return s.devicePage(w, r, v, say(r.Context(), textDeviceDenied), web.ToneInfo)
 	}

@@ -112,7 +112,7 @@ func (s *Server) offerPart(r *http.Request, v *visitor, client store.Client, par
 }
 
 // decidePart takes the answer about one of several resources, and goes on to the next.
-func (s *Server) decidePart(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, secret string, form oauth.Params, all []answered, allow bool) error {
+func (s *Server) decidePart(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, held store.Request, secret string, form oauth.Params, all []answered, allow bool) error {
 	parts := ask.Parts()
 	kept, limit, err := s.chosen(r, v, client, parts, all)
 	if errors.Is(err, errOfferChanged) {
@@ -129,6 +129,11 @@ func (s *Server) decidePart(w http.ResponseWriter, r *http.Request, v *visitor, 
 		}
 		if shownDigest(offer, client) != one.Offer {
 			return s.showPart(w, r, v, client, ask, secret, http.StatusConflict, say(r.Context(), textOfferChanged), all)
+		}
+		if again, err := s.confirms(r, v, offer, ask, form.All(web.FieldTool)); err != nil {
+			return err
+		} else if again {
+			return s.askAgain(w, r, client, ask)
 		}
 		d, err := readDecision(offer, form)
 		if err != nil {
@@ -148,15 +153,15 @@ func (s *Server) decidePart(w http.ResponseWriter, r *http.Request, v *visitor, 
 	if all = append(all, one); len(all) < len(parts) {
 		return s.showPart(w, r, v, client, ask, secret, http.StatusOK, "", all)
 	}
-	return s.allowParts(w, r, v, client, ask, store.HashOf(secret), kept, limit)
+	return s.allowParts(w, r, v, client, ask, held, kept, limit)
 }
 
 // allowParts stores what was decided about all resources: one task, one grant each.
-func (s *Server) allowParts(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, request store.Hash, kept []partChosen, life time.Duration) error {
+func (s *Server) allowParts(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, held store.Request, kept []partChosen, life time.Duration) error {
 	if len(kept) == 0 {
-		return s.deny(w, r, v, ask, request)
+		return s.deny(w, r, v, ask, held.ID)
 	}
-	decided := store.Approval{Request: request, Session: v.ID}
+	decided := store.Approval{Request: held.ID, Session: v.ID}
 	var recs []store.Record
 	for i := range kept {
 		k := &kept[i]
@@ -183,6 +188,7 @@ func (s *Server) allowParts(w http.ResponseWriter, r *http.Request, v *visitor, 
 			recs = append(recs, rec)
 		}
 	}
+	s.fatigue.answered(true, s.now().Sub(held.CreatedAt))
 	return s.sendCode(w, r, v, client, ask, decided, recs)
 }
 

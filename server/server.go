@@ -106,6 +106,7 @@ type Server struct {
 	providers   []string // their names, as configured
 	proxies     proxies
 	refusals    refusals
+	fatigue     fatigue
 	rules       rules
 	hubs        feedHubs // open feeds of Guards
 	live        live     // open pages of users

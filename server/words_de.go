@@ -4,8 +4,10 @@ package server
 var textGerman = merged(textGermanPages, textGermanTold, textGermanConsole)
 
 var textGermanPages = map[string]string{
-	textRefusedTitle:  "Das hat nicht geklappt",
-	textRefusedOther:  "Die Anfrage der App, die Sie hierher geschickt hat, war nicht in Ordnung. Gehen Sie zur App zurück und beginnen Sie neu.",
+	textRefusedTitle:   "Das hat nicht geklappt",
+	textRefusedOther:   "Die Anfrage der App, die Sie hierher geschickt hat, war nicht in Ordnung. Gehen Sie zur App zurück und beginnen Sie neu.",
+	textTickSignsAgain: "Das kann etwas zerstören: Wenn Sie hier einen Haken setzen, werden Sie gebeten, sich noch einmal anzumelden und dann noch einmal zu wählen.",
+	"This is more than one task can hold. Go back and allow fewer tools.": "Das ist mehr, als eine Aufgabe fassen kann. Gehen Sie zurück und erlauben Sie weniger Werkzeuge.",
 	textSignInWrong:   "E-Mail-Adresse oder Passwort stimmt nicht.",
 	textSignInTooMany: "Zu viele Versuche. Warten Sie ein wenig und versuchen Sie es dann noch einmal.",
 	textOfferChanged:  "Seit diese Seite entstand, hat sich etwas geändert: die Werkzeuge, Ihre Rollen oder die Anfrage. Bitte sehen Sie noch einmal hin.",
@@ -55,7 +57,11 @@ var textGermanPages = map[string]string{
 	"Only these, one a line": "Nur diese, je Zeile eines", "Begins with": "Beginnt mit", "At least": "Mindestens", "At most": "Höchstens",
 	"At most so many entries": "Höchstens so viele Einträge",
 	"A limit cannot be understood. Go back and write it differently.": "Eine Grenze ist nicht zu verstehen. Gehen Sie zurück und schreiben Sie sie anders.",
-	"Who you are": "Wer Sie sind",
+	"Sign out here?": "Hier abmelden?", "Sign out": "Abmelden", "Signed out": "Abgemeldet",
+	"An app asks you to sign out of this server. Your running tasks go on; you can end them on the page of your agents.": "Eine App bittet Sie, sich von diesem Server abzumelden. Ihre laufenden Aufgaben gehen weiter; beenden können Sie sie auf der Seite Ihrer Agenten.",
+	"You are not signed in here. You can close this page.":                                                               "Sie sind hier nicht angemeldet. Sie können diese Seite schließen.",
+	"Nobody says which app wants you back.":                                                                              "Niemand sagt, zu welcher App Sie zurückkehren sollen.",
+	"Who you are":                                                                                                        "Wer Sie sind",
 	"Server %d of %d: the app asks for several, and you decide about each by itself. Nothing is allowed before the last one is decided, and all of it is one task.": "Dienst %d von %d: Die App bittet um mehrere, und Sie entscheiden über jeden einzeln. Nichts ist erlaubt, bevor über den letzten entschieden ist, und alles zusammen ist eine Aufgabe.",
 
 	textNotAllowed: "hier nicht zulässig",

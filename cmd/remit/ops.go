@@ -57,6 +57,14 @@ func newMeter(i *instance) *meter {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
+	counter := func(name, help string, labels prometheus.Labels, value func() float64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, value)
+	}
+	m.registry.MustRegister(
+		gauge("remit_consent_prompts_per_user_day", "Consent pages shown today per user who was asked.", func() float64 { return i.server.ConsentFigures().PromptsPerUser }),
+		counter("remit_consent_decisions_total", "Answers to consent pages.", prometheus.Labels{"decision": "allow"}, func() float64 { return float64(i.server.ConsentFigures().Allowed) }),
+		counter("remit_consent_decisions_total", "Answers to consent pages.", prometheus.Labels{"decision": "deny"}, func() float64 { return float64(i.server.ConsentFigures().Denied) }),
+		counter("remit_consent_time_to_allow_seconds_total", "Time from a request to its yes, in sum.", nil, func() float64 { return i.server.ConsentFigures().SecondsToAllow }))
 	m.registry.MustRegister(m.requests, m.seconds, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("remit_feeds_open", "Guards that listen to their feed here.", func() float64 { return float64(i.server.FeedsOpen()) }),
