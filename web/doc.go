@@ -14,7 +14,8 @@
 //	agents.templ   AgentsPage, CallsPage
 //	console.templ  the pages of viewers, revokers and admins; console_parts.templ what they are made of
 //	layout.templ   the frame around all of them, icons.templ the marks
-//	words.go       every text that the pages say on their own
+//	words.go       every text that the pages say on their own; words_de.go the same in German
+//	language.go    which language is spoken: ui_locales, else Accept-Language, else English
 //	plain.go       what is done to a stranger's text before it is shown
 //	static.go      the embedded style sheet and script, hash-named
 package web
