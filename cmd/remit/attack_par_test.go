@@ -189,13 +189,18 @@ func pr12(t *testing.T, w *world) {
 		"empty fragment":     form.Set("resource", w.r1.URL+"#"),
 		"unknown":            form.Set("resource", "https://unknown.example/mcp"),
 		"relative":           form.Set("resource", "/mcp"),
-		"not the details'":   form.Set("resource", w.r2.URL),
 		"slash":              plain.Set("resource", w.r1.URL+"/"),
 		"upper case":         plain.Set("resource", strings.ToUpper(w.r1.URL)),
-		"two":                plain.Add("resource", w.r2.URL),
 		"none":               plain.Without("resource"),
 		"unknown, no detail": plain.Set("resource", "https://unknown.example/mcp"),
+		"two, one unknown":   plain.Add("resource", "https://unknown.example/mcp"),
 	})
+	// RFC 8707 §2: several resources, each asked about by itself; RFC 9396 §2.2: those of the details too.
+	for name, form := range map[string]blackbox.Form{"two": plain.Add("resource", w.r2.URL), "another than the details'": form.Set("resource", w.r2.URL)} {
+		if res, err := w.server.Send(t.Context(), w.flow().Key, w.server.PAR, form); err != nil || res.Status != 201 {
+			t.Errorf("%s: %v %s", name, err, res)
+		}
+	}
 }
 
 func pr13(t *testing.T, w *world) {
