@@ -28,12 +28,15 @@ const (
 // fetches of their own: a flood of them does not delay clients that are known.
 type strangers struct {
 	new, known *fetch.Client
+	named      *fetch.Client // what an admin named: trusted issuers
 	documents  memo[store.Client]
 	keys       memo[tokens.KeySet]
 }
 
 func newStrangers(c fetch.Config) *strangers {
-	return &strangers{new: fetch.New(c), known: fetch.New(c)}
+	named := c
+	named.Named = true
+	return &strangers{new: fetch.New(c), known: fetch.New(c), named: fetch.New(named)}
 }
 
 // findClient returns the client with this client_id, disabled or not. Every endpoint that is told a
@@ -71,7 +74,7 @@ func (s *Server) readKeys(ctx context.Context, uri string) (tokens.KeySet, fetch
 	if err := s.limit(ctx, limit{"jwks:host:" + u.Host, 1, 20}); err != nil {
 		return tokens.KeySet{}, fetch.Document{}, err
 	}
-	doc, err := s.strangers.known.JSON(ctx, uri)
+	doc, err := s.strangers.known.Keys(ctx, uri)
 	switch {
 	case errors.Is(err, fetch.ErrBusy), errors.Is(err, fetch.ErrUnreachable):
 		return tokens.KeySet{}, doc, &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the client's keys cannot be read now; try again", Cause: err}

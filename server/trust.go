@@ -176,7 +176,7 @@ func (s *Server) foreignKeys(ctx context.Context, t TrustedIssuer) (tokens.Forei
 		return keys, nil
 	}
 	return s.foreign.load(ctx, t.JWKSURI, s.now, func(ctx context.Context) (tokens.ForeignKeys, fetch.Document, error) {
-		doc, err := s.strangers.known.JSON(ctx, t.JWKSURI)
+		doc, err := s.strangers.named.Keys(ctx, t.JWKSURI)
 		if err != nil {
 			return tokens.ForeignKeys{}, doc, &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the issuer's keys cannot be read now; try again", Cause: err}
 		}

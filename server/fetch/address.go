@@ -47,6 +47,9 @@ func (c *Client) Check(raw string) (*url.URL, error) {
 // addresses in every notation (127.1, 0x7f.1, 2130706433) are no names, and nor are the short names
 // of an inner network.
 func (c *Client) hostAllowed(host string) bool {
+	if c.named {
+		return host != ""
+	}
 	if c.loopback {
 		if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() && !ip.Is4In6() && ip.String() == host {
 			return true
@@ -71,7 +74,7 @@ func (c *Client) portAllowed(u *url.URL) bool {
 		return !strings.HasSuffix(u.Host, ":")
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
-	return err == nil && strconv.FormatUint(port, 10) == u.Port() && slices.Contains(c.ports, uint16(port))
+	return err == nil && strconv.FormatUint(port, 10) == u.Port() && (c.named || slices.Contains(c.ports, uint16(port)))
 }
 
 // dial connects to a name as a whole: no search list may lengthen it.
@@ -80,7 +83,7 @@ func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	if _, err := netip.ParseAddr(host); err != nil && strings.Contains(host, ".") {
+	if _, err := netip.ParseAddr(host); err != nil && strings.Contains(host, ".") && !c.named {
 		host += "."
 	}
 	return c.dialer.DialContext(ctx, network, net.JoinHostPort(host, port))

@@ -1,6 +1,6 @@
 // Package fetch is the one way out: it reads small JSON documents from servers of strangers, such as
 // client metadata documents and key sets, and nothing else. It follows no redirect, obeys no proxy
-// setting, keeps no connection, and never reaches an address that is not public: addresses are judged
+// setting, keeps no connection, and never reaches an address that is not public, except where an admin named it: addresses are judged
 // when they are dialled, so that no name can promise one and lead to another. What a document says is
 // not its business, nor is keeping it.
 //
@@ -29,6 +29,7 @@ import (
 // Bounds of one fetch (draft-ietf-oauth-client-id-metadata-document §6.6 recommends 5 KB).
 const (
 	MaxBody    = 5 << 10
+	MaxKeys    = 64 << 10 // of a key set: those of large identity providers carry certificates
 	maxHeaders = 8 << 10
 	timeout    = 3 * time.Second
 	slots      = 8
@@ -49,6 +50,9 @@ type Config struct {
 	// InsecureLoopback also allows loopback addresses: right only when this server itself is on
 	// loopback, for development.
 	InsecureLoopback bool
+	// Named is for URLs that an admin wrote into the configuration and no stranger can choose: they may
+	// name private addresses, short names of an inner network and any port.
+	Named bool
 	// Roots are the certificate authorities trusted; nil: the system's.
 	Roots *x509.CertPool
 	// Resolver finds addresses; nil: Go's own with the system's settings.
@@ -62,6 +66,7 @@ type Config struct {
 type Client struct {
 	ports     []uint16
 	loopback  bool
+	named     bool
 	timeout   time.Duration
 	slots     chan struct{}
 	dialer    net.Dialer
@@ -80,10 +85,13 @@ func New(c Config) *Client {
 		c.Resolver = &net.Resolver{PreferGo: true} // lookups that end with their context
 	}
 	f := &Client{
-		ports: append([]uint16{443}, c.Ports...), loopback: c.InsecureLoopback,
+		ports: append([]uint16{443}, c.Ports...), loopback: c.InsecureLoopback, named: c.Named,
 		timeout: c.Timeout, slots: make(chan struct{}, c.Slots),
 	}
-	f.dialer = net.Dialer{Resolver: c.Resolver, KeepAlive: -1, Control: f.control(ssrf.New(f.rules()...))}
+	f.dialer = net.Dialer{Resolver: c.Resolver, KeepAlive: -1}
+	if !c.Named {
+		f.dialer.Control = f.control(ssrf.New(f.rules()...))
+	}
 	f.transport = &http.Transport{
 		Proxy:                  nil, // whoever sets HTTPS_PROXY did not mean these
 		DialContext:            f.dial,
@@ -103,6 +111,15 @@ type Document struct {
 
 // JSON fetches the document at this URL. Its error is one of the reasons above.
 func (c *Client) JSON(ctx context.Context, raw string) (Document, error) {
+	return c.get(ctx, raw, MaxBody)
+}
+
+// Keys fetches the key set at this URL: JSON, with room for more.
+func (c *Client) Keys(ctx context.Context, raw string) (Document, error) {
+	return c.get(ctx, raw, MaxKeys)
+}
+
+func (c *Client) get(ctx context.Context, raw string, most int64) (Document, error) {
 	u, err := c.Check(raw)
 	if err != nil {
 		return Document{}, err
@@ -115,10 +132,10 @@ func (c *Client) JSON(ctx context.Context, raw string) (Document, error) {
 	case <-ctx.Done():
 		return Document{}, ErrBusy
 	}
-	return c.read(ctx, u)
+	return c.read(ctx, u, most)
 }
 
-func (c *Client) read(ctx context.Context, u *url.URL) (Document, error) {
+func (c *Client) read(ctx context.Context, u *url.URL, most int64) (Document, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return Document{}, fmt.Errorf("%w: %w", ErrAddress, err)
@@ -133,24 +150,24 @@ func (c *Client) read(ctx context.Context, u *url.URL) (Document, error) {
 		return Document{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	defer resp.Body.Close()
-	if err := judge(resp); err != nil {
+	if err := judge(resp, most); err != nil {
 		return Document{}, err
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err == nil {
 		err = ctx.Err() // a server that sees the connection close may end the body in good order
 	}
 	switch {
 	case err != nil:
 		return Document{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
-	case len(body) > MaxBody:
-		return Document{}, fmt.Errorf("%w: more than %d bytes", ErrAnswer, MaxBody)
+	case int64(len(body)) > most:
+		return Document{}, fmt.Errorf("%w: more than %d bytes", ErrAnswer, most)
 	}
 	return Document{body, lifetime(resp.Header)}, nil
 }
 
 // judge refuses all but 200 with uncompressed JSON of bounded size.
-func judge(resp *http.Response) error {
+func judge(resp *http.Response, most int64) error {
 	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case resp.StatusCode >= 500:
@@ -161,8 +178,8 @@ func judge(resp *http.Response) error {
 		return fmt.Errorf("%w: the content type is not JSON", ErrAnswer)
 	case resp.Header.Get("Content-Encoding") != "":
 		return fmt.Errorf("%w: it has a content encoding that was not asked for", ErrAnswer)
-	case resp.ContentLength > MaxBody:
-		return fmt.Errorf("%w: more than %d bytes", ErrAnswer, MaxBody)
+	case resp.ContentLength > most:
+		return fmt.Errorf("%w: more than %d bytes", ErrAnswer, most)
 	}
 	return nil
 }
