@@ -3,8 +3,11 @@
 GO       ?= go
 FUZZTIME ?= 5m
 ROUNDS   ?= 20
+P5FOR    ?= 60s
+P5RATE   ?= 300
+SOAKFOR  ?= 30m
 
-.PHONY: run test check clients bench bench-large image screenshots generate fuzz race chaos soak mutants build lint
+.PHONY: run test check clients bench bench-large image screenshots generate fuzz race chaos p5 soak faults mutants build lint
 
 run: build ## the demo: server, MCP server, agent and thief on this machine
 	bin/remit demo
@@ -46,7 +49,15 @@ chaos: ## two instances on PostgreSQL and Redis, killed, cut off and taken down 
 	.ci/install
 	$(GO) test -count=1 -tags chaos -timeout 30m -run '^TestChaos$$' -v ./cmd/remit/chaos -args -chaos.long $(CHAOS)
 
-soak: ## the same, ROUNDS (20) times each fault
+p5: ## hostile load on loopback beside good clients, for P5FOR (60s) at P5RATE (300) a second
+	.ci/install
+	$(GO) test -count=1 -tags chaos -timeout 1h -run '^TestHostile$$' -v ./cmd/remit/chaos -args -hostile.for=$(P5FOR) -hostile.rate=$(P5RATE) -hostile.p99=3
+
+soak: ## good and hostile clients for SOAKFOR (30m): what grows
+	.ci/install
+	$(GO) test -count=1 -tags chaos -timeout 25h -run '^TestSoak$$' -v ./cmd/remit/chaos -args -soak.for=$(SOAKFOR)
+
+faults: ## chaos, ROUNDS (20) times each fault
 	.ci/install
 	$(GO) test -count=1 -tags chaos -timeout 24h -run '^TestChaos$$' -v ./cmd/remit/chaos -args -chaos.long -chaos.rounds=$(ROUNDS) $(CHAOS)
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 )
 
 // Browser is a person's browser with scripts off: it keeps cookies, follows redirects inside the
@@ -72,6 +73,32 @@ func (b *Browser) Submit(ctx context.Context, p Page, f PageForm, form Form) (La
 	}
 	return b.follow(ctx, "POST", target.String(), form)
 }
+
+// Together submits a page's form from several windows at once, one for each of the answers, and
+// follows no redirect. An answer that did not come has no status.
+func (b *Browser) Together(ctx context.Context, p Page, f PageForm, answers ...Form) ([]Response, error) {
+	base, err := url.Parse(p.URL)
+	if err != nil {
+		return nil, err
+	}
+	target, err := base.Parse(f.Action)
+	if err != nil {
+		return nil, err
+	}
+	cookies, origin := b.Cookies(), target.Scheme+"://"+target.Host
+	all := make([]Response, len(answers))
+	var sent sync.WaitGroup
+	for i, answer := range answers {
+		sent.Go(func() {
+			all[i], _ = Post(ctx, target.String(), answer, Header{"Accept", "text/html"}, Header{"Cookie", cookies}, Header{"Origin", origin}, Header{"Sec-Fetch-Site", "same-origin"})
+		})
+	}
+	sent.Wait()
+	return all, nil
+}
+
+// Fill is the form as the person fills it in.
+func (c Choice) Fill(form PageForm) Form { return c.fill(form) }
 
 func (b *Browser) follow(ctx context.Context, method, address string, form Form) (Landing, error) {
 	for range 10 {

@@ -119,6 +119,12 @@ func (r Request) Bytes(host string) []byte {
 	return b.Bytes()
 }
 
+// from is the key of a context's own address.
+type from struct{}
+
+// From lets what is sent under the context come from this address of the machine.
+func From(ctx context.Context, ip net.IP) context.Context { return context.WithValue(ctx, from{}, ip) }
+
 // Do sends the request to the origin of base, which is an http URL, and reads the answer.
 func Do(ctx context.Context, base string, r Request) (Response, error) {
 	u, err := url.Parse(base)
@@ -133,6 +139,9 @@ func Raw(ctx context.Context, host, method string, b []byte) (Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	var d net.Dialer
+	if ip, ok := ctx.Value(from{}).(net.IP); ok {
+		d.LocalAddr = &net.TCPAddr{IP: ip}
+	}
 	conn, err := d.DialContext(ctx, "tcp", host)
 	if err != nil {
 		return Response{}, err

@@ -41,6 +41,25 @@ func TestChaos(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d", *seed)
+	w := build(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	wait := w.Work(ctx)
+	play(t, ctx, w, choose())
+	stop()
+	wait()
+	judge(t, w)
+	if t.Failed() {
+		for _, in := range w.Instances {
+			log := in.Log.String()
+			t.Logf("instance %s:\n%s", in.Name, log[max(0, len(log)-6000):])
+		}
+	}
+}
+
+// build makes the binary and a world of it, which ends with the test.
+func build(t *testing.T) *World {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "chaos-")
 	if err != nil {
 		t.Fatal(err)
@@ -57,20 +76,8 @@ func TestChaos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	wait := w.Work(ctx)
-	play(t, ctx, w, choose())
-	stop()
-	wait()
-	judge(t, w)
-	if t.Failed() {
-		for _, in := range w.Instances {
-			log := in.Log.String()
-			t.Logf("instance %s:\n%s", in.Name, log[max(0, len(log)-6000):])
-		}
-	}
+	t.Cleanup(w.Close)
+	return w
 }
 
 // choose is what happens, in order.

@@ -10,6 +10,7 @@
 //	instance.go   a remit of its own process
 //	world.go      all of them together
 //	work.go       what agents do, again and again
+//	hostile.go    what strangers try, at a bounded rate, and how large an instance is
 //	history.go    what they were told, and the checks
 //	full.go       a disk to be filled
 //	faults.go     what happens to them

@@ -19,7 +19,7 @@ const (
 )
 
 // The operations that may succeed once for a key.
-var onceOps = []string{"proof", "assertion", "request_uri", "code"}
+var onceOps = []string{"proof", "assertion", "request_uri", "code", "approval"}
 
 // Event is one line of a client's notes.
 type Event struct {

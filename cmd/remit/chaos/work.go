@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -67,6 +69,7 @@ func (k *worker) task(ctx context.Context) {
 	for range 1 + k.rng.IntN(3) {
 		k.call(ctx, f)
 	}
+	k.ask(ctx, f)
 	k.refresh(ctx, f)
 	k.call(ctx, f)
 	if k.end(ctx, f) {
@@ -165,7 +168,7 @@ func (k *worker) assert(ctx context.Context) {
 	}
 }
 
-// consent decides, now and then twice on the same page.
+// consent decides, in one to three windows at once.
 func (k *worker) consent(ctx context.Context, f *blackbox.Flow) bool {
 	at, err := k.person.Get(ctx, f.AuthorizeURL())
 	if err == nil {
@@ -174,18 +177,62 @@ func (k *worker) consent(ctx context.Context, f *blackbox.Flow) bool {
 	if err != nil {
 		return false
 	}
-	for range 1 + k.rng.IntN(2) {
-		start := time.Now()
-		to, err := k.person.Decide(ctx, at, f.Choice)
-		result := classify(to.Response, err)
-		if err == nil && to.Left && to.Query("code") != "" {
-			result, f.Code = OK, to.Query("code")
+	page, form, ok := blackbox.ConsentForm(at)
+	if !ok {
+		return false
+	}
+	answers := slices.Repeat([]blackbox.Form{f.Choice.Fill(form)}, 1+k.rng.IntN(3))
+	start := time.Now()
+	all, err := k.person.Together(ctx, page, form, answers...)
+	if err != nil || ctx.Err() != nil {
+		return false
+	}
+	for _, res := range all {
+		result := classify(res, nil)
+		if res.Status == 0 {
+			result = Unknown
+		}
+		if at, err := url.Parse(res.Header.Get("Location")); err == nil && at.Query().Get("code") != "" {
+			result, f.Code = OK, at.Query().Get("code")
 		} else if result == OK {
 			result = Refused
 		}
 		k.world.History.Note(Event{Start: start, Op: "request_uri", Key: f.RequestURI[len(f.RequestURI)-16:], Result: result})
 	}
 	return f.Code != ""
+}
+
+// ask makes a call that the person is asked about, has it allowed (and refused) in several windows at
+// once, and makes it again, twice at once: it may run once.
+func (k *worker) ask(ctx context.Context, f *blackbox.Flow) {
+	comment := blackbox.Object{"project": "WEB", "id": "WEB-118", "text": blackbox.Random(8)}
+	comes := func() (blackbox.Response, error) { return k.tools.Call(ctx, f.Key, f.Access(), "add_comment", comment) }
+	res, err := comes()
+	address, _ := blackbox.Denial(res)["url"].(string)
+	if err != nil || address == "" {
+		return
+	}
+	at, err := k.person.Get(ctx, address)
+	if err != nil {
+		return
+	}
+	form, ok := at.Page.With("decision")
+	if !ok {
+		return
+	}
+	allow, deny := form.Filled().Set("decision", "allow"), form.Filled().Set("decision", "deny")
+	if _, err := k.person.Together(ctx, at.Page, form, allow, allow, []blackbox.Form{allow, deny}[k.rng.IntN(2)]); err != nil {
+		return
+	}
+	for range 2 { // and once more, later
+		k.all(ctx, 2, func(int) (blackbox.Response, error) {
+			res, err := comes()
+			if err == nil && res.Status == http.StatusOK && blackbox.Answer(res)["result"] == nil {
+				res.Status = http.StatusForbidden
+			}
+			return res, err
+		}, "approval", address[len(address)-16:])
+	}
 }
 
 // redeem exchanges the code, now and then twice at once, which ends the task, until somebody says what became of it.
@@ -286,11 +333,15 @@ func (k *worker) afterwards(ctx context.Context, f *blackbox.Flow) {
 	}
 }
 
-// details asks for two tools to read with.
+// details asks for two tools to read with, and one to write with that the person is asked about each time.
 func (w *World) details() string {
 	all := []any{blackbox.Object{"type": "mcp_task", "purpose": "Survive", "max_duration": 1800}}
-	for _, tool := range []string{"search_tickets", "get_ticket"} {
-		all = append(all, blackbox.Object{"type": "mcp_tool", "locations": []string{w.Resource}, "tool": tool, "constraints": blackbox.Object{"project": blackbox.Object{"const": "WEB"}}})
+	for _, tool := range []string{"search_tickets", "get_ticket", "add_comment"} {
+		asked := blackbox.Object{"type": "mcp_tool", "locations": []string{w.Resource}, "tool": tool, "constraints": blackbox.Object{"project": blackbox.Object{"const": "WEB"}}}
+		if tool == "add_comment" {
+			asked = asked.With("approval", "each_call")
+		}
+		all = append(all, asked)
 	}
 	raw, err := json.Marshal(all)
 	if err != nil {

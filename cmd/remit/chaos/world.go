@@ -149,7 +149,7 @@ func (w *World) startInstances(binary string) error {
 		in := &Instance{
 			Name: fmt.Sprint(i + 1), Binary: binary, Dir: filepath.Join(w.Dir, fmt.Sprint("i", i+1)), Public: public, Ops: ops,
 			Env: []string{
-				"REMIT_DEV=1", "REMIT_RULES=off", "REMIT_ISSUER=" + w.Issuer, "REMIT_MASTER_KEY_FILE=" + master,
+				"REMIT_DEV=1", "REMIT_RULES=off", "REMIT_TRUSTED_PROXIES=127.0.0.1", "REMIT_ISSUER=" + w.Issuer, "REMIT_MASTER_KEY_FILE=" + master,
 				"REMIT_DATABASE_URL=" + w.Postgres.URL(toStore.Addr), "REMIT_REDIS_URL=redis://" + toRedis.Addr,
 			},
 		}
@@ -228,7 +228,7 @@ func (w *World) protect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := json.Marshal(map[string]any{"uri": w.Resource, "name": "Tickets", "policy": string(policy), "tools": tools})
+	file, err := json.Marshal(map[string]any{"uri": w.Resource, "name": "Tickets", "policy": string(policy), "tools": tools, "default_on": []string{"add_comment"}})
 	if err != nil {
 		return err
 	}
