@@ -282,3 +282,32 @@ func TestExchangeRace(t *testing.T) {
 		}
 	}
 }
+
+// TestSubTaskFollowsItsParent: what the user narrows, is narrower for those that the task was handed on
+// to as well, from their next token on.
+func TestSubTaskFollowsItsParent(t *testing.T) {
+	w := newWorld(t)
+	a := w.grantClient("Orchestrator")
+	got := a.tokens()
+	sub := w.sibling(a)
+	child := sub.post("/token", a.handOn(sub, got.text("access_token")))
+	if names := toolsOf(t, child); !slices.Contains(names, "search_tickets") || !slices.Contains(names, "add_comment") {
+		t.Fatalf("handed on: %v", names)
+	}
+	narrow := a.request()
+	narrow.Set("authorization_details", `[{"type":"mcp_task","task":"`+got.text("task_id")+`"},
+		{"type":"mcp_tool","locations":["`+ticketsURI+`"],"tool":"search_tickets","constraints":{"project":{"const":"OPS"}}}]`)
+	code := w.mara().consent(a.push(narrow), "search_tickets").Query().Get("code")
+	if again := a.post("/token", a.codeForm(code)); !strings.Contains(again.Body, "OPS") {
+		t.Fatalf("narrowed: %d %s", again.Status, again.Body)
+	}
+	next := sub.post("/token", sub.refreshForm(child.text("refresh_token")))
+	if next.Status != http.StatusOK {
+		t.Fatalf("refresh: %d %s", next.Status, next.Body)
+	}
+	for _, tool := range w.claims(next.text("access_token")).Details.Tools {
+		if text := strings.Join(tool.Constraints.Text(), ";"); tool.Tool == "search_tickets" && !strings.Contains(text, "OPS") {
+			t.Errorf("the sub-task still searches under: %s", text)
+		}
+	}
+}

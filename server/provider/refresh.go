@@ -123,6 +123,9 @@ func (p *Provider) checkRefresh(ctx context.Context, in RefreshExchange, st stor
 	if m.detail, err = tokens.ParseGrant(grant.Details); err != nil {
 		return minting{}, err
 	}
+	if m.detail, err = p.within(ctx, st.Task, grant.Resource, m.detail); err != nil {
+		return minting{}, err
+	}
 	if in.Details != nil {
 		if m.detail, err = narrowDetails(m.detail, in.Details); err != nil {
 			return minting{}, err
