@@ -171,3 +171,21 @@ func BenchmarkCodeFlow(b *testing.B) {
 	})
 	report(b, op, ceiling)
 }
+
+// BenchmarkClientCredentials is a token for the client itself: secret, proof, a new key-bound access token.
+func BenchmarkClientCredentials(b *testing.B) {
+	w := benchWorld(b)
+	h := w.server.Handler()
+	a := w.grantClient("Nightly job")
+	form := with(a.ownForm(), "client_secret", a.secret).Encode()
+	a.post("/token", a.ownForm()) // learns the nonce
+	n := max(b.N, 1000)
+	proofs := a.proofs("/token", n)
+	ceiling := together(n, unavoidable(b, w.store, 1, 1, 1))
+	op := together(n, func(_, i int) {
+		if got := serve(h, "POST", "/token", form, "", proofs[i]); got.Code != http.StatusOK {
+			panic(got.Body.String())
+		}
+	})
+	report(b, op, ceiling)
+}
