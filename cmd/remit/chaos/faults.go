@@ -196,6 +196,7 @@ func promotePostgres(ctx context.Context, w *World, healed func()) error {
 	if err != nil {
 		return err
 	}
+	w.onDisk(dir)
 	replica, err := w.Postgres.Replica(dir)
 	if err != nil {
 		return err

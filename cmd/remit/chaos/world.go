@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
@@ -45,7 +44,6 @@ type World struct {
 	Guard                *resource.Guard
 
 	closers []func()
-	ownDisk bool // PostgreSQL's first data directory is a disk of its own
 	workers []*worker
 	agents  []*agent.Session
 }
@@ -94,9 +92,7 @@ func (w *World) startStores() (err error) {
 	if err := os.Mkdir(pg, 0o755); err != nil {
 		return err
 	}
-	if w.ownDisk = disk(pg); w.ownDisk {
-		w.later(func() { _ = syscall.Unmount(pg, syscall.MNT_DETACH) })
-	}
+	w.onDisk(pg)
 	if w.Postgres, err = NewPostgres(pg); err != nil {
 		return err
 	}
