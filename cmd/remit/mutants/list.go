@@ -57,7 +57,7 @@ var mutants = []mutant{
 	{
 		"that a bearer token was asked for by the policy", "tokens/resource/token.go",
 		`if c.dpop || len(c.r.Header.Values("DPoP")) > 0 || c.rules.Bearer() == policy.BearerNone {`,
-		`if c.dpop || len(c.r.Header.Values("DPoP")) > 0 {`,
+		`if c.dpop || len(c.r.Header.Values("DPoP")) > 0 || c.rules.Bearer() == policy.BearerNone && c.dpop {`,
 		"./tokens/resource", "TestBearerByPolicy|TestRS5to11BadTokens",
 	},
 
