@@ -197,8 +197,11 @@ func TestOneRecordPerAction(t *testing.T) {
 			t.Errorf("%s: %+v", tt.kind, rec)
 		}
 		more := 1
-		if tt.kind == "user.disabled" {
+		switch tt.kind {
+		case "user.disabled":
 			more = 2 // and the end of the user's task
+		case "execution.decided":
+			more = 2 // and the batch that told of it, with the Guard's signature
 		}
 		if n := len(w.records("")) - all; n != more {
 			t.Errorf("%s: %d records in all, want %d", tt.kind, n, more)

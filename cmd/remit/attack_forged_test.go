@@ -151,6 +151,7 @@ func TestAttackForged(t *testing.T) {
 		},
 	} {
 		t.Run(id, func(t *testing.T) {
+			plays(t)
 			if id == "RS11" {
 				refused401(t, f.call(t, with("cnf", blackbox.Object{"jkt": stranger.JKT()})), "invalid_dpop_proof")
 			}
@@ -170,6 +171,7 @@ func twice(claims blackbox.Object) string {
 // TestAttackRS17: behind a proxy, htu is the public address, not where the request came in.
 func TestAttackRS17(t *testing.T) {
 	t.Parallel()
+	plays(t)
 	const public = "https://tickets.example/mcp"
 	f := newForger(t, public)
 	token := f.signed(f.header, f.claims)
@@ -191,6 +193,7 @@ func TestAttackRS17(t *testing.T) {
 		"http in the public": call("http://tickets.example/mcp"),
 	} {
 		t.Run(name, func(t *testing.T) {
+			seen(t, res)
 			if res.Status != http.StatusUnauthorized || !blackbox.Challenged(res, "invalid_dpop_proof") {
 				t.Errorf("%s", res)
 			}
@@ -204,6 +207,7 @@ func TestAttackRS17(t *testing.T) {
 // TestAttackRS18: with a thousand users at once, nobody is taken for somebody else.
 func TestAttackRS18(t *testing.T) {
 	t.Parallel()
+	plays(t)
 	const users, workers = 1000, 32
 	f := newForger(t, "")
 	f.works(t) // which learns the nonce

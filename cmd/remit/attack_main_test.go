@@ -40,7 +40,14 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "build remit:", err)
 			return 1
 		}
-		return m.Run()
+		code := m.Run()
+		if *update {
+			if err := keep(); err != nil {
+				fmt.Fprintln(os.Stderr, "keep what was seen:", err)
+				return 1
+			}
+		}
+		return code
 	}())
 }
 

@@ -31,7 +31,7 @@ func list(o blackbox.Object, name string) []string {
 
 func md1(t *testing.T, w *world) {
 	m := w.server.Metadata
-	for name, want := range map[string][]string{"response_types_supported": {"code"}, "code_challenge_methods_supported": {"S256"}, "grant_types_supported": {"authorization_code", "refresh_token"}} {
+	for name, want := range map[string][]string{"response_types_supported": {"code"}, "code_challenge_methods_supported": {"S256"}, "grant_types_supported": {"authorization_code", "refresh_token", "client_credentials", deviceGrant, exchangeGrant}} {
 		if got := list(m, name); !slices.Equal(got, want) {
 			t.Errorf("%s = %v, want %v", name, got, want)
 		}

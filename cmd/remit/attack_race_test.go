@@ -33,12 +33,7 @@ func TestRace(t *testing.T) {
 	}
 	t.Run("two instances", func(t *testing.T) { playRaces(t, newPair(t)) })
 	t.Run("two instances with Redis", func(t *testing.T) {
-		redis, err := redistest.Start(shortDir(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = redis.Kill() })
-		playRaces(t, newPair(t, "REMIT_REDIS_URL="+redis.URL()))
+		playRaces(t, newPair(t, "REMIT_REDIS_URL="+aRedis(t)))
 	})
 }
 
@@ -50,6 +45,7 @@ func playRaces(t *testing.T, w *world) {
 		"decision on a call": raceCallDecision, "approval": raceApproval,
 	} {
 		t.Run(name, func(t *testing.T) {
+			plays(t)
 			for range rounds {
 				if won := round(t, w); won != 1 {
 					t.Fatalf("%d of %d succeeded", won, racers)
@@ -57,6 +53,17 @@ func playRaces(t *testing.T, w *world) {
 			}
 		})
 	}
+}
+
+// aRedis starts a Redis server, and returns where it is.
+func aRedis(t *testing.T) string {
+	t.Helper()
+	redis, err := redistest.Start(shortDir(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = redis.Kill() })
+	return redis.URL()
 }
 
 // newPair is a world of two instances on one PostgreSQL; who asks the issuer is answered by one and

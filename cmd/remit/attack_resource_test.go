@@ -19,6 +19,7 @@ func TestAttackResource(t *testing.T) {
 func refused401(t *testing.T, res blackbox.Response, code string) {
 	t.Helper()
 	sane(t, res)
+	seen(t, res)
 	challenges := blackbox.Challenges(res)
 	if res.Status != http.StatusUnauthorized || len(challenges) != 2 || challenges[0].Scheme != "bearer" || challenges[1].Scheme != "dpop" {
 		t.Errorf("want 401 with a Bearer and a DPoP challenge: %s", res)

@@ -32,12 +32,14 @@ func TestAttackTime(t *testing.T) {
 	}
 
 	t.Run("RF7", func(t *testing.T) {
+		plays(t)
 		good(t, short, (*blackbox.Flow).Refresh)
 		w.works(t, short)
 		until(t, start.Add(7*time.Second))
 		w.dead(t, short)
 	})
 	t.Run("RF1 after the grace", func(t *testing.T) {
+		plays(t)
 		until(t, start.Add(12*time.Second))
 		w.works(t, rotated)
 		w.refusesToken(t, E("invalid_grant"), blackbox.NewKey(), map[string]blackbox.Form{"a thief's key": former})
@@ -50,6 +52,7 @@ func TestAttackTime(t *testing.T) {
 		w.dead(t, rotated)
 	})
 	t.Run("TK6 after 30 s", func(t *testing.T) {
+		plays(t)
 		until(t, start.Add(31*time.Second))
 		w.works(t, used)
 		res, err := w.server.Send(t.Context(), used.Key, w.server.Token, used.RedeemForm())
@@ -60,18 +63,21 @@ func TestAttackTime(t *testing.T) {
 		w.dead(t, used)
 	})
 	t.Run("TK7", func(t *testing.T) {
+		plays(t)
 		until(t, start.Add(63*time.Second))
 		w.refusesToken(t, E("invalid_grant"), late.Key, map[string]blackbox.Form{"62 s old": late.RedeemForm()})
 		expires(t, w)
 		good(t, w.flow(), (*blackbox.Flow).ToToken)
 	})
 	t.Run("DP18 two windows", func(t *testing.T) {
+		plays(t)
 		until(t, start.Add(125*time.Second))
 		w.proofs(t, E("use_dpop_nonce"), func(g blackbox.Proof) map[string][]string {
 			return one(map[string]string{"old nonce": g.Claim("nonce", nonce).String()})
 		})
 	})
 	t.Run("PR7", func(t *testing.T) {
+		plays(t)
 		f := must(t, w.flow(), (*blackbox.Flow).Push)
 		w.stop(t)
 		if n := w.behind(t, "UPDATE requests SET expires_at = expires_at - 600000000 WHERE NOT decided"); n == 0 {

@@ -144,6 +144,7 @@ func (w *world) refusedBy(t *testing.T, r *protected, f *blackbox.Flow) {
 		res, err = r.Call(t.Context(), f.Key, f.Access(), "get_ticket", readArguments)
 		return err == nil && res.Status != http.StatusOK
 	})
+	seen(t, res)
 	if res.Status != http.StatusUnauthorized || !blackbox.Challenged(res, "invalid_token") {
 		t.Errorf("the dead token at the resource: %s", res)
 	}

@@ -41,6 +41,7 @@ func (x want) or(status int) want {
 func (x want) check(t *testing.T, res blackbox.Response) {
 	t.Helper()
 	sane(t, res)
+	seen(t, res)
 	if !slices.Contains(x.statuses, res.Status) {
 		t.Errorf("status %d, want %v: %s", res.Status, x.statuses, res)
 	}
@@ -102,6 +103,7 @@ func (w *world) redirects(t *testing.T, at blackbox.Landing, f *blackbox.Flow, c
 		return
 	}
 	q := u.Query()
+	jot(t, "303 to the client, "+q.Get("error"))
 	if !slices.Contains(codes, q.Get("error")) || q.Get("state") != f.State || q.Get("iss") != w.issuer || q.Has("code") {
 		t.Errorf("redirected with %s, want error %v, the state and the issuer", u.RawQuery, codes)
 	}

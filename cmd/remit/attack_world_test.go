@@ -30,7 +30,10 @@ func play(t *testing.T, rows map[string]row) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, id := range slices.SortedFunc(maps.Keys(rows), byNumber) {
-		t.Run(id, func(t *testing.T) { rows[id](t, w) })
+		t.Run(id, func(t *testing.T) {
+			plays(t)
+			rows[id](t, w)
+		})
 	}
 }
 
@@ -66,10 +69,14 @@ type world struct {
 type protected struct {
 	*blackbox.Tools
 	guard *resource.Guard
+	state string // the Guard's directory
 }
 
 func newWorld(t *testing.T, env ...string) *world {
 	t.Helper()
+	if *engine == "pair" {
+		return newPair(t, append(env, "REMIT_REDIS_URL="+aRedis(t))...)
+	}
 	return settle(t, serve(t, "", env...))
 }
 
@@ -143,8 +150,9 @@ func (w *world) protectWith(t *testing.T, name, lines string, opts *mcpauth.Opti
 	}
 	w.remit(t, &out, string(file), "resource", "add", "-")
 	w.remit(t, nil, "", "user", "assign", "--email", w.mara.Email, "--resource", uri, "--role", "admin")
+	state := filepath.Join(shortDir(t), "guard")
 	guard, err := resource.New(t.Context(), resource.Config{
-		Issuer: w.issuer, Resource: uri, StateDir: filepath.Join(shortDir(t), "guard"), EnrolmentCode: out.Code, Policy: policy,
+		Issuer: w.issuer, Resource: uri, StateDir: state, EnrolmentCode: out.Code, Policy: policy,
 		Tools: mcpauth.Tools(server), Name: name, InsecureHTTP: true,
 	})
 	if err != nil {
@@ -159,7 +167,7 @@ func (w *world) protectWith(t *testing.T, name, lines string, opts *mcpauth.Opti
 	if err := guard.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &protected{&blackbox.Tools{URL: uri}, guard}
+	return &protected{&blackbox.Tools{URL: uri}, guard, state}
 }
 
 // details asks for tools of the first resource in project WEB.
@@ -202,6 +210,7 @@ func (w *world) works(t *testing.T, f *blackbox.Flow) {
 	if err != nil || res.Status != http.StatusOK || blackbox.Answer(res)["result"] == nil {
 		t.Errorf("a good call: %v %s", err, res)
 	}
+	jot(t, goodAfter)
 }
 
 // granting are the kinds of ledger record that tell of something given or taken. What a refusal
@@ -247,6 +256,9 @@ func (w *world) refuses(t *testing.T, x want, send func() (blackbox.Response, er
 	return res
 }
 
+// goodAfter is what is noted of good requests after the attacks.
+const goodAfter = "the good request: served"
+
 // must runs a step of a flow that has to go well.
 func must(t *testing.T, f *blackbox.Flow, step func(*blackbox.Flow, contextOf) error) *blackbox.Flow {
 	t.Helper()
@@ -262,6 +274,7 @@ func good(t *testing.T, f *blackbox.Flow, step func(*blackbox.Flow, contextOf) e
 	if err := step(f, t.Context()); err != nil {
 		t.Errorf("the good request afterwards: %v", err)
 	}
+	jot(t, goodAfter)
 }
 
 // logHolds reports whether the server's log contains a secret.

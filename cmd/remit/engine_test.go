@@ -14,12 +14,12 @@ import (
 	"github.com/remit-auth/remit/store/postgres/postgrestest"
 )
 
-var engine = flag.String("engine", "sqlite", "where the servers of these tests keep their memory: sqlite or postgres")
+var engine = flag.String("engine", "sqlite", "where the servers of these tests keep their memory: sqlite, postgres, or pair: two instances with PostgreSQL and Redis")
 
 // engineEnv are the settings of a server that keeps its memory where the tests were told.
 func engineEnv(t *testing.T) []string {
 	t.Helper()
-	if *engine != "postgres" {
+	if *engine == "sqlite" {
 		return nil
 	}
 	return []string{"REMIT_DATABASE_URL=" + postgrestest.URL(t)}
