@@ -194,6 +194,9 @@ func TestCodeTraps(t *testing.T) {
 	wrong := other.codeForm(code) // T21: a used code in foreign hands has no effect
 	wrong.Set("code_verifier", strings.Repeat("x", 43))
 	want(t, other.post("/token", wrong), 400, "invalid_grant")
+	thief := w.agent(w.other) // nor when all but the client is right
+	thief.key = a.key
+	want(t, thief.post("/token", thief.codeForm(code)), 400, "invalid_grant")
 	if got := a.post("/token", a.refreshForm(good.text("refresh_token"))); got.Status != 200 {
 		t.Errorf("a stranger's replay hurt the owner: %d %s", got.Status, got.Body)
 	}

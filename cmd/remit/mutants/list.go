@@ -118,9 +118,10 @@ var mutants = []mutant{
 		"./tokens", "TestPKCE",
 	},
 	{
-		"the key of a step-up", "server/provider/code.go",
-		`if st.Code.Extends && in.JKT != st.Task.JKT {`, `if false {`,
-		"./server", "TestStepUp",
+		"the key of a step-up", "server/stepup.go",
+		`if t.ClientID != ask.ClientID || t.JKT == "" || t.JKT != ask.JKT || t.Parent != "" || !consent.Extendable(t) {`,
+		`if t.ClientID != ask.ClientID || t.JKT == "" || t.Parent != "" || !consent.Extendable(t) {`,
+		"./server", "TestStepUpRefused",
 	},
 	{
 		"the key of a refresh token", "server/provider/refresh.go",
