@@ -25,7 +25,7 @@ var elsewhere = map[string]string{
 	"RM5": "tokens/resource.TestRM5ReadScopeOnAWrite", "RM6": "tokens/resource.TestRM6UnknownTool", "RM7": "tokens/resource.TestRM7RM8ReloadPolicy", "RM8": "tokens/resource.TestReloadUnderLoad", "RM9": "tokens/resource/policy.TestDecideAgainstOracle server.TestIntersectionOfRights",
 	"AU1": "server.TestOneRecordPerAction", "AU2": "tokens/resource.TestUnfinishedExecution", "AU3": "cmd/remit.TestVerifyFindsMutations cmd/remit.TestVerify", "AU4": "server.TestSecretsAreNotStored", "AU5": "server.TestLogInjection",
 	"AU6": "store/postgres.TestPair", "AU7": "store/sqlite.TestLedgerTriggers", "AU8": "store/memory.TestClockSetBack store/redis.TestClockJump", "AU9": "server.TestExecutionLimits",
-	"RC4": "store/sqlite.TestStore", "RC5": "server.TestOneFetchServesAll", "RC6": "store/postgres.TestStartTogether", "RC7": "server.TestRotateAtOnce",
+	"RC3": "server.TestConsentCountsOnce", "RC4": "store/sqlite.TestStore", "RC5": "server.TestOneFetchServesAll", "RC6": "store/postgres.TestStartTogether", "RC7": "server.TestRotateAtOnce",
 	"FT1": "cmd/remit/chaos.TestChaos", "FT2": "store/postgres.TestReadOnly", "FT3": "store/redis.TestGone cmd/remit/chaos.TestChaos", "FT4": "store/redis.TestFull store/redis.TestEviction", "FT5": "cmd/remit/chaos.TestChaos",
 	"FT6": "store/postgres.TestPartitions cmd/remit/chaos.TestChaos", "FT7": "cmd/remit/chaos.TestChaos", "FT8": "store/memory.TestClockSetBack store/redis.TestClockJump", "FT9": "cmd/remit.TestStopDropsNothing", "FT10": "cmd/remit/chaos.TestChaos",
 	"FT11": "store/sqlite.TestDiskFull", "FT12": "store/sqlite.TestKill store/sqlite.TestLocked", "FT13": "cmd/remit.TestStartRefuses", "FT15": "store/postgres.TestPoolExhausted",

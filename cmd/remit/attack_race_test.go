@@ -228,14 +228,9 @@ func raceProofAtResource(t *testing.T, w *world) int {
 	})
 }
 
-// raceDeviceCode: one device code that Mara has allowed.
-func raceDeviceCode(t *testing.T, w *world) int {
-	key := blackbox.NewKey()
-	ask := blackbox.Form{{Name: "client_id", Value: w.headless}, {Name: "resource", Value: w.r1.URL}, {Name: "authorization_details", Value: w.details("get_ticket")}}
-	asked, err := w.server.Send(t.Context(), key, w.issuer+"/device", ask)
-	if err != nil || asked.Status != http.StatusOK {
-		t.Fatalf("device: %v %s", err, asked)
-	}
+// allowsDevice is what Mara does with the code that a device shows.
+func (w *world) allowsDevice(t *testing.T, asked blackbox.Response) {
+	t.Helper()
 	at, err := w.mara.Get(t.Context(), asked.Text("verification_uri_complete"))
 	if err != nil {
 		t.Fatal(err)
@@ -250,6 +245,17 @@ func raceDeviceCode(t *testing.T, w *world) int {
 	if at, err = w.mara.Decide(t.Context(), at, blackbox.Choice{Duration: 1800}); err != nil || at.Status != http.StatusOK {
 		t.Fatalf("Mara allows it: %v %s", err, at.Response)
 	}
+}
+
+// raceDeviceCode: one device code that Mara has allowed.
+func raceDeviceCode(t *testing.T, w *world) int {
+	key := blackbox.NewKey()
+	ask := blackbox.Form{{Name: "client_id", Value: w.headless}, {Name: "resource", Value: w.r1.URL}, {Name: "authorization_details", Value: w.details("get_ticket")}}
+	asked, err := w.server.Send(t.Context(), key, w.issuer+"/device", ask)
+	if err != nil || asked.Status != http.StatusOK {
+		t.Fatalf("device: %v %s", err, asked)
+	}
+	w.allowsDevice(t, asked)
 	form := blackbox.Form{{Name: "grant_type", Value: "urn:ietf:params:oauth:grant-type:device_code"}, {Name: "client_id", Value: w.headless}, {Name: "device_code", Value: asked.Text("device_code")}}
 	proofs := w.ready(t, key, w.server.Token)
 	return race(t, http.StatusOK, E("invalid_grant"), func(i int) (blackbox.Response, error) {
