@@ -55,6 +55,9 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 // sayHowToSetUp tells the operator of a server without users where to make the first admin.
 func (s *service) sayHowToSetUp(ctx context.Context, a *app) error {
 	at, err := s.server.SetUpURL(ctx)
+	if errors.Is(err, context.Canceled) {
+		return nil // it is told to end already, which is no failure
+	}
 	if err != nil || at == "" {
 		return err
 	}
