@@ -289,9 +289,8 @@ func TestLogout(t *testing.T) { // LG8
 func TestRemitSignsInUsersOfRemit(t *testing.T) {
 	first := newWorld(t)
 	c := upstream.Config{Name: "house", Title: "The house", Issuer: first.issuer, ClientSecret: "rs_party", AddUsers: true}
-	var second *world
 	// The second needs the first's client, the client the second's address: the first is told of it later.
-	second = newWorldOn(t, func(s store.Store) store.Store { return s }, func(s *server.Config) {
+	second := newWorldOn(t, func(s store.Store) store.Store { return s }, func(s *server.Config) {
 		c.ClientID = first.party(s.Issuer+"/signin/from/house", true).ID
 		s.Upstream = []upstream.Config{c}
 	})

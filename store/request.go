@@ -62,8 +62,8 @@ type Requests interface {
 	// user, client and every resource must be live (ErrUserDisabled, ErrClientDisabled, ErrResourceNotFound),
 	// and the task's client the request's (ErrRequestNotFound). A parent must be running, and the task
 	// ends no later than it. With Extends, Task names user and client alone; that task must be
-	// theirs and running (ErrTaskNotFound, ErrTaskNotActive, ErrTaskEnded), and the grants come into
-	// force there when the code is redeemed with the task's key.
+	// theirs and running (ErrTaskNotFound, ErrTaskNotActive, ErrTaskEnded), and the grants wait there
+	// until the code is redeemed with the task's key.
 	Approve(ctx context.Context, a Approval, recs ...Record) error
 	// Deny decides the request without a task, under the same conditions.
 	Deny(ctx context.Context, id Hash, session Hash, recs ...Record) error

@@ -31,8 +31,8 @@ func TestBrowserApart(t *testing.T) {
 	}
 }
 
-// elsewhere is what somebody reads who opens a request that is open in another browser.
-const elsewhere = "This request was opened in another browser or account."
+// openedElsewhere is what somebody reads who opens a request that is open in another browser.
+const openedElsewhere = "This request was opened in another browser or account."
 
 // anotherBrowser: the same person's other browser, which saw the link first.
 func anotherBrowser(j *journey) {
@@ -41,7 +41,7 @@ func anotherBrowser(j *journey) {
 	j.Open(j.f.AuthorizeURL())
 	j.signsIn()
 	other.signsInTo(http.StatusBadRequest)
-	other.stays(http.StatusBadRequest, elsewhere)
+	other.stays(http.StatusBadRequest, openedElsewhere)
 	if strings.Contains(other.Text(), "Triage") {
 		j.Errorf("the other browser shows what is asked: %s", other.Text())
 	}
@@ -63,7 +63,7 @@ func anotherUser(j *journey) {
 		other.stays(http.StatusForbidden, "this form was made for another session")
 	}
 	other.Open(j.f.AuthorizeURL())
-	other.stays(http.StatusBadRequest, elsewhere)
+	other.stays(http.StatusBadRequest, openedElsewhere)
 	j.allows(preset...)
 	other.Open(theirs)
 	other.allows(preset...)
@@ -81,7 +81,7 @@ func anotherSignsIn(j *journey) {
 	j.Press(allowButton)
 	j.stays(http.StatusForbidden, "this form was made for another session")
 	other.Open(j.f.AuthorizeURL())
-	other.stays(http.StatusBadRequest, elsewhere)
+	other.stays(http.StatusBadRequest, openedElsewhere)
 	other.opens()
 	other.allows(preset...)
 }

@@ -165,7 +165,9 @@ var keys = map[string]func(*world){
 		w.refused(store.ErrKeyChanged, func() error {
 			return w.s.RewrapKeys(w.ctx, []store.Rewrap{{ID: "k1", Old: old("k1"), New: []byte("new")}, {ID: "k2", Old: []byte("other"), New: []byte("new")}}, record("key.rewrapped"))
 		})
-		w.refused(store.ErrKeyChanged, func() error { return w.s.RewrapKeys(w.ctx, []store.Rewrap{{ID: "none", Old: old("k1"), New: []byte("new")}}) })
+		w.refused(store.ErrKeyChanged, func() error {
+			return w.s.RewrapKeys(w.ctx, []store.Rewrap{{ID: "none", Old: old("k1"), New: []byte("new")}})
+		})
 		w.must(w.s.RewrapKeys(w.ctx, []store.Rewrap{{ID: "k1", Old: old("k1"), New: []byte("new 1")}, {ID: "k2", Old: old("k2"), New: []byte("new 2")}}, record("key.rewrapped")))
 		all, err := w.s.Keys(w.ctx)
 		w.must(err)

@@ -57,7 +57,7 @@ func TestEpoch(t *testing.T) {
 	w.issuer.Restore(7, head(70))
 	w.wants(w.call(token, "search_tickets", web), http.StatusUnauthorized, resource.TaskEnded)
 	w.issuer.Advance(2 * time.Second)
-	w.good() // issued after
+	w.good()                        // issued after
 	w.issuer.SetLedger(7, head(70)) // a beat tells it
 	w.eventually("a checkpoint of the shorter ledger", func() bool { return len(lines()) == 2 })
 	w.restart()
