@@ -48,7 +48,7 @@ func rx2(t *testing.T, w *world) {
 		"a URL of 100 kB":  {Method: "GET", Target: "/authorize?x=" + strings.Repeat("a", 100_000)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.refuses(t, want{statuses: []int{414, 431}}, func() (blackbox.Response, error) { return blackbox.Do(t.Context(), w.issuer, r) })
+			w.refuses(t, want{statuses: []int{414, 431}}, func() (blackbox.Response, error) { return blackbox.Do(t.Context(), w.direct(w.issuer), r) })
 		})
 	}
 	w.works(t, w.token(t))
