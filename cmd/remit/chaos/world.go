@@ -145,7 +145,8 @@ func (w *World) startInstances(binary string) error {
 		in := &Instance{
 			Name: fmt.Sprint(i + 1), Binary: binary, Dir: filepath.Join(w.Dir, fmt.Sprint("i", i+1)), Public: public, Ops: ops,
 			Env: []string{
-				"REMIT_DEV=1", "REMIT_RULES=off", "REMIT_TRUSTED_PROXIES=127.0.0.1", "REMIT_ISSUER=" + w.Issuer, "REMIT_MASTER_KEY_FILE=" + master,
+				"REMIT_DEV=1", "REMIT_RULES=off", "REMIT_RATE_FACTOR=10", "REMIT_TRUSTED_PROXIES=127.0.0.1", // all good clients share one address
+				"REMIT_ISSUER=" + w.Issuer, "REMIT_MASTER_KEY_FILE=" + master,
 				"REMIT_DATABASE_URL=" + w.Postgres.URL(toStore.Addr), "REMIT_REDIS_URL=redis://" + toRedis.Addr,
 			},
 		}
