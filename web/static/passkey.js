@@ -4,6 +4,7 @@
 (() => {
 	if (!window.PublicKeyCredential || !PublicKeyCredential.parseRequestOptionsFromJSON) return;
 	let waiting; // the ceremony that waits in the e-mail field's suggestions
+	let answered = Promise.resolve(false); // whether that one was answered, once it is over
 
 	async function ask(form, extra) {
 		const options = JSON.parse(form.dataset.options);
@@ -23,6 +24,7 @@
 		form.addEventListener("submit", async event => {
 			event.preventDefault();
 			if (waiting) waiting.abort();
+			if (await answered) return; // the page is on its way out: one answer is enough
 			const note = form.querySelector("[role=alert]");
 			note.hidden = true;
 			try {
@@ -33,12 +35,12 @@
 			}
 		});
 		if ("waits" in form.dataset && PublicKeyCredential.isConditionalMediationAvailable) {
-			PublicKeyCredential.isConditionalMediationAvailable().then(async able => {
+			PublicKeyCredential.isConditionalMediationAvailable().then(able => {
 				if (!able) return;
 				waiting = new AbortController();
-				try {
-					answer(form, await ask(form, { mediation: "conditional", signal: waiting.signal }));
-				} catch { /* the person chose another way */ }
+				answered = ask(form, { mediation: "conditional", signal: waiting.signal }).then(
+					credential => { answer(form, credential); return true; },
+					() => false); // the person chose another way
 			});
 		}
 	}

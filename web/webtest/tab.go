@@ -33,7 +33,7 @@ func Start(t *testing.T, sites map[string]string) Browser {
 		rules = append(rules, "MAP "+host+" "+at)
 	}
 	rules = append(rules, "MAP * ~NOTFOUND", "EXCLUDE 127.0.0.1")
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(
 		ctx, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
@@ -207,10 +207,25 @@ func (t *Tab) Do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// Before runs a script in every page to come, before the page's own.
+func (t *Tab) Before(script string) {
+	t.T.Helper()
+	command(t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+}
+
 // Open opens an address and returns the answer.
 func (t *Tab) Open(address string) *network.Response {
 	t.T.Helper()
 	return t.Answer(chromedp.Navigate(address))
+}
+
+// Go opens an address whose page may leave it again by itself.
+func (t *Tab) Go(address string) {
+	t.T.Helper()
+	ctx, cancel := context.WithTimeout(t.ctx, patience)
+	defer cancel()
+	_, err := chromedp.Call(ctx, page.Navigate, page.NavigateParams{URL: address})
+	t.must(err)
 }
 
 // Answer takes the steps and returns the answer to the navigation that they cause.
