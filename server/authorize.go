@@ -187,8 +187,11 @@ func (s *Server) redirectOut(w http.ResponseWriter, redirect, state string, para
 // offer rebuilds what the request may be granted, from live state.
 func (s *Server) offer(r *http.Request, v *visitor, client store.Client, ask consent.Ask) (consent.Offer, error) {
 	resource, err := s.store.ResourceByURI(r.Context(), ask.Resource)
-	if err != nil || resource.Disabled {
+	if errors.Is(err, store.ErrResourceNotFound) || err == nil && resource.Disabled {
 		return consent.Offer{}, errors.Join(err, oauth.Refuse(oauth.InvalidTarget, "The server that this request is about is not available."))
+	}
+	if err != nil {
+		return consent.Offer{}, err
 	}
 	roles, err := s.store.RolesOf(r.Context(), v.User.ID, resource.URI)
 	if err != nil {

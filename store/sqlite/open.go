@@ -43,12 +43,14 @@ var _ store.Store = (*Store)(nil)
 
 // Options are what Open may be told; the zero value is the right one outside tests.
 type Options struct {
-	Now func() time.Time // the store's clock; nil: time.Now
+	Now    func() time.Time // the store's clock; nil: time.Now
+	Driver string           // of database/sql; empty: "sqlite". Tests put one in between (sqlitetest).
 }
 
 // Store is a store.Store on one SQLite file.
 type Store struct {
 	now     func() time.Time
+	driver  string
 	writer  *writer
 	readers *readers
 	hub     *hub
@@ -61,7 +63,10 @@ type Store struct {
 // process has open is ErrLocked; one with a schema newer than this program's is
 // migrations.ErrNewer.
 func Open(ctx context.Context, path string, opts Options) (_ *Store, err error) {
-	s := &Store{now: opts.Now, hub: newHub()}
+	s := &Store{now: opts.Now, hub: newHub(), driver: opts.Driver}
+	if s.driver == "" {
+		s.driver = "sqlite"
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -113,7 +118,7 @@ func (s *Store) openDB(path string, pragmas ...string) (*sql.DB, error) {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"recursive_triggers(1)", "trusted_schema(0)", "temp_store(MEMORY)", mapped)}
 	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
-	db, err := sql.Open("sqlite", u.String())
+	db, err := sql.Open(s.driver, u.String())
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}

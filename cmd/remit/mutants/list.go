@@ -131,7 +131,7 @@ var mutants = []mutant{
 	{
 		"the key of a device's code", "server/device.go",
 		`if d.ClientID != g.client.ID || d.JKT != "" && d.JKT != g.jkt {`, `if d.ClientID != g.client.ID {`,
-		"./server", "TestDeviceRefusals",
+		"./server", "TestDeviceFlow",
 	},
 	{
 		"whether the task of a refresh token has ended", "server/provider/refresh.go",
@@ -165,12 +165,13 @@ var mutants = []mutant{
 	},
 	{
 		"the form's token", "server/session.go",
-		`if v == nil || !hmac.Equal([]byte(form.Get(web.FieldCSRF)), []byte(s.formToken(v, "page"))) {`, `if v == nil {`,
+		`if v == nil || !hmac.Equal([]byte(form.Get(web.FieldCSRF)), []byte(s.formToken(v, "page"))) {`, `if v == nil || !hmac.Equal([]byte(form.Get(web.FieldCSRF)), []byte(form.Get(web.FieldCSRF))) {`,
 		"./server", "TestConsentFormBelongsToItsPage",
 	},
 	{
 		"the request that a consent form was made for", "server/decide.go",
-		`if !hmac.Equal([]byte(form.Get("shown")), []byte(s.formToken(v, "consent", secret, digest, earlier))) {`, `if false {`,
+		`if !hmac.Equal([]byte(form.Get("shown")), []byte(s.formToken(v, "consent", secret, digest, earlier))) {`,
+		`if !hmac.Equal([]byte(form.Get("shown")), []byte(form.Get("shown"))) {`,
 		"./server", "TestConsentFormBelongsToItsPage",
 	},
 	{
