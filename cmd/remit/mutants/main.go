@@ -161,9 +161,9 @@ func (l laboratory) passes(ctx context.Context, chosen []mutant) error {
 // test runs tests of a package, and reports whether they failed. That they cannot be built or that
 // there are none is an error.
 func (l laboratory) test(ctx context.Context, overlay, pkg, pattern string) (failed bool, err error) {
-	args := []string{"test", "-count=1", "-failfast", "-vet=off", "-timeout=10m", "-run=^(" + pattern + ")"}
+	args := []string{"test", "-count=1", "-failfast", "-vet=off", "-timeout=3m", "-run=^(" + pattern + ")"}
 	if pattern == "." {
-		args[len(args)-1] = "-run=."
+		args[len(args)-2], args[len(args)-1] = "-timeout=15m", "-run=."
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = l.root
