@@ -9,13 +9,13 @@ import (
 // reading is a world with one of everything that can be read.
 type reading struct {
 	*world
-	request, pushed store.Request
-	code            store.Approval
-	device          store.Device
-	top, low, over  loan
-	widened         store.Grant
-	waiting         store.CallApproval
-	last            int64 // number of the newest chained record
+	pushed         store.Request
+	code           store.Approval
+	device         store.Device
+	top, low, over loan
+	widened        store.Grant
+	waiting        store.CallApproval
+	last           int64 // number of the newest chained record
 }
 
 func (w *world) reading() *reading {
