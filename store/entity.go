@@ -53,6 +53,9 @@ type Session struct {
 	ExpiresAt time.Time
 	Method    string // how it began: ByPassword and its like
 	Browser   string // what the browser calls itself, shortened; shown to its user alone
+	Push      []byte // where it takes push messages, sealed; empty: it takes none
+	Upstream  string // the issuer whose provider it began at; empty: none
+	SID       string // the provider's name for its own session, where it told one
 }
 
 // People keeps users, their sessions and their roles at resources.

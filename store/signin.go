@@ -89,6 +89,13 @@ type SignIns interface {
 	SessionsOf(ctx context.Context, userID string) ([]Session, error)
 	// EndSession forgets one session of this user; ErrSessionNotFound for any other.
 	EndSession(ctx context.Context, userID string, id Hash, recs ...Record) error
+	// SetPush keeps where a live session of this user takes push messages, or that it takes none;
+	// ErrSessionNotFound for any other. It goes with the session.
+	SetPush(ctx context.Context, userID string, id Hash, push []byte, recs ...Record) error
+	// ForgetPush forgets that place of a session while it is still this one: the browser has left it.
+	ForgetPush(ctx context.Context, id Hash, push []byte) error
+	// SessionsOfUpstream returns the live sessions that the issuer's provider knows by this name.
+	SessionsOfUpstream(ctx context.Context, issuer, sid string) ([]Session, error)
 	// EndSessions forgets all sessions of the user but keep (zero: none is kept), and says how many.
 	EndSessions(ctx context.Context, userID string, keep Hash, recs ...Record) (int, error)
 

@@ -16,6 +16,7 @@
 //	assertion.go                    client assertions, RFC 7523
 //	checkpoint.go set.go            ledger checkpoints; security events, RFC 8417
 //	ids.go pkce.go seal.go          names and secrets; RFC 7636; encryption at rest
+//	push.go                         messages to browsers, RFC 8291, RFC 8292
 //
 // Signing and verifying are done over the standard library, because a JOSE library costs as much
 // again as the signature; go-jose is the oracle of the fuzz tests.

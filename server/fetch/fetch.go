@@ -1,10 +1,11 @@
 // Package fetch is the one way out: it reads small JSON documents from servers of strangers, such as
-// client metadata documents and key sets, and nothing else. It follows no redirect, obeys no proxy
+// client metadata documents and key sets, posts to their push services, and does nothing else. It follows no redirect, obeys no proxy
 // setting, keeps no connection, and never reaches an address that is not public, except where an admin named it: addresses are judged
 // when they are dialled, so that no name can promise one and lead to another. What a document says is
 // not its business, nor is keeping it.
 //
 //	fetch.go    one fetch and its bounds
+//	post.go     one message to a push service, under the same bounds
 //	address.go  which URLs and addresses may be reached   RFC 6890
 //	fresh.go    how long an answer may be kept            RFC 9111 §4.2.1
 package fetch

@@ -6,7 +6,8 @@ import (
 	"github.com/remit-auth/remit/store"
 )
 
-const addSessionSQL = `INSERT INTO sessions (id, user_id, auth_time, expires_at, method, browser) VALUES ($1, $2, $3, $4, $5, $6)`
+const addSessionSQL = `INSERT INTO sessions (id, user_id, auth_time, expires_at, method, browser, push, upstream, sid)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 
 // AddSession stores a new session of a live user.
 func (s *Store) AddSession(ctx context.Context, session store.Session, recs ...store.Record) error {
@@ -15,15 +16,15 @@ func (s *Store) AddSession(ctx context.Context, session store.Session, recs ...s
 			return err
 		}
 		tx.later(addSessionSQL, session.ID[:], session.UserID, micros(session.AuthTime), micros(session.ExpiresAt),
-			session.Method, session.Browser)
+			session.Method, session.Browser, bytes(session.Push), session.Upstream, session.SID)
 		return tx.record(recs...)
 	})
 }
 
-const sessionColumns = `s.id, s.user_id, s.auth_time, s.expires_at, s.method, s.browser`
+const sessionColumns = `s.id, s.user_id, s.auth_time, s.expires_at, s.method, s.browser, s.push, s.upstream, s.sid`
 
 func sessionFields(s *store.Session) []any {
-	return []any{hash(&s.ID), &s.UserID, at(&s.AuthTime), at(&s.ExpiresAt), &s.Method, &s.Browser}
+	return []any{hash(&s.ID), &s.UserID, at(&s.AuthTime), at(&s.ExpiresAt), &s.Method, &s.Browser, &s.Push, &s.Upstream, &s.SID}
 }
 
 const sessionSQL = `SELECT ` + sessionColumns + `, ` + userColumns + `
@@ -73,6 +74,45 @@ func (s *Store) SessionsOf(ctx context.Context, userID string) (sessions []store
 		})
 	})
 	return sessions, err
+}
+
+const sessionsOfUpstreamSQL = `SELECT ` + sessionColumns + `
+FROM sessions s WHERE s.upstream <> '' AND s.upstream = $1 AND s.sid = $2 AND s.expires_at > $3`
+
+// SessionsOfUpstream returns the live sessions that the issuer's provider knows by this name.
+func (s *Store) SessionsOfUpstream(ctx context.Context, issuer, sid string) (sessions []store.Session, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each(sessionsOfUpstreamSQL, []any{issuer, sid, micros(c.now())}, func(scan func(...any) error) error {
+			var session store.Session
+			err := scan(sessionFields(&session)...)
+			sessions = append(sessions, session)
+			return err
+		})
+	})
+	return sessions, err
+}
+
+const setPushSQL = `UPDATE sessions SET push = $1 WHERE id = $2 AND user_id = $3 AND expires_at > $4`
+
+// SetPush keeps where the session takes push messages.
+func (s *Store) SetPush(ctx context.Context, userID string, id store.Hash, push []byte, recs ...store.Record) error {
+	return s.write(ctx, func(tx *tx) error {
+		n, err := tx.exec(setPushSQL, bytes(push), id[:], userID, micros(tx.now()))
+		if err == nil && n == 0 {
+			err = store.ErrSessionNotFound
+		}
+		return errOr(err, func() error { return tx.record(recs...) })
+	})
+}
+
+const forgetPushSQL = `UPDATE sessions SET push = $1 WHERE id = $2 AND push = $3`
+
+// ForgetPush forgets where the session took push messages.
+func (s *Store) ForgetPush(ctx context.Context, id store.Hash, push []byte) error {
+	return s.write(ctx, func(tx *tx) error {
+		_, err := tx.exec(forgetPushSQL, []byte{}, id[:], bytes(push))
+		return err
+	})
 }
 
 const endSessionSQL = `DELETE FROM sessions WHERE id = $1 AND user_id = $2`

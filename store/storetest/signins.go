@@ -92,6 +92,61 @@ var signIns = map[string]func(*world){
 		w.must(err)
 		w.same("expired ones", len(list), 0)
 	},
+	"where a session takes push messages is its user's own, and goes with it": func(w *world) {
+		id, place, newer := store.HashOf("a"), []byte("sealed"), []byte("sealed anew")
+		w.must(w.s.AddSession(w.ctx, store.Session{ID: id, UserID: w.user.ID, ExpiresAt: w.clock.Now().Add(time.Hour)}))
+		is := func(want []byte) {
+			session, _, err := w.s.SessionByID(w.ctx, id)
+			w.must(err)
+			w.same("push", string(session.Push), string(want))
+		}
+		w.refused(store.ErrSessionNotFound, func() error { return w.s.SetPush(w.ctx, "usr_other", id, place, record("x")) })
+		w.refused(store.ErrSessionNotFound, func() error { return w.s.SetPush(w.ctx, w.user.ID, store.HashOf("b"), place, record("x")) })
+		is(nil)
+		w.must(w.s.SetPush(w.ctx, w.user.ID, id, place, record("push.added")))
+		is(place)
+		w.must(w.s.SetPush(w.ctx, w.user.ID, id, newer))
+		w.must(w.s.ForgetPush(w.ctx, id, place)) // it is not there any more
+		is(newer)
+		w.must(w.s.ForgetPush(w.ctx, id, newer))
+		is(nil)
+		w.must(w.s.SetPush(w.ctx, w.user.ID, id, place))
+		w.must(w.s.EndSession(w.ctx, w.user.ID, id, record("session.ended")))
+		list, err := w.s.SessionsOf(w.ctx, w.user.ID)
+		w.must(err)
+		w.same("sessions", len(list), 0)
+		w.must(w.s.AddSession(w.ctx, store.Session{ID: id, UserID: w.user.ID, ExpiresAt: w.clock.Now().Add(time.Hour)}))
+		is(nil)
+		w.clock.Advance(time.Hour)
+		w.refused(store.ErrSessionNotFound, func() error { return w.s.SetPush(w.ctx, w.user.ID, id, place, record("x")) })
+		w.same("ledger", w.kinds(), []string{"push.added", "session.ended"})
+	},
+	"sessions are found by the provider's name for them": func(w *world) {
+		add := func(name, issuer, sid string) store.Hash {
+			s := store.Session{ID: store.HashOf(name), UserID: w.user.ID, ExpiresAt: w.clock.Now().Add(time.Hour), Upstream: issuer, SID: sid}
+			w.must(w.s.AddSession(w.ctx, s))
+			return s.ID
+		}
+		mine := add("mine", "https://login.example", "sid-1")
+		add("another session", "https://login.example", "sid-2")
+		add("another provider", "https://other.example", "sid-1")
+		add("a password", "", "sid-1")
+		add("no name", "https://login.example", "")
+		for name, want := range map[[2]string]int{
+			{"https://login.example", "sid-1"}: 1, {"https://login.example", "sid-3"}: 0, {"", "sid-1"}: 0, {"https://login.example", ""}: 1,
+		} {
+			got, err := w.s.SessionsOfUpstream(w.ctx, name[0], name[1])
+			w.must(err)
+			w.same(name[0]+" "+name[1], len(got), want)
+		}
+		got, err := w.s.SessionsOfUpstream(w.ctx, "https://login.example", "sid-1")
+		w.must(err)
+		w.same("session", got[0].ID.String()+" "+got[0].Upstream+" "+got[0].SID, mine.String()+" https://login.example sid-1")
+		w.clock.Advance(time.Hour)
+		got, err = w.s.SessionsOfUpstream(w.ctx, "https://login.example", "sid-1")
+		w.must(err)
+		w.same("expired ones", len(got), 0)
+	},
 	"a new password ends the other sessions": func(w *world) {
 		for _, name := range []string{"mine", "stolen"} {
 			w.must(w.s.AddSession(w.ctx, store.Session{ID: store.HashOf(name), UserID: w.user.ID, ExpiresAt: w.clock.Now().Add(time.Hour)}))

@@ -349,11 +349,13 @@ CREATE TABLE sessions (
     user_id    TEXT    NOT NULL REFERENCES users (id),
     auth_time  INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
-, method TEXT NOT NULL DEFAULT '', browser TEXT NOT NULL DEFAULT '') STRICT;
+, method TEXT NOT NULL DEFAULT '', browser TEXT NOT NULL DEFAULT '', push BLOB NOT NULL DEFAULT x'', upstream TEXT NOT NULL DEFAULT '', sid TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE INDEX sessions_expiry ON sessions (expires_at);
 
 CREATE INDEX sessions_of ON sessions (user_id, auth_time);
+
+CREATE INDEX sessions_upstream ON sessions (upstream, sid) WHERE upstream <> '';
 
 CREATE TABLE spent (
     id         BLOB    NOT NULL PRIMARY KEY,
