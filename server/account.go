@@ -42,6 +42,7 @@ func (s *Server) showAccount(w http.ResponseWriter, r *http.Request, v *visitor,
 		Page: s.frame(r.Context(), v), Action: s.base + "/account", Notice: notice, NoticeTone: tone,
 		HasCodes: err == nil, Recovery: factor.RecoveryLeft, CodeURL: s.base + "/account/codes",
 		Password: v.User.PasswordHash != "", ExportURL: s.base + "/account/export",
+		Push: s.pushView(v),
 	}
 	if !s.fresh(v) {
 		view.Stale = s.base + "/signin?" + url.Values{web.FieldReturnTo: {s.base + "/account"}}.Encode()
@@ -64,7 +65,7 @@ func (s *Server) showAccount(w http.ResponseWriter, r *http.Request, v *visitor,
 			Since: clock(r.Context(), session.AuthTime), Here: session.ID == v.ID,
 		})
 	}
-	return s.renderScripted(w, r, status, web.AccountPage(view))
+	return s.renderLive(w, r, status, web.AccountPage(view))
 }
 
 // accountAction is one thing that the account page does.
@@ -81,6 +82,8 @@ var accountActions = map[string]accountAction{
 	web.ActionPassword:      {(*Server).changePassword, true},
 	web.ActionSessionEnd:    {(*Server).endSession, false},
 	web.ActionSessionsEnd:   {(*Server).endSessions, false},
+	web.ActionPushOn:        {(*Server).addPush, false},
+	web.ActionPushOff:       {(*Server).removePush, false},
 }
 
 // changeAccount serves POST /account.

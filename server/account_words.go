@@ -24,6 +24,9 @@ const (
 	textPasswordLength  = "A password has 8 to 1024 characters."
 	textSessionEnded    = "That browser is signed out."
 	textSessionsEnded   = "All other browsers are signed out."
+	textPushOn          = "This browser is told when an agent waits for you."
+	textPushOff         = "This browser is told nothing any more."
+	textPushNowhere     = "The browser did not say where it takes messages. Try again."
 	textSetUpWrong      = "An e-mail address and a name are needed."
 )
 
@@ -35,6 +38,12 @@ var textSignedInBy = map[string]string{
 	store.ByPassword: "with the password", store.ByCode: "with password and code",
 	store.ByPasskey: "with a passkey", store.ByProvider: "through another provider", "": "signed in",
 }
+
+// What browsers are told by push messages: shown on a locked screen, it names nobody and no tool.
+const (
+	textPushWaiting = "An agent waits for your answer."
+	textPushFirst   = "An agent works for you that never did before."
+)
 
 // What users are told by e-mail.
 const (

@@ -56,7 +56,7 @@ func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view := web.Agents{Page: s.frame(r.Context(), v), Action: s.base + "/agents", Live: web.Live{Source: s.base + "/agents/live"}}
+	view := web.Agents{Page: s.frame(r.Context(), v), Action: s.base + "/agents", Live: web.Live{Source: s.base + "/agents/live"}, Push: s.pushView(v)}
 	if view.Waiting, err = s.waiting(r.Context(), v); err != nil {
 		return err
 	}

@@ -67,6 +67,7 @@ func (s *Server) publicRoutes() []route {
 		{"GET", "/agents", s.page(s.agents)},                                    // the user's own tasks
 		{"POST", "/agents", s.page(s.moveAgents)},                               // end, suspend, resume
 		{"GET", "/agents/live", s.page(s.agentsLive)},                           // that something has moved
+		{"GET", "/worker.js", s.worker},                                         // wakes for push messages, RFC 8030
 		{"GET", "/agents/{id}", s.page(s.taskCalls)},                            // all calls of one task
 	}, s.consolePages()...) // viewers, revokers, admins: console.go
 }

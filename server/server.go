@@ -102,6 +102,9 @@ type Server struct {
 	forms       tokens.Sealer // of what travels in pages, and of second factors
 	passkeys    passkey.Party
 	notices     *notify.Queue // nil: users are told nothing by e-mail
+	pushes      *notify.Queue
+	pushKey     tokens.PushKey
+	pushWay     *fetch.Client
 	upstreams   map[string]*upstream.Provider
 	providers   []string // their names, as configured
 	proxies     proxies
@@ -190,6 +193,14 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if s.forms, err = tokens.NewSealer(sealKey); err != nil {
 		return nil, err
 	}
+	pushSecret, err := s.derive("web-push")
+	if err != nil {
+		return nil, err
+	}
+	if s.pushKey, err = tokens.NewPushKey(pushSecret); err != nil {
+		return nil, err
+	}
+	s.pushWay = fetch.New(c.Fetch)
 	if s.passkeys, err = passkey.New(s.issuer, s.operator); err != nil {
 		return nil, err
 	}
@@ -199,6 +210,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if c.Mail != nil {
 		s.notices = notify.Start(c.Mail, s.log)
 	}
+	s.pushes = notify.Open(pushWorkers, s.log)
 	s.rules.off = c.NoRules
 	s.passwords = newPasswordHasher(c.PasswordSlots)
 	s.provider = provider.New(provider.Config{
@@ -247,6 +259,7 @@ func (s *Server) Close() {
 	s.closeOnce.Do(func() { close(s.closing) })
 	s.feeds.Wait()
 	s.notices.Close()
+	s.pushes.Close()
 }
 
 // Handler returns the public side of the server.

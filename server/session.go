@@ -52,17 +52,26 @@ func (s *Server) visitor(r *http.Request) (*visitor, error) {
 
 // startSession signs the user in with a new cookie; one set before is never kept.
 func (s *Server) startSession(w http.ResponseWriter, r *http.Request, user store.User, method string) error {
-	if old, err := s.visitor(r); err == nil && old != nil {
+	old, err := s.visitor(r)
+	if err != nil {
+		old = nil
+	}
+	if old != nil {
 		if err := s.store.RemoveSession(r.Context(), old.ID); err != nil {
 			return err
 		}
 	}
 	secret := tokens.NewSecret("sid_")
 	now := s.now()
+	id := store.HashOf(secret)
+	push, err := s.keptPush(old, user, id)
+	if err != nil {
+		return err
+	}
 	rec := about(store.NewRecord("session.started", map[string]any{"method": method}), user)
-	err := s.store.AddSession(r.Context(), store.Session{
-		ID: store.HashOf(secret), UserID: user.ID, AuthTime: now, ExpiresAt: now.Add(sessionLife),
-		Method: method, Browser: browserName(r.UserAgent()),
+	err = s.store.AddSession(r.Context(), store.Session{
+		ID: id, UserID: user.ID, AuthTime: now, ExpiresAt: now.Add(sessionLife),
+		Method: method, Browser: browserName(r.UserAgent()), Push: push,
 	}, rec)
 	if err != nil {
 		return err

@@ -15,6 +15,8 @@ type accountWords struct {
 	PasswordTitle, PasswordNone, CurrentPassword, ChangeIt   string
 	Sessions, SessionsNote, Here, EndSession, EndSessionOf   string
 	EndSessions, StopAll, StopAllNote                        string
+	Push, PushNote, PushOn, PushTurnOn, PushTurnOff          string
+	PushNeedsScript                                          string
 	Providers, ProvidersNote, LinkTo                         string
 	Export, ExportNote, ExportIt                             string
 	ScanTitle, ScanLead, ScanType, ScanAlt, ScanCode, ScanOn string
@@ -72,6 +74,12 @@ var accountEnglish = accountWords{
 	EndSessions:        "Sign out all other browsers",
 	StopAll:            "Sign out everywhere and stop all agents",
 	StopAllNote:        "For when something is wrong: this browser too, and every task ends now.",
+	Push:               "Messages",
+	PushNote:           "This browser can tell you when an agent waits for your answer, and when one works for you for the first time. The messages name nobody and nothing, and end when you sign out.",
+	PushOn:             "This browser is told.",
+	PushTurnOn:         "Tell me in this browser when an agent waits",
+	PushTurnOff:        "Tell me nothing here any more",
+	PushNeedsScript:    "These messages need a script, which this browser does not run.",
 	Providers:          "Other ways in",
 	ProvidersNote:      "Link an account that you have elsewhere, to sign in with it from now on.",
 	LinkTo:             "Link {0}",

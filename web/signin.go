@@ -9,6 +9,10 @@ const (
 	FieldName        = "name"
 	FieldNewPassword = "new_password"
 	FieldID          = "id"
+
+	FieldEndpoint = "endpoint" // where a browser takes push messages
+	FieldP256DH   = "p256dh"
+	FieldAuth     = "auth"
 )
 
 // SignIn is all that the sign-in page shows.
@@ -63,7 +67,17 @@ type Account struct {
 	Password   bool     // signs in with a password
 	Sessions   []SessionRow
 	Identities []Link // providers that may be linked
+	Push       Push
 	ExportURL  string
+}
+
+// Push is what the script for push messages needs to know. Without scripts there are none.
+type Push struct {
+	Key    string // the server's public key (RFC 8292)
+	Worker string // the script that the browser wakes
+	Action string // where its form posts to
+	For    string // stands for the user, in what the browser keeps
+	On     bool   // this browser's session takes push messages
 }
 
 // PasskeyRow is one passkey.
@@ -108,4 +122,6 @@ const (
 	ActionSessionEnd    = "session_end"
 	ActionSessionsEnd   = "sessions_end"
 	ActionStopAll       = "stop_all"
+	ActionPushOn        = "push_on"
+	ActionPushOff       = "push_off"
 )

@@ -21,7 +21,7 @@ type asset struct {
 	body             []byte
 }
 
-var assets = loadAssets("remit.css", "remit.svg", "agents.js", "passkey.js")
+var assets = loadAssets("remit.css", "remit.svg", "agents.js", "passkey.js", "push.js")
 
 func loadAssets(names ...string) map[string]asset {
 	types := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
@@ -45,6 +45,15 @@ func loadAssets(names ...string) map[string]asset {
 
 // StaticPath returns the hash-named path of an embedded file, or "" for a name that is not embedded.
 func StaticPath(name string) string { return assets[name].url }
+
+// Worker is the script that a browser wakes for push messages.
+func Worker() []byte {
+	body, err := staticFiles.ReadFile("static/worker.js")
+	if err != nil {
+		panic("web: embedded file is missing: worker.js") // a broken build, not an input
+	}
+	return body
+}
 
 // Static serves the embedded files under /static/, wherever that is mounted. A path holds the hash of its content, so
 // that an answer never changes and caches may keep it for good (RFC 8246).

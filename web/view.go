@@ -166,6 +166,7 @@ type Agents struct {
 	Page
 	Action     string // where its forms post to; empty: /agents
 	Live       Live
+	Push       Push
 	Waiting    []Waiting // calls that wait for the user
 	Running    []TaskRow
 	Finished   []TaskRow
