@@ -34,6 +34,7 @@ type exportedSession struct {
 	Method  string    `json:"method"`
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until"`
+	Push    bool      `json:"push_messages"`
 }
 
 type exportedPasskey struct {
@@ -121,7 +122,7 @@ func (s *Server) exportSignIns(ctx context.Context, userID string, out *exported
 		return err
 	}
 	for _, session := range sessions {
-		out.Sessions = append(out.Sessions, exportedSession{session.Browser, session.Method, session.AuthTime, session.ExpiresAt})
+		out.Sessions = append(out.Sessions, exportedSession{session.Browser, session.Method, session.AuthTime, session.ExpiresAt, len(session.Push) > 0})
 	}
 	passkeys, err := s.store.PasskeysOf(ctx, userID)
 	if err != nil {

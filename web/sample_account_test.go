@@ -22,9 +22,11 @@ func accountSamples(m func(string) string) map[string]templ.Component {
 			{ID: m("2"), Browser: m("Safari on iPhone"), How: m("with the password"), Since: "21 Nov 19:30 UTC"},
 		},
 		Identities: []Link{{Text: m("Acme Login"), Href: "/signin/with/acme?link=x"}}, ExportURL: "/account/export",
+		Push: Push{Key: m("key"), Worker: "/worker.js", Action: "/account", For: m("mark")},
 	}
 	stale := account
 	stale.Stale, stale.Passkey, stale.Notice, stale.HasCodes, stale.Passkeys, stale.Identities = "/signin?return_to=%2Faccount", Ceremony{}, "", false, nil, nil
+	stale.Push.On = true
 	return map[string]templ.Component{
 		"signin-ways":    SignInPage(ways),
 		"signin-code":    SignInCodePage(SignInCode{Page: nobody, Action: "/signin/code", Hidden: []Field{{FieldSealed, m("sealed")}}, Error: m("This code is not right.")}),

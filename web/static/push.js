@@ -55,6 +55,6 @@
 		form.hidden = false;
 		return;
 	}
-	fill().then(() => fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) }))
+	fill().then(() => fetch(form.getAttribute("action"), { method: "POST", body: new URLSearchParams(new FormData(form)) }))
 		.then(answer => { form.hidden = answer.ok; }, () => { form.hidden = false; });
 })();

@@ -131,7 +131,7 @@ func (t *Tab) Complaints(about ...string) {
 		defer t.mu.Unlock()
 		return strings.Join(t.complaints, "\n")
 	}
-	t.until(fmt.Sprintf("complaints about %q", about), func() bool {
+	t.Until(fmt.Sprintf("complaints about %q", about), func() bool {
 		for _, a := range about {
 			if !strings.Contains(all(), a) {
 				return false
@@ -144,8 +144,8 @@ func (t *Tab) Complaints(about ...string) {
 	t.complaints = nil
 }
 
-// until asks until the condition holds.
-func (t *Tab) until(what string, holds func() bool) {
+// Until asks until the condition holds.
+func (t *Tab) Until(what string, holds func() bool) {
 	t.T.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -266,6 +266,12 @@ func (t *Tab) Read(expression string) string {
 	return t.evaluate(expression)
 }
 
+// Awaits evaluates an expression that promises a text.
+func (t *Tab) Awaits(expression string) string {
+	t.T.Helper()
+	return t.evaluate(expression, chromedp.EvalAwaitPromise)
+}
+
 func (t *Tab) evaluate(expression string, opts ...chromedp.EvaluateOption) string {
 	t.T.Helper()
 	ctx, cancel := context.WithTimeout(t.ctx, patience)
@@ -292,7 +298,7 @@ func (t *Tab) Text() string {
 // Waits waits until the page, by itself, shows the texts.
 func (t *Tab) Waits(texts ...string) {
 	t.T.Helper()
-	t.until(fmt.Sprintf("%q", texts), func() bool {
+	t.Until(fmt.Sprintf("%q", texts), func() bool {
 		page := t.Text()
 		for _, text := range texts {
 			if !strings.Contains(page, text) {
