@@ -272,7 +272,7 @@ func signedBy(t *testing.T, header, key, audience string, now time.Time) {
 	jwk := jose.JSONWebKey{}
 	must(t, jwk.UnmarshalJSON(fmt.Appendf(nil, `{"kty":"EC","crv":"P-256","x":%q,"y":%q}`,
 		base64.RawURLEncoding.EncodeToString(raw[1:33]), base64.RawURLEncoding.EncodeToString(raw[33:]))))
-	jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 	must(t, err)
 	payload, err := jws.Verify(jwk)
 	must(t, err)
