@@ -69,13 +69,16 @@ func single[T any](t T, err error) (any, error) { return all(err, t) }
 
 // faultReads are all that only read. After a comma: what for.
 var faultReads = map[string]func(r *reading) (any, error){
-	"Ping":             func(r *reading) (any, error) { return nil, r.s.Ping(r.ctx) },
-	"UserByEmail":      func(r *reading) (any, error) { return single(r.s.UserByEmail(r.ctx, r.user.Email)) },
-	"UserByID":         func(r *reading) (any, error) { return single(r.s.UserByID(r.ctx, r.user.ID)) },
-	"Users":            func(r *reading) (any, error) { return single(r.s.Users(r.ctx)) },
-	"RolesOf":          func(r *reading) (any, error) { return single(r.s.RolesOf(r.ctx, r.user.ID, tickets)) },
-	"SessionByID":      func(r *reading) (any, error) { return both(r.s.SessionByID(r.ctx, r.session)) },
-	"SessionsOf":       func(r *reading) (any, error) { return single(r.s.SessionsOf(r.ctx, r.user.ID)) },
+	"Ping":        func(r *reading) (any, error) { return nil, r.s.Ping(r.ctx) },
+	"UserByEmail": func(r *reading) (any, error) { return single(r.s.UserByEmail(r.ctx, r.user.Email)) },
+	"UserByID":    func(r *reading) (any, error) { return single(r.s.UserByID(r.ctx, r.user.ID)) },
+	"Users":       func(r *reading) (any, error) { return single(r.s.Users(r.ctx)) },
+	"RolesOf":     func(r *reading) (any, error) { return single(r.s.RolesOf(r.ctx, r.user.ID, tickets)) },
+	"SessionByID": func(r *reading) (any, error) { return both(r.s.SessionByID(r.ctx, r.session)) },
+	"SessionsOf":  func(r *reading) (any, error) { return single(r.s.SessionsOf(r.ctx, r.user.ID)) },
+	"SessionsOfUpstream": func(r *reading) (any, error) {
+		return single(r.s.SessionsOfUpstream(r.ctx, "https://idp.example", "sid"))
+	},
 	"HasUsers":         func(r *reading) (any, error) { return single(r.s.HasUsers(r.ctx)) },
 	"PasskeysOf":       func(r *reading) (any, error) { return single(r.s.PasskeysOf(r.ctx, r.user.ID)) },
 	"PasskeyByID":      func(r *reading) (any, error) { return both(r.s.PasskeyByID(r.ctx, []byte("one"))) },

@@ -139,6 +139,17 @@ var faultVerbs = map[string]func(w *world) func() error{
 			return w.s.AddFirstAdmin(w.ctx, store.User{ID: "usr_first", Email: "first@demo.example", ConsoleRole: store.RoleAdmin}, record("user.added"))
 		}
 	},
+	"SetPush": func(w *world) func() error {
+		w.signIn()
+		return func() error {
+			return w.s.SetPush(w.ctx, w.user.ID, w.session, []byte("sealed"), record("push.added"))
+		}
+	},
+	"ForgetPush": func(w *world) func() error {
+		w.signIn()
+		w.must(w.s.SetPush(w.ctx, w.user.ID, w.session, []byte("sealed")))
+		return func() error { return w.s.ForgetPush(w.ctx, w.session, []byte("sealed")) }
+	},
 	"SetPassword": func(w *world) func() error {
 		w.signIn()
 		return func() error {
@@ -216,7 +227,7 @@ var faultVerbs = map[string]func(w *world) func() error{
 
 func (w *world) signIn() {
 	w.t.Helper()
-	w.must(w.s.AddSession(w.ctx, store.Session{ID: w.session, UserID: w.user.ID, AuthTime: w.clock.Now(), ExpiresAt: w.clock.Now().Add(time.Hour)}))
+	w.must(w.s.AddSession(w.ctx, store.Session{ID: w.session, UserID: w.user.ID, AuthTime: w.clock.Now(), ExpiresAt: w.clock.Now().Add(time.Hour), Upstream: "https://idp.example", SID: "sid"}))
 }
 
 func (w *world) putFactor(recs ...store.Record) error {
