@@ -168,7 +168,7 @@ func (s *Server) endTasks(w http.ResponseWriter, r *http.Request, v *visitor, wh
 	if which == endedAll {
 		ended, err = s.endAll(r.Context(), v)
 	} else {
-		ended, err = s.endOne(r.Context(), which)
+		ended, err = s.endOne(r.Context(), which, reasonByUser)
 	}
 	if err != nil {
 		return err
@@ -181,8 +181,8 @@ func (s *Server) endTasks(w http.ResponseWriter, r *http.Request, v *visitor, wh
 }
 
 // endOne ends the task and all under it; one that had ended stays as it is.
-func (s *Server) endOne(ctx context.Context, id string) (ended []string, err error) {
-	tasks, err := s.store.EndTask(ctx, store.End{TaskID: id, State: store.TaskRevoked, By: store.ByUser, Reason: reasonByUser})
+func (s *Server) endOne(ctx context.Context, id, reason string) (ended []string, err error) {
+	tasks, err := s.store.EndTask(ctx, store.End{TaskID: id, State: store.TaskRevoked, By: store.ByUser, Reason: reason})
 	if err != nil && !errors.Is(err, store.ErrTaskEnded) {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func (s *Server) endAll(ctx context.Context, v *visitor) (ended []string, err er
 			return ended, err
 		}
 		for _, t := range live {
-			more, err := s.endOne(ctx, t.ID)
+			more, err := s.endOne(ctx, t.ID, reasonByUser)
 			if err != nil {
 				return nil, err
 			}

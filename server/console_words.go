@@ -115,7 +115,7 @@ var textBy = map[store.Actor]string{
 
 // textWhy says why a task ended or sleeps, where the server itself gives the reason.
 var textWhy = map[string]string{
-	reasonByUser: "by its user", "deadline": "time ran out", "budget": "its calls were used up", "not_redeemed": "never started",
+	reasonByUser: "by its user", reasonSignedOut: "its user signed out at the provider", "deadline": "time ran out", "budget": "its calls were used up", "not_redeemed": "never started",
 	"refresh token revoked": "by its agent", "refresh_reuse": "its refresh token was used twice", "code_reuse": "its code was used twice",
 	"user_disabled": "the user was disabled", "client_disabled": "the client was disabled", "resource_disabled": "the resource was disabled",
 	"paused by the user": "", "paused by the agent": "",

@@ -208,7 +208,7 @@ func (s *Server) refuseAsk(w http.ResponseWriter, r *http.Request, v *visitor, c
 // endAsked ends the task that a step-up would have extended, as the user chose instead.
 func (s *Server) endAsked(w http.ResponseWriter, r *http.Request, v *visitor, offer consent.Offer, request store.Hash) error {
 	if offer.Extends != nil {
-		if _, err := s.endOne(r.Context(), offer.Extends.Task.ID); err != nil {
+		if _, err := s.endOne(r.Context(), offer.Extends.Task.ID, reasonByUser); err != nil {
 			return err
 		}
 	}

@@ -51,6 +51,7 @@ func (s *Server) publicRoutes() []route {
 		{"POST", "/signin/passkey", s.page(s.signInPasskey)},                    // WebAuthn Level 3
 		{"GET", "/signin/with/{provider}", s.page(s.signInWith)},                // OpenID Connect Core 1.0 §3.1
 		{"GET", "/signin/from/{provider}", s.page(s.signInFrom)},                // and back
+		{"POST", "/logout/from/{provider}", s.protocol(s.logoutFrom)},           // OpenID Connect Back-Channel Logout 1.0 §2.5
 		{"GET", "/setup", s.page(s.setUp)},                                      // the first admin
 		{"POST", "/setup", s.page(s.setUp)},                                     //
 		{"GET", "/account", s.page(s.account)},                                  // how a user signs in, and where

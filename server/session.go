@@ -50,8 +50,9 @@ func (s *Server) visitor(r *http.Request) (*visitor, error) {
 	return &visitor{Session: session, User: user, secret: secret}, nil
 }
 
-// startSession signs the user in with a new cookie; one set before is never kept.
-func (s *Server) startSession(w http.ResponseWriter, r *http.Request, user store.User, method string) error {
+// startSession signs the user in with a new cookie; one set before is never kept. How it began is told:
+// its method, and the provider that vouched.
+func (s *Server) startSession(w http.ResponseWriter, r *http.Request, user store.User, began store.Session) error {
 	old, err := s.visitor(r)
 	if err != nil {
 		old = nil
@@ -68,10 +69,10 @@ func (s *Server) startSession(w http.ResponseWriter, r *http.Request, user store
 	if err != nil {
 		return err
 	}
-	rec := about(store.NewRecord("session.started", map[string]any{"method": method}), user)
+	rec := about(store.NewRecord("session.started", map[string]any{"method": began.Method}), user)
 	err = s.store.AddSession(r.Context(), store.Session{
 		ID: id, UserID: user.ID, AuthTime: now, ExpiresAt: now.Add(sessionLife),
-		Method: method, Browser: browserName(r.UserAgent()), Push: push,
+		Method: began.Method, Browser: browserName(r.UserAgent()), Push: push, Upstream: began.Upstream, SID: began.SID,
 	}, rec)
 	if err != nil {
 		return err

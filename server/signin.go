@@ -85,7 +85,12 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 // signedIn begins the session and sends the browser back to where it was: by 303, never 307, so that
 // no password travels on.
 func (s *Server) signedIn(w http.ResponseWriter, r *http.Request, user store.User, method, returnTo string) error {
-	if err := s.startSession(w, r, user, method); err != nil {
+	return s.signedInBy(w, r, user, store.Session{Method: method}, returnTo)
+}
+
+// signedInBy is signedIn for a session that a provider may end.
+func (s *Server) signedInBy(w http.ResponseWriter, r *http.Request, user store.User, began store.Session, returnTo string) error {
+	if err := s.startSession(w, r, user, began); err != nil {
 		return err
 	}
 	s.rememberBrowser(w, user.Email)

@@ -172,7 +172,8 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, p *upstream.Provi
 	case err != nil:
 		return err
 	}
-	return s.signedIn(w, r, user, store.ByProvider, attempt.ReturnTo)
+	began := store.Session{Method: store.ByProvider, Upstream: who.Issuer, SID: who.SID}
+	return s.signedInBy(w, r, user, began, attempt.ReturnTo)
 }
 
 // linkIdentity gives the signed-in user the identity, and nobody else: not by an e-mail that matches.

@@ -98,9 +98,13 @@ var textSuspended = map[store.Actor]string{
 // reasonByUser is why a task ended that its user ended.
 const reasonByUser = "ended by the user"
 
+// reasonSignedOut is why tasks ended whose user signed out at the provider.
+const reasonSignedOut = "signed_out"
+
 // textEnded says how a task ended, by the reasons that the server itself gives.
 var textEnded = map[string]string{
 	reasonByUser:            "Ended by you",
+	reasonSignedOut:         "Ended when you signed out at your provider",
 	"deadline":              "Time ran out",
 	"budget":                "Its calls were used up",
 	"not_redeemed":          "Never started",

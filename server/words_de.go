@@ -169,6 +169,7 @@ var textGermanPages = map[string]string{
 	"The browser did not say where it takes messages. Try again.": "Der Browser hat nicht gesagt, wo er Nachrichten entgegennimmt. Versuchen Sie es noch einmal.",
 	"An agent waits for your answer.":                             "Ein Agent wartet auf Ihre Antwort.",
 	"An agent works for you that never did before.":               "Ein Agent arbeitet für Sie, der das noch nie getan hat.",
+	"Ended when you signed out at your provider":                  "Beendet, als Sie sich bei Ihrem Anbieter abgemeldet haben",
 	"with a passkey":                                              "mit einem Passkey",
 	"through another provider":                                    "über einen anderen Anbieter",
 	"signed in":                                                   "angemeldet",

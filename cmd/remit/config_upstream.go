@@ -32,6 +32,7 @@ type upstreamProvider struct {
 	GroupsClaim      string   `yaml:"groups_claim"`
 	Groups           []string `yaml:"groups"`
 	AddUsers         bool     `yaml:"add_users"`
+	LogoutEndsTasks  bool     `yaml:"logout_ends_tasks"`
 	Roles            []struct {
 		Group    string   `yaml:"group"`
 		Resource string   `yaml:"resource"`
@@ -78,7 +79,7 @@ func (c Config) upstream(into *server.Config) error {
 func (p upstreamProvider) config() (upstream.Config, error) {
 	c := upstream.Config{
 		Name: p.Name, Title: p.Title, Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: p.ClientSecret,
-		Scopes: p.Scopes, GroupsClaim: p.GroupsClaim, Groups: p.Groups, AddUsers: p.AddUsers,
+		Scopes: p.Scopes, GroupsClaim: p.GroupsClaim, Groups: p.Groups, AddUsers: p.AddUsers, LogoutEndsTasks: p.LogoutEndsTasks,
 	}
 	for _, r := range p.Roles {
 		c.Roles = append(c.Roles, upstream.GroupRoles{Group: r.Group, Resource: r.Resource, Roles: r.Roles})

@@ -44,6 +44,8 @@ type Config struct {
 	// Groups may sign in; empty: everybody. Whoever is in none of them any more is disabled at the
 	// next attempt, and so are their tasks.
 	Groups []string `koanf:"groups" json:"groups"`
+	// LogoutEndsTasks: who signs out at the provider ends their tasks here too, not just their session.
+	LogoutEndsTasks bool `koanf:"logout_ends_tasks" json:"logout_ends_tasks"`
 	// Roles are the roles here that a group there stands for.
 	Roles []GroupRoles `koanf:"roles" json:"roles"`
 }
@@ -124,6 +126,7 @@ func (p *Provider) oauth(found *oidc.Provider) *oauth2.Config {
 // Person is who the provider says that somebody is.
 type Person struct {
 	Issuer, Subject string
+	SID             string // its name for the session there; empty: it told none
 	Email           string // verified by the provider; empty: none is
 	Name            string
 	Groups          []string
@@ -166,6 +169,7 @@ func (p *Provider) person(id *oidc.IDToken) (Person, error) {
 		Verified any    `json:"email_verified"` // a boolean (§5.1); a text "true" is not one
 		Name     string `json:"name"`
 		Azp      string `json:"azp"`
+		SID      string `json:"sid"` // Back-Channel Logout 1.0 §2.1
 	}
 	var all map[string]any
 	if err := errors.Join(id.Claims(&claims), id.Claims(&all)); err != nil {
@@ -174,9 +178,9 @@ func (p *Provider) person(id *oidc.IDToken) (Person, error) {
 	if len(id.Audience) > 1 && claims.Azp != p.ClientID || claims.Azp != "" && claims.Azp != p.ClientID {
 		return Person{}, fmt.Errorf("%w: it was issued to another party", ErrRefused)
 	}
-	who := Person{Issuer: id.Issuer, Subject: id.Subject, Name: claims.Name}
-	if who.Subject == "" {
-		return Person{}, fmt.Errorf("%w: no subject", ErrRefused)
+	who := Person{Issuer: id.Issuer, Subject: id.Subject, SID: claims.SID, Name: claims.Name}
+	if who.Subject == "" || len(who.SID) > maxSID {
+		return Person{}, fmt.Errorf("%w: no subject, or too long a session", ErrRefused)
 	}
 	if verified, _ := claims.Verified.(bool); verified {
 		who.Email = claims.Email
