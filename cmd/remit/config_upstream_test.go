@@ -44,7 +44,7 @@ func TestUpstreamFile(t *testing.T) {
 	}
 	want := []upstream.Config{{
 		Name: "acme", Title: "Acme Login", Issuer: "https://login.acme.example", ClientID: "remit", ClientSecret: "s3cret",
-		GroupsClaim: "groups", Groups: []string{"staff"}, AddUsers: true,
+		GroupsClaim: "groups", Groups: []string{"staff"}, AddUsers: true, LogoutEndsTasks: true,
 		Roles: []upstream.GroupRoles{{Group: "support", Resource: "https://tickets.acme.example/mcp", Roles: []string{"agent"}}},
 	}}
 	if diff := cmp.Diff(want, got.Upstream); diff != "" {
