@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"encoding/binary"
 	"bytes"
 	"errors"
 	"regexp"
@@ -20,6 +21,10 @@ func TestIDs(t *testing.T) {
 			t.Fatal("twice:", id, secret)
 		}
 		seen[id], seen[secret] = true, true
+		made, err := idEncoding.DecodeString(id[4:])
+		if err != nil || time.Since(time.Unix(int64(binary.BigEndian.Uint32(made)), 0)).Abs() > time.Minute {
+			t.Fatalf("%s does not lie beside its like: %v", id, err)
+		}
 	}
 	if got := HashBytes([]byte("abc")); got != "sha-256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0" { // FIPS 180-2 B.1
 		t.Errorf("HashBytes = %s", got)

@@ -72,12 +72,19 @@ type query struct {
 	ask  func(ctx context.Context, s *Store, i int) error
 }
 
-// name is an id that lies anywhere among its like; nameSQL makes the same in SQL.
-func name(prefix string, i int) string {
+// name is an id that lies beside those made at the same time, as tokens.NewID makes them; nameSQL makes the
+// same in SQL. Hashes of secrets lie anywhere: scattered.
+func name(prefix string, i int) string { return fmt.Sprintf("%s%026d", prefix, i) }
+
+func nameSQL(prefix, i string) string {
+	return fmt.Sprintf(`('%s' || lpad((%s)::text, 26, '0'))`, prefix, i)
+}
+
+func scattered(prefix string, i int) string {
 	return fmt.Sprintf("%s%08x%018d", prefix, i*2_654_435_761%(1<<32), i)
 }
 
-func nameSQL(prefix, i string) string {
+func scatteredSQL(prefix, i string) string {
 	return strings.NewReplacer("PREFIX", prefix, "I", i).Replace(`('PREFIX' || lpad(to_hex((I)::bigint * 2654435761 % 4294967296), 8, '0') || lpad((I)::text, 18, '0'))`)
 }
 
@@ -87,17 +94,29 @@ func largeQueries(size scale, now time.Time) []query {
 	}
 	id := func(i int) string { return name("tsk_", pick(0, i)) }
 	user := func(i int) string { return fmt.Sprintf("usr_%d", pick(0, i)/10) }
-	refresh := func(i int) (h store.Hash) { copy(h[:], name("rrrrrr", pick(0, i)*4)); return h }
+	refreshOf := func(task int) (h store.Hash) { copy(h[:], scattered("rrrrrr", task*4)); return h }
+	rotate := func(ctx context.Context, s *Store, old store.Hash, task, fresh string) error {
+		_, _, err := s.RotateRefreshToken(ctx, store.Rotation{
+			Old: old, Successor: []byte("sealed"),
+			New:    store.RefreshToken{ID: store.HashOf(fresh), TaskID: task, ClientID: "cli_1", JKT: "jkt", ExpiresAt: now.Add(time.Hour)},
+			Access: store.AccessToken{JTI: name("at_"+fresh, 0), TaskID: task, Resource: "https://r1.example/mcp", ClientID: "cli_1", JKT: "jkt", ExpiresAt: now.Add(5 * time.Minute)},
+		}, store.NewRecord("token.refreshed", nil))
+		return err
+	}
 	ignore := func(_ any, err error) error { return err }
 	return []query{
-		{"token: refresh read", func(ctx context.Context, s *Store, i int) error { return ignore(s.RefreshByID(ctx, refresh(i))) }},
+		{"token: refresh read", func(ctx context.Context, s *Store, i int) error {
+			return ignore(s.RefreshByID(ctx, refreshOf(pick(0, i))))
+		}},
 		{"token: refresh rotated", func(ctx context.Context, s *Store, i int) error {
-			_, _, err := s.RotateRefreshToken(ctx, store.Rotation{
-				Old: refresh(i), Successor: []byte("sealed"),
-				New:    store.RefreshToken{ID: store.HashOf(fmt.Sprint("fresh", i)), TaskID: id(i), ClientID: "cli_1", JKT: "jkt", ExpiresAt: now.Add(time.Hour)},
-				Access: store.AccessToken{JTI: name("at_n", i), TaskID: id(i), Resource: "https://r1.example/mcp", ClientID: "cli_1", JKT: "jkt", ExpiresAt: now.Add(5 * time.Minute)},
-			}, store.NewRecord("token.refreshed", nil))
-			return err
+			return rotate(ctx, s, refreshOf(pick(0, i)), id(i), fmt.Sprint("fresh", i))
+		}},
+		{"token: both, one by one", func(ctx context.Context, s *Store, i int) error { // a connection forgets its pages when another one commits
+			h := refreshOf(pick(3, i))
+			if _, err := s.RefreshByID(ctx, h); err != nil {
+				return err
+			}
+			return rotate(ctx, s, h, name("tsk_", pick(3, i)), fmt.Sprint("both", i))
 		}},
 		{"decision: token by jti", func(ctx context.Context, s *Store, i int) error {
 			return ignore(s.AccessByJTI(ctx, name("at_", pick(0, i)*4)))
@@ -163,7 +182,7 @@ func load(t *testing.T, url string, now time.Time, size scale) {
 	args := map[string]any{
 		"live": size.tasks - size.live, "kept": size.tasks - size.kept, "tasks": size.tasks, "records": size.records, "us": us, "hour": hour, "every": size.records / 60,
 		"task": task, "of4": nameSQL("tsk_", "i / 4"), "grant": nameSQL("gnt_", "i"), "at": nameSQL("at_", "i"), "exe": nameSQL("exe_", "i"),
-		"rr": nameSQL("rrrrrr", "i"), "about": nameSQL("tsk_", fmt.Sprintf("i * %d / %d", size.tasks, size.records)),
+		"rr": scatteredSQL("rrrrrr", "i"), "about": nameSQL("tsk_", fmt.Sprintf("i * %d / %d", size.tasks, size.records)),
 	}
 	s := openAt(t, url, Options{})
 	check(t, s.AddClient(t.Context(), store.Client{ID: "cli_1"}))

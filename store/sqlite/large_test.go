@@ -28,7 +28,7 @@ var (
 const maxGrowth = 1.5
 
 // scale is a database as use leaves it behind: most tasks have ended, and what belonged to those that
-// ended longer than KeepEnded ago is forgotten. Ids are spread over their indexes as random ones are.
+// ended longer than KeepEnded ago is forgotten. Ids lie in the order of their making, hashes anywhere.
 // The newest tasks live, and they are what is asked about: agents refresh every few minutes, so that
 // their pages are warm.
 type scale struct {
@@ -105,17 +105,24 @@ func processTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// name is an id that lies anywhere among its like; nameSQL makes the same in SQL.
-func name(prefix string, i int) string {
+// name is an id that lies beside those made at the same time, as tokens.NewID makes them; nameSQL makes the
+// same in SQL. Hashes of secrets lie anywhere: scattered.
+func name(prefix string, i int) string { return fmt.Sprintf("%s%026d", prefix, i) }
+
+func nameSQL(prefix, i string) string { return `printf('` + prefix + `%026d', ` + i + `)` }
+
+func scattered(prefix string, i int) string {
 	return fmt.Sprintf("%s%08x%018d", prefix, i*2_654_435_761%(1<<32), i)
 }
 
-func nameSQL(prefix, i string) string {
+func scatteredSQL(prefix, i string) string {
 	return `printf('` + prefix + `%08x%018d', (` + i + `) * 2654435761 % 4294967296, ` + i + `)`
 }
 
 // escaped is nameSQL inside a format.
-func escaped(prefix, i string) string { return strings.ReplaceAll(nameSQL(prefix, i), "%", "%%") }
+func escaped(prefix, i string) string { return escapedSQL(nameSQL(prefix, i)) }
+
+func escapedSQL(sql string) string { return strings.ReplaceAll(sql, "%", "%%") }
 
 func largeQueries(size scale, now time.Time) []query {
 	first := size.tasks - size.live // of those that live
@@ -123,18 +130,29 @@ func largeQueries(size scale, now time.Time) []query {
 		return first + part*size.live/4 + (i*7919+13)%(size.live/4)
 	}
 	id := func(i int) string { return name("tsk_", pick(0, i)) }
-	refresh := func(i int) (h store.Hash) { copy(h[:], name("rrrrrr", pick(0, i)*4)); return h }
+	refreshOf := func(task int) (h store.Hash) { copy(h[:], scattered("rrrrrr", task*4)); return h }
+	rotate := func(ctx context.Context, s *Store, old store.Hash, task, fresh string) error {
+		_, _, err := s.RotateRefreshToken(ctx, store.Rotation{
+			Old: old, Successor: []byte("sealed"),
+			New:    store.RefreshToken{ID: store.HashOf(fresh), TaskID: task, ClientID: "cli_1", JKT: "jkt", ExpiresAt: now.Add(time.Hour)},
+			Access: store.AccessToken{JTI: name("at_"+fresh, 0), TaskID: task, Resource: "https://r1.example/mcp", ClientID: "cli_1", JKT: "jkt", ExpiresAt: now.Add(5 * time.Minute)},
+		}, store.NewRecord("token.refreshed", nil))
+		return err
+	}
 	ignore := func(_ any, err error) error { return err }
 	return []query{
-		{"token: refresh read", func(ctx context.Context, s *Store, i int) error { return ignore(s.RefreshByID(ctx, refresh(i))) }},
+		{"token: refresh read", func(ctx context.Context, s *Store, i int) error {
+			return ignore(s.RefreshByID(ctx, refreshOf(pick(0, i))))
+		}},
 		{"token: refresh rotated", func(ctx context.Context, s *Store, i int) error {
-			fresh := store.HashOf(fmt.Sprint("fresh", i))
-			_, _, err := s.RotateRefreshToken(ctx, store.Rotation{
-				Old: refresh(i), Successor: []byte("sealed"),
-				New:    store.RefreshToken{ID: fresh, TaskID: id(i), ClientID: "cli_1", JKT: "jkt", ExpiresAt: now.Add(time.Hour)},
-				Access: store.AccessToken{JTI: name("at_n", i), TaskID: id(i), Resource: "https://r1.example/mcp", ClientID: "cli_1", JKT: "jkt", ExpiresAt: now.Add(5 * time.Minute)},
-			}, store.NewRecord("token.refreshed", nil))
-			return err
+			return rotate(ctx, s, refreshOf(pick(0, i)), id(i), fmt.Sprint("fresh", i))
+		}},
+		{"token: both, one by one", func(ctx context.Context, s *Store, i int) error { // a connection forgets its pages when another one commits
+			h := refreshOf(pick(3, i))
+			if _, err := s.RefreshByID(ctx, h); err != nil {
+				return err
+			}
+			return rotate(ctx, s, h, name("tsk_", pick(3, i)), fmt.Sprint("both", i))
 		}},
 		{"decision: token by jti", func(ctx context.Context, s *Store, i int) error {
 			return ignore(s.AccessByJTI(ctx, name("at_", pick(0, i)*4)))
@@ -226,9 +244,9 @@ func load(t *testing.T, path string, now time.Time, size scale) {
 	insert(0, size.tasks, "grants", `id, task_id, resource, scopes, details, hash, created_at, ended_at`,
 		nameSQL("gnt_", "i")+`, `+nameSQL("tsk_", "i")+`, 'https://r1.example/mcp', '["tickets.read"]', CAST('[{"locations":["https://r1.example/mcp"],"tool":"get_ticket","type":"mcp_tool"}]' AS BLOB), 'sha-256:' || i, 1, 0`)
 	insert(kept, size.tasks, "codes", `id, task_id, client_id, redirect_uri, redirect_sent, challenge, jkt, created_at, expires_at, spent, extends`,
-		`CAST(`+nameSQL("cccccc", "i")+` AS BLOB), `+nameSQL("tsk_", "i")+`, 'cli_1', 'http://127.0.0.1/cb', 1, 'challenge', 'jkt', 1, 1, 1, 0`)
+		`CAST(`+scatteredSQL("cccccc", "i")+` AS BLOB), `+nameSQL("tsk_", "i")+`, 'cli_1', 'http://127.0.0.1/cb', 1, 'challenge', 'jkt', 1, 1, 1, 0`)
 	insert(4*kept, 4*size.tasks, "refresh_tokens", `id, task_id, client_id, jkt, scopes, resource, expires_at, created_at, spent_at, replays`,
-		fmt.Sprintf(`CAST(`+escaped("rrrrrr", "i")+` AS BLOB), `+escaped("tsk_", "i / 4")+`, 'cli_1', 'jkt', '["tickets.read"]', '', %d, 1, iif(i %% 4, 1, 0), 0`, us+hour))
+		fmt.Sprintf(`CAST(`+escapedSQL(scatteredSQL("rrrrrr", "i"))+` AS BLOB), `+escaped("tsk_", "i / 4")+`, 'cli_1', 'jkt', '["tickets.read"]', '', %d, 1, iif(i %% 4, 1, 0), 0`, us+hour))
 	insert(4*kept, 4*size.tasks, "access_tokens", `jti, task_id, resource, client_id, jkt, issued_at, expires_at, revoked`,
 		fmt.Sprintf(escaped("at_", "i")+`, `+escaped("tsk_", "i / 4")+`, 'https://r1.example/mcp', 'cli_1', 'jkt', %d, %d, 0`, us, us+hour/12))
 	insert(0, size.kept, "feed", `resource, seq, kind, task_id, jti, state, reason, at`,

@@ -96,7 +96,7 @@ func Open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 	if s.writer, err = startWriter(ctx, db, s.clock, s.hub); err != nil {
 		return nil, err
 	}
-	reading, err := s.openDB(path, "query_only(1)", "cache_size(-4000)")
+	reading, err := s.openDB(path, "query_only(1)", "cache_size(-16000)")
 	if err != nil {
 		s.writer.stop()
 		return nil, err

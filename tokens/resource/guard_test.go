@@ -243,6 +243,14 @@ func TestGapInTheFeed(t *testing.T) {
 	w.issuer.EndTask(told.Claims.Task.ID)
 	w.wants(w.call(told, "search_tickets", web), http.StatusUnauthorized, resource.TaskEnded)
 	w.good()
+
+	lost, told = w.token(reader()), w.token(reader())
+	w.issuer.Lose(1)
+	w.issuer.EndTask(lost.Claims.Task.ID, told.Claims.Task.ID) // it is the second event that shows the gap
+	for _, token := range []*resourcetest.Token{lost, told} {
+		w.wants(w.call(token, "search_tickets", web), http.StatusUnauthorized, resource.TaskEnded)
+	}
+	w.good()
 }
 
 func TestWitness(t *testing.T) {

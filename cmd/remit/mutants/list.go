@@ -75,7 +75,7 @@ var mutants = []mutant{
 	{
 		"the consent's limits on arguments", "tokens/resource/authorize.go",
 		`canonical, err := consent.CheckUnder(v.ceiling, c.msg.arguments, schema)`,
-		`canonical, err := consent[:0].CheckUnder(v.ceiling, c.msg.arguments, schema)`,
+		`canonical, err := append([]tokens.Constraints{{}}, consent)[0].CheckUnder(v.ceiling, c.msg.arguments, schema)`,
 		"./tokens/resource", "TestRM3Arguments",
 	},
 	{
@@ -132,11 +132,6 @@ var mutants = []mutant{
 		"the key of a device's code", "server/device.go",
 		`if d.ClientID != g.client.ID || d.JKT != "" && d.JKT != g.jkt {`, `if d.ClientID != g.client.ID {`,
 		"./server", "TestDeviceFlow",
-	},
-	{
-		"whether the task of a refresh token has ended", "server/provider/refresh.go",
-		`case st.Task.State.Terminal():`, `case false:`,
-		"./server", "TestRefreshTraps|TestHowTasksEnded",
 	},
 	{
 		"that strangers' clients are not redirected to unasked", "server/prompt.go",
@@ -201,7 +196,13 @@ var mutants = []mutant{
 		"./server", "TestAddressesAreLimited|TestRefreshesAreLimited",
 	},
 
-	// The store.
+	// The store. The provider asks too whether the task of a refresh token has ended, before it signs; without
+	// that the rotation itself refuses in the same words, so that it is the store's check that counts.
+	{
+		"whether the task of a refresh token has ended", "store/sqlite/rotation.go",
+		`case old.task.State.Terminal(), !leg:`, `case !leg:`,
+		"./store/sqlite", "TestStore",
+	},
 	{
 		"a task's budget, by one", "store/sqlite/budget.go",
 		`if s.task.MaxCalls > 0 && s.task.CallsUsed >= s.task.MaxCalls {`, `if s.task.MaxCalls > 0 && s.task.CallsUsed > s.task.MaxCalls {`,

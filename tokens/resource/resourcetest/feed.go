@@ -33,14 +33,18 @@ type event struct {
 }
 
 // EndTask ends the task and returns when every Guard that listens has acknowledged it.
-func (i *Issuer) EndTask(task string) {
+func (i *Issuer) EndTask(tasks ...string) {
 	i.t.Helper()
+	var ended []event
 	i.mu.Lock()
-	if b := i.budgets[task]; b != nil {
-		b.over = true
+	for _, task := range tasks {
+		if b := i.budgets[task]; b != nil {
+			b.over = true
+		}
+		ended = append(ended, event{Kind: "task.ended", Task: task, State: "completed"})
 	}
 	i.mu.Unlock()
-	i.tell(event{Kind: "task.ended", Task: task, State: "completed"})
+	i.tell(ended...)
 }
 
 // SuspendTask and ResumeTask do what they say, and wait like EndTask.
@@ -70,19 +74,22 @@ func (i *Issuer) Lose(n int) {
 	}
 }
 
-func (i *Issuer) tell(e event) {
+// tell tells of all events at once, and waits until the Guards have acted on them.
+func (i *Issuer) tell(events ...event) {
 	i.t.Helper()
 	i.mu.Lock()
-	if e.ledger != nil {
-		i.ledger = *e.ledger
-	}
 	wanted := map[*protected]int64{} // acknowledgements of the Guards that listen
 	for _, r := range i.resources {
-		e.Seq, e.At, e.lost = int64(len(r.events)+1), i.now().UnixMilli(), r.lose > 0
-		r.lose = max(0, r.lose-1)
-		r.events = append(r.events, e)
-		if r.streams > 0 && !i.silent {
-			wanted[r] = e.Seq
+		for _, e := range events {
+			if e.ledger != nil {
+				i.ledger = *e.ledger
+			}
+			e.Seq, e.At, e.lost = int64(len(r.events)+1), i.now().UnixMilli(), r.lose > 0
+			r.lose = max(0, r.lose-1)
+			r.events = append(r.events, e)
+			if r.streams > 0 && !i.silent {
+				wanted[r] = e.Seq
+			}
 		}
 	}
 	i.change()
