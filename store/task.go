@@ -53,6 +53,11 @@ const (
 // IdleAfter is how long a task may go unused before it is suspended by idleness.
 const IdleAfter = 30 * time.Minute
 
+// KeepReplicas is how long after its last executions a replica of a Guard is remembered. One that comes
+// back later counts as new: what it told before is in the ledger, and execution.lost says that the
+// numbers before its next one are not known any more.
+const KeepReplicas = 180 * 24 * time.Hour
+
 // KeepEnded is how long what belonged to an ended task is kept: a Guard that was offline may tell of
 // its calls until then without a dispute.
 const KeepEnded = 72 * time.Hour
@@ -188,8 +193,9 @@ type Tasks interface {
 	// requests and sessions that expired over an hour ago.
 	SweepTasks(ctx context.Context) (int, error)
 	// Prune forgets what nothing asks for any more, a bounded number of rows at a time, and returns how
-	// many tasks and events it dealt with: codes, refresh and access tokens and reservations of tasks
-	// that ended at least KeepEnded ago, and feed events as old, but for each resource's newest. What
+	// many tasks, events and replicas it dealt with: codes, refresh and access tokens and reservations of tasks
+	// that ended at least KeepEnded ago, feed events as old, but for each resource's newest, and where
+	// replicas of Guards were that have told of nothing for KeepReplicas. What
 	// replay detection needs while a task lives is never forgotten, nor are tasks, grants and records.
 	Prune(ctx context.Context) (int, error)
 	// ReserveCall counts one call against the tool's and the task's budget, in one step. A spent

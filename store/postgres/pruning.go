@@ -16,10 +16,12 @@ const (
 	pruneEventsSQL = `DELETE FROM feed WHERE (resource, seq) IN (
 	SELECT f.resource, f.seq FROM feed f WHERE f.at <= $1
 	AND f.seq < (SELECT h.seq FROM feed_heads h WHERE h.resource = f.resource) ORDER BY f.at LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	pruneStreamsSQL = `DELETE FROM guard_streams WHERE (guard, replica) IN (
+	SELECT guard, replica FROM guard_streams WHERE used_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
 )
 
 // pruneBatch bounds how many tasks, each with a few hundred rows at most, and how many events one
-// commit forgets.
+// commit forgets; of events as of replicas.
 const (
 	pruneTasks  = 20
 	pruneEvents = 500
@@ -31,7 +33,7 @@ func (s *Store) Prune(ctx context.Context) (pruned int, err error) {
 	for _, step := range []struct {
 		batch int
 		run   func(*tx) (int, error)
-	}{{pruneTasks, (*tx).pruneTasks}, {pruneEvents, (*tx).pruneEvents}} {
+	}{{pruneTasks, (*tx).pruneTasks}, {pruneEvents, (*tx).pruneEvents}, {pruneEvents, (*tx).pruneStreams}} {
 		for range pruneRounds {
 			var n int
 			err := s.write(ctx, func(tx *tx) (err error) {
@@ -66,5 +68,10 @@ func (tx *tx) pruneTasks() (int, error) {
 
 func (tx *tx) pruneEvents() (int, error) {
 	n, err := tx.exec(pruneEventsSQL, micros(tx.now().Add(-store.KeepEnded)), pruneEvents)
+	return int(n), err
+}
+
+func (tx *tx) pruneStreams() (int, error) {
+	n, err := tx.exec(pruneStreamsSQL, micros(tx.now().Add(-store.KeepReplicas)), pruneEvents)
 	return int(n), err
 }

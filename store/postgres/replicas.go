@@ -82,8 +82,8 @@ func (tx *tx) settleAcks(resource, replica string) (acked int64, err error) {
 
 const (
 	nextOfReplicaSQL    = `SELECT next_execution FROM guard_streams WHERE guard = $1 AND replica = $2`
-	setNextOfReplicaSQL = `INSERT INTO guard_streams (guard, replica, next_execution) VALUES ($1, $2, $3)
-ON CONFLICT (guard, replica) DO UPDATE SET next_execution = $3`
+	setNextOfReplicaSQL = `INSERT INTO guard_streams (guard, replica, next_execution, used_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (guard, replica) DO UPDATE SET next_execution = $3, used_at = $4`
 )
 
 // nextOfReplica is the number that the next execution of this replica of the Guard has. One that is
@@ -115,5 +115,5 @@ func (tx *tx) setNextExecution(guardID, replica string, next int64) {
 		tx.later(setNextExecutionSQL, next, guardID)
 		return
 	}
-	tx.later(setNextOfReplicaSQL, guardID, replica, next)
+	tx.later(setNextOfReplicaSQL, guardID, replica, next, micros(tx.now()))
 }

@@ -34,7 +34,7 @@ func TestPlans(t *testing.T) {
 		"openApprovalsSQL": openApprovalsSQL, "overdueApprovalsSQL": overdueApprovalsSQL, "forgetApprovalsSQL": forgetApprovalsSQL,
 		"moveApprovalSQL": moveApprovalSQL, "inForceSQL": inForceSQL, "supersedeSQL": supersedeSQL,
 		"prunableSQL": prunableSQL, "pruneCodes": pruneCodes, "pruneRefresh": pruneRefresh, "pruneAccess": pruneAccess,
-		"pruneReserved": pruneReserved, "pruneEventsSQL": pruneEventsSQL, "prunedSQL": prunedSQL, "addAccessSQL": addAccessSQL,
+		"pruneReserved": pruneReserved, "pruneEventsSQL": pruneEventsSQL, "pruneStreamsSQL": pruneStreamsSQL, "prunedSQL": prunedSQL, "addAccessSQL": addAccessSQL,
 		"keyByIDSQL": keyByIDSQL, "lastEpochSQL": lastEpochSQL, "lastCheckpointSQL": lastCheckpointSQL, "passkeysOfSQL": passkeysOfSQL, "passkeyByIDSQL": passkeyByIDSQL, "usePasskeySQL": usePasskeySQL,
 		"secondFactorSQL": secondFactorSQL, "useStepSQL": useStepSQL, "useRecoverySQL": useRecoverySQL, "endSessionsSQL": endSessionsSQL,
 		"sessionsOfSQL": sessionsOfSQL, "endSessionSQL": endSessionSQL, "setPushSQL": setPushSQL, "forgetPushSQL": forgetPushSQL, "sessionsOfUpstreamSQL": sessionsOfUpstreamSQL,

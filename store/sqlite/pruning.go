@@ -16,10 +16,11 @@ const (
 	pruneEventsSQL = `DELETE FROM feed WHERE (resource, seq) IN (
 	SELECT f.resource, f.seq FROM feed f WHERE f.at <= ?1
 	AND f.seq < (SELECT MAX(newest.seq) FROM feed newest WHERE newest.resource = f.resource) ORDER BY f.at LIMIT ?2)`
+	pruneStreamsSQL = `DELETE FROM guard_streams WHERE (guard, replica) IN (SELECT guard, replica FROM guard_streams WHERE used_at <= ? LIMIT ?)`
 )
 
 // pruneBatch bounds how many tasks, each with a few hundred rows at most, and how many events one
-// commit forgets.
+// commit forgets; of events as of replicas.
 const (
 	pruneTasks  = 20
 	pruneEvents = 500
@@ -31,7 +32,7 @@ func (s *Store) Prune(ctx context.Context) (pruned int, err error) {
 	for _, step := range []struct {
 		batch int
 		run   func(*tx) (int, error)
-	}{{pruneTasks, (*tx).pruneTasks}, {pruneEvents, (*tx).pruneEvents}} {
+	}{{pruneTasks, (*tx).pruneTasks}, {pruneEvents, (*tx).pruneEvents}, {pruneEvents, (*tx).pruneStreams}} {
 		for range pruneRounds {
 			var n int
 			err := s.write(ctx, func(tx *tx) (err error) {
@@ -71,5 +72,10 @@ func (tx *tx) pruneTasks() (int, error) {
 
 func (tx *tx) pruneEvents() (int, error) {
 	n, err := tx.exec(pruneEventsSQL, micros(tx.now.Add(-store.KeepEnded)), pruneEvents)
+	return int(n), err
+}
+
+func (tx *tx) pruneStreams() (int, error) {
+	n, err := tx.exec(pruneStreamsSQL, micros(tx.now.Add(-store.KeepReplicas)), pruneEvents)
 	return int(n), err
 }

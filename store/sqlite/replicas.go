@@ -89,8 +89,8 @@ func (tx *tx) settleAcks(resource, replica string) (acked int64, err error) {
 
 const (
 	nextOfReplicaSQL    = `SELECT next_execution FROM guard_streams WHERE guard = ? AND replica = ?`
-	setNextOfReplicaSQL = `INSERT INTO guard_streams (guard, replica, next_execution) VALUES (?1, ?2, ?3)
-ON CONFLICT DO UPDATE SET next_execution = ?3`
+	setNextOfReplicaSQL = `INSERT INTO guard_streams (guard, replica, next_execution, used_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT DO UPDATE SET next_execution = ?3, used_at = ?4`
 )
 
 // nextOfReplica is the number that the next execution of this replica of the Guard has. One that is
@@ -123,6 +123,6 @@ func (tx *tx) setNextExecution(guardID, replica string, next int64) error {
 		_, err := tx.exec(setNextExecutionSQL, next, guardID)
 		return err
 	}
-	_, err := tx.exec(setNextOfReplicaSQL, guardID, replica, next)
+	_, err := tx.exec(setNextOfReplicaSQL, guardID, replica, next, micros(tx.now))
 	return err
 }

@@ -97,6 +97,30 @@ var epochs = map[string]func(*world){
 }
 
 var pruning = map[string]func(*world){
+	"a replica that never comes back": func(w *world) {
+		w.enrol(tickets, "grd_1")
+		told := func(replica string, first int, want int64) {
+			w.t.Helper()
+			next, err := w.s.AppendExecutions(w.ctx, "grd_1", replica, int64(first), w.batch(first, 1, ""))
+			w.must(err)
+			w.same("next", next, want)
+		}
+		told("rpl_gone", 1, 2)
+		told("rpl_stays", 1, 2)
+		w.clock.Advance(store.KeepReplicas - time.Minute)
+		told("rpl_stays", 2, 3)
+		_, err := w.s.Prune(w.ctx)
+		w.must(err)
+		told("rpl_gone", 1, 2) // told before, and still known
+		w.clock.Advance(time.Minute)
+		n, err := w.s.Prune(w.ctx)
+		w.must(err)
+		w.same("pruned", n, 1)
+		told("rpl_stays", 3, 4)
+		w.same("nothing is said to be lost", len(w.recordsOf("execution.lost")), 0)
+		told("rpl_gone", 2, 3)
+		w.same("one that was forgotten is new", len(w.recordsOf("execution.lost")), 1)
+	},
 	"what belonged to a task that ended long ago": func(w *world) {
 		old, newer, live := w.lend(endsIn(time.Hour)), w.lend(endsIn(time.Hour)), w.lend(endsIn(6*24*time.Hour))
 		w.end(old.ID)

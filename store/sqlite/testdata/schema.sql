@@ -161,9 +161,11 @@ CREATE TABLE guard_listeners (
 CREATE TABLE guard_streams (
     guard          TEXT    NOT NULL,
     replica        TEXT    NOT NULL, -- never empty: that one's number is the guard's own
-    next_execution INTEGER NOT NULL,
+    next_execution INTEGER NOT NULL, used_at INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (guard, replica)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX guard_streams_used ON guard_streams (used_at);
 
 CREATE TABLE guards (
     resource       TEXT    NOT NULL PRIMARY KEY REFERENCES resources (uri),
