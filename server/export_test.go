@@ -72,3 +72,9 @@ func (s *Server) ReloadKeys(ctx context.Context) error { return s.ring.Reload(ct
 func Offered(p *policy.Policy, ask consent.Ask, client store.Client, roles []string, res store.Resource) consent.Offer {
 	return consent.NewOffer(ask, res, newRights(p, ask, client, roles), 0)
 }
+
+// TellNobody ends the messages to users, which are read and sent beside requests.
+func (s *Server) TellNobody() {
+	s.pushes.Close()
+	s.pushes = nil
+}

@@ -1,8 +1,8 @@
 package tokens
 
 import (
-	"encoding/binary"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"regexp"
 	"strings"
