@@ -95,6 +95,7 @@ const (
 	OutUnapproved  = "unapproved" // new on the server, not yet approved by an admin
 	OutChanged     = "changed"    // changed on the server since an admin approved it
 	OutNotKeyBound = "bearer"     // not for a token without a key
+	OutSwitched    = "switched"   // an admin has stopped it for now
 	OutBadManifest = "manifest"   // its approved definition cannot be read
 )
 
@@ -158,6 +159,8 @@ func (o *Offer) offerTool(detail tokens.ToolDetail) (Tool, string) {
 		return Tool{}, OutOfRole
 	case "condition":
 		return Tool{}, OutOfCondition
+	case OutSwitched:
+		return Tool{}, OutSwitched
 	default:
 		return Tool{}, OutUnknown
 	}

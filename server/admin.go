@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/remit-auth/remit/docs"
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
 )
@@ -33,6 +34,7 @@ func (s *Server) Admin() http.Handler {
 // adminRoutes are all that an administrator may ask for.
 func (s *Server) adminRoutes() []route {
 	return []route{
+		{"GET", "/admin/api/openapi.yaml", s.administer(s.adminDescription)}, // OpenAPI 3.1
 		{"GET", "/admin/api/status", s.administer(s.adminStatus)},
 		{"GET", "/admin/api/users", s.administer(s.listUsers)},
 		{"POST", "/admin/api/users", s.administer(s.addUser)},
@@ -58,6 +60,14 @@ func (s *Server) adminRoutes() []route {
 		{"POST", "/admin/api/resources/approve", s.administer(s.approveTool)},
 		{"POST", "/admin/api/resources/disable", s.administer(s.disableResource)},
 		{"POST", "/admin/api/resources/enable", s.administer(s.enableResource)},
+		{"GET", "/admin/api/resources/access", s.administer(s.showAccess)},
+		{"POST", "/admin/api/resources/simulate", s.administer(s.simulateCall)},
+		{"GET", "/admin/api/switches", s.administer(s.listSwitches)},
+		{"POST", "/admin/api/switches", s.administer(s.addSwitch)},
+		{"GET", "/admin/api/switches/show", s.administer(s.showSwitch)},
+		{"GET", "/admin/api/switches/dryrun", s.administer(s.wouldHold)},
+		{"POST", "/admin/api/switches/confirm", s.administer(s.confirmSwitch)},
+		{"POST", "/admin/api/switches/lift", s.administer(s.liftSwitch)},
 		{"GET", "/admin/api/dryrun", s.administer(s.wouldEnd)},
 		{"GET", "/admin/api/tasks", s.administer(s.listTasks)},
 		{"GET", "/admin/api/tasks/show", s.administer(s.adminTask)},
@@ -158,8 +168,24 @@ var problems = []struct {
 	{store.ErrTaskEnded, http.StatusConflict, "the task has ended"},
 	{store.ErrKeyNotFound, http.StatusNotFound, "there is no such signing key; see remit key list"},
 	{store.ErrKeyChanged, http.StatusConflict, "somebody else has just changed the keys; see remit key list, and try again"},
+	{store.ErrSwitchNotFound, http.StatusNotFound, "there is no such kill switch; see remit kill list"},
+	{store.ErrSwitchLifted, http.StatusConflict, "the kill switch is not in force, or does not wait any more"},
+	{store.ErrSwitchSame, http.StatusForbidden, "another admin than the one who asked for it must confirm the kill switch"},
+	{store.ErrSwitched, http.StatusServiceUnavailable, "a kill switch is thrown; see remit kill list"},
 	{store.ErrTaskNotActive, http.StatusConflict, "the task is not active"},
 	{store.ErrTaskNotSuspended, http.StatusConflict, "the task is not suspended"},
+}
+
+// adminDescription serves GET /admin/api/openapi.yaml: what this API is.
+func (s *Server) adminDescription(w http.ResponseWriter, _ *http.Request) error {
+	return writeDescription(w)
+}
+
+func writeDescription(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "application/yaml") // RFC 9512
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, err := w.Write(docs.OpenAPI)
+	return err
 }
 
 // adminStatus tells that the server is there, and who it is.

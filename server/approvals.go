@@ -107,6 +107,9 @@ func (s *Server) lent(r *http.Request, res store.Resource, in approvalAsk) error
 	if state.Token.Resource != res.URI || state.Token.TaskID != in.Task || !state.Live(s.now()) {
 		return reservationRefused(store.ErrTaskNotActive)
 	}
+	if err := s.toolOn(r.Context(), res.URI, in.Tool); err != nil {
+		return reservationRefused(err)
+	}
 	for _, g := range state.Grants {
 		if !g.EndedAt.IsZero() {
 			continue

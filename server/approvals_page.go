@@ -203,6 +203,9 @@ func (s *Server) decideApproval(w http.ResponseWriter, r *http.Request) error {
 	case web.Again:
 		return s.signInPage(w, r, http.StatusOK, v.User.Email, "", "", here)
 	case web.Allow:
+		if err := s.toolOn(r.Context(), a.Resource, a.Tool); err != nil {
+			return err
+		}
 		resource, err := s.store.ResourceByURI(r.Context(), a.Resource)
 		if err != nil {
 			return err

@@ -205,7 +205,14 @@ func (s *Server) offer(r *http.Request, v *visitor, client store.Client, ask con
 		return consent.Offer{}, err
 	}
 	limit := time.Duration(client.Policy.MaxDuration) * time.Second
-	o := consent.NewOffer(ask, resource, newRights(pol, ask, client, roles), limit)
+	if err := s.unswitched(r.Context(), store.Use{UserID: v.User.ID, Clients: []string{client.ID}, Resources: []string{resource.URI}}); err != nil {
+		return consent.Offer{}, err
+	}
+	rights := newRights(pol, ask, client, roles)
+	if rights.off, err = s.toolsOff(r.Context(), resource.URI); err != nil {
+		return consent.Offer{}, err
+	}
+	o := consent.NewOffer(ask, resource, rights, limit)
 	if ask.Device != "" || ask.Part || s.isIdentity(ask.Resource) { // always a task of its own
 		return o, nil
 	}

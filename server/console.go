@@ -36,6 +36,10 @@ func (s *Server) consoleRoutes() []consoleRoute {
 		{"GET", "/admin/resources", store.RoleViewer, s.consoleResources},
 		{"GET", "/admin/resource", store.RoleViewer, s.consoleResource},
 		{"GET", "/admin/keys", store.RoleViewer, s.consoleKeys},
+		{"GET", "/admin/kill", store.RoleViewer, s.consoleKills},
+		{"GET", "/admin/kill/{id}", store.RoleViewer, s.consoleKillOne},
+		{"GET", "/admin/access", store.RoleViewer, s.consoleAccess},
+		{"GET", "/admin/openapi", store.RoleViewer, s.consoleDescription}, // of the admin API
 
 		{"GET", "/admin/end", store.RoleRevoker, s.consoleReviewEnd},
 		{"POST", "/admin/end", store.RoleRevoker, s.consoleEnd},
@@ -43,7 +47,11 @@ func (s *Server) consoleRoutes() []consoleRoute {
 		{"POST", "/admin/resume", store.RoleRevoker, s.consoleResume}, // a revoker: revokers' suspensions alone
 		{"GET", "/admin/disable", store.RoleRevoker, s.consoleReviewDisable},
 		{"POST", "/admin/disable", store.RoleRevoker, s.consoleDisable},
+		{"GET", "/admin/kill/review", store.RoleRevoker, s.consoleKillReview},
+		{"POST", "/admin/kill", store.RoleRevoker, s.consoleKill},
+		{"POST", "/admin/kill/lift", store.RoleRevoker, s.consoleLift}, // a revoker: revokers' switches alone
 
+		{"POST", "/admin/kill/confirm", store.RoleAdmin, s.consoleConfirm},
 		{"POST", "/admin/enable", store.RoleAdmin, s.consoleEnable},
 		{"POST", "/admin/role", store.RoleAdmin, s.consoleSetRole},
 		{"POST", "/admin/approve", store.RoleAdmin, s.consoleApprove},
@@ -64,6 +72,11 @@ func (s *Server) consolePage(raw string) bool {
 	path, _, _ := strings.Cut(raw, "?")
 	rest, under := strings.CutPrefix(path, s.base+"/admin/")
 	return under && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz234567_/") == "" && !strings.Contains(path, "//")
+}
+
+// consoleDescription serves GET /admin/openapi.
+func (s *Server) consoleDescription(w http.ResponseWriter, _ *http.Request, _ *desk) error {
+	return writeDescription(w)
 }
 
 // desk is a person at the console.
@@ -150,6 +163,7 @@ var areas = []struct{ path, text string }{
 	{"/admin/clients", textClients},
 	{"/admin/resources", textResources},
 	{"/admin/keys", textKeys},
+	{"/admin/kill", textKill},
 }
 
 // desk is the frame of a console page in the area that begins with this path.

@@ -30,13 +30,21 @@ var consoleMatrix = map[string]store.ConsoleRole{
 	"GET /admin/resources":  store.RoleViewer,
 	"GET /admin/resource":   store.RoleViewer,
 	"GET /admin/keys":       store.RoleViewer,
+	"GET /admin/kill":       store.RoleViewer,
+	"GET /admin/kill/{id}":  store.RoleViewer,
+	"GET /admin/access":     store.RoleViewer,
+	"GET /admin/openapi":    store.RoleViewer,
 
-	"GET /admin/end":      store.RoleRevoker,
-	"POST /admin/end":     store.RoleRevoker,
-	"POST /admin/suspend": store.RoleRevoker,
-	"POST /admin/resume":  store.RoleRevoker,
-	"GET /admin/disable":  store.RoleRevoker,
-	"POST /admin/disable": store.RoleRevoker,
+	"GET /admin/end":           store.RoleRevoker,
+	"POST /admin/end":          store.RoleRevoker,
+	"POST /admin/suspend":      store.RoleRevoker,
+	"POST /admin/resume":       store.RoleRevoker,
+	"GET /admin/disable":       store.RoleRevoker,
+	"POST /admin/disable":      store.RoleRevoker,
+	"GET /admin/kill/review":   store.RoleRevoker,
+	"POST /admin/kill":         store.RoleRevoker,
+	"POST /admin/kill/lift":    store.RoleRevoker,
+	"POST /admin/kill/confirm": store.RoleAdmin,
 
 	"POST /admin/enable":  store.RoleAdmin,
 	"POST /admin/role":    store.RoleAdmin,
@@ -47,13 +55,16 @@ var consoleMatrix = map[string]store.ConsoleRole{
 // targets is a query that makes each page of the console show something.
 func (w *world) targets(task string) map[string]string {
 	return map[string]string{
-		"/admin/tasks/{id}": "/admin/tasks/" + task,
-		"/admin/ended":      "/admin/ended?task=" + task,
-		"/admin/end":        "/admin/end?task=" + task,
-		"/admin/user":       "/admin/user?user=" + w.user.ID,
-		"/admin/client":     "/admin/client?client=" + w.client,
-		"/admin/resource":   "/admin/resource?resource=" + url.QueryEscape(ticketsURI),
-		"/admin/disable":    "/admin/disable?user=" + w.user.ID,
+		"/admin/tasks/{id}":  "/admin/tasks/" + task,
+		"/admin/ended":       "/admin/ended?task=" + task,
+		"/admin/end":         "/admin/end?task=" + task,
+		"/admin/user":        "/admin/user?user=" + w.user.ID,
+		"/admin/client":      "/admin/client?client=" + w.client,
+		"/admin/resource":    "/admin/resource?resource=" + url.QueryEscape(ticketsURI),
+		"/admin/disable":     "/admin/disable?user=" + w.user.ID,
+		"/admin/kill/review": "/admin/kill/review?level=user&subject=" + w.user.ID,
+		"/admin/kill/{id}":   "/admin/kill/" + w.kill("domain", "nobody.example", "", 0),
+		"/admin/access":      "/admin/access?resource=" + url.QueryEscape(ticketsURI),
 	}
 }
 

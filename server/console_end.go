@@ -72,11 +72,15 @@ func (s *Server) consoleReviewEnd(w http.ResponseWriter, r *http.Request, d *des
 // counted refuses an action on several tasks unless the person has typed how many the page said. More
 // that have come since then are no obstacle: who ends a hundred means the hundred and first too.
 func (d *desk) counted(ctx context.Context, planned int) error {
+	return d.countedAs(ctx, planned, textRetype)
+}
+
+func (d *desk) countedAs(ctx context.Context, planned int, text string) error {
 	shown := d.form.Get(web.FieldShown)
 	if shown == "" && planned <= 1 || shown != "" && strings.TrimSpace(d.form.Get(web.FieldCount)) == shown && shown != "0" {
 		return nil
 	}
-	return &problem{Status: http.StatusConflict, Detail: say(ctx, textRetype, planned)}
+	return &problem{Status: http.StatusConflict, Detail: say(ctx, text, planned)}
 }
 
 // consoleEnd serves POST /admin/end: the tasks and all under them are dead everywhere.

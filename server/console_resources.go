@@ -62,6 +62,7 @@ func (s *Server) consoleResource(w http.ResponseWriter, r *http.Request, d *desk
 			{Name: say(r.Context(), "Added"), Cells: []web.Cell{{Text: clock(r.Context(), res.CreatedAt)}}},
 		},
 	}
+	view.Links = append(view.Links, web.Link{Text: say(r.Context(), textSeeAccess), Href: s.at("/admin/access", web.FieldResource, res.URI)})
 	if err := s.switches(r.Context(), d, l, &view); err != nil {
 		return err
 	}

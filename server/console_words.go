@@ -110,7 +110,7 @@ var textConsoleStates = map[store.TaskState]string{
 // textBy names who moves tasks.
 var textBy = map[store.Actor]string{
 	store.ByUser: "its user", store.ByAdmin: "an admin", store.ByRevoker: "a revoker", store.ByRule: "a rule",
-	store.ByAgent: "its agent", store.ByIdle: "idleness", store.ByClock: "the clock", store.ByServer: "the server",
+	store.ByAgent: "its agent", store.ByIdle: "idleness", store.ByClock: "the clock", store.ByServer: "the server", store.BySwitch: "a kill switch",
 }
 
 // textWhy says why a task ended or sleeps, where the server itself gives the reason.
@@ -118,7 +118,7 @@ var textWhy = map[string]string{
 	reasonByUser: "by its user", reasonSignedOut: "its user signed out at the provider", "deadline": "time ran out", "budget": "its calls were used up", "not_redeemed": "never started",
 	"refresh token revoked": "by its agent", "refresh_reuse": "its refresh token was used twice", "code_reuse": "its code was used twice",
 	"user_disabled": "the user was disabled", "client_disabled": "the client was disabled", "resource_disabled": "the resource was disabled",
-	"paused by the user": "", "paused by the agent": "",
+	store.ReasonSwitch: "", "paused by the user": "", "paused by the agent": "",
 	"idle": "unused for 30 min", ruleWrongKey: "its token was copied", ruleReplay: "a request was replayed", ruleBurst: "many refused calls",
 }
 
@@ -151,6 +151,7 @@ var textFindingKinds = map[string][2]string{
 var textRecords = map[string]string{
 	"task.created": "The task was made", "token.issued": "A token was issued", "token.refreshed": "A token was refreshed",
 	"token.revoked": "A token was revoked", "task.suspended": "Suspended", "task.resumed": "Resumed", "task.ended": "Ended",
+	"switch.thrown": "A kill switch was thrown", "switch.lifted": "A kill switch was lifted",
 	"console.ended": "ended the task", "console.suspended": "suspended the task", "console.resumed": "resumed the task",
 	"consent.allowed": "allowed", "consent.denied": "allowed nothing",
 	"call.reserved": "A call was counted", "task.widened": "The task got more", "task.delegated": "The task was handed on",

@@ -109,6 +109,9 @@ func (s *Server) snapshot(ctx context.Context, resource string) (int64, []byte, 
 		Seq: seq, Tasks: []taskEvent{}, Tokens: []string{}, Keys: ring.killed,
 		Epoch: ring.epoch.N, NotBefore: notBefore(ring.epoch), At: now.UnixMilli(),
 	}
+	if body.Switches, err = s.switchesAt(ctx, resource); err != nil {
+		return 0, nil, err
+	}
 	for _, e := range events {
 		switch e.Kind {
 		case store.EventTokenRevoked:
@@ -131,6 +134,8 @@ type snapshotEvent struct {
 	Keys      []string `json:"keys,omitempty"`
 	Epoch     int64    `json:"epoch,omitempty"`
 	NotBefore int64    `json:"not_before,omitempty"`
+	// Switches are all that are in force and concern the resource.
+	Switches []switchEvent `json:"switches,omitempty"`
 }
 
 // notBefore is the second in which the epoch was raised; 0 when there was none.
@@ -154,6 +159,9 @@ type feedEvent struct {
 	State  store.TaskState `json:"state,omitempty"`
 	Reason string          `json:"reason,omitempty"`
 	At     int64           `json:"at"`
+
+	Switch   *switchEvent `json:"switch,omitempty"`
+	SwitchID string       `json:"switch_id,omitempty"` // that was lifted
 
 	KID       string `json:"kid,omitempty"`
 	Epoch     int64  `json:"epoch,omitempty"`

@@ -234,6 +234,17 @@ func (h *hub) tellEvent(ctx context.Context, e store.Event) error {
 			body.Epoch, body.NotBefore = epoch.N, notBefore(epoch)
 		}
 	}
+	switch e.Kind {
+	case store.EventSwitchThrown:
+		sw, err := h.server.store.SwitchByID(ctx, e.JTI)
+		if err != nil {
+			return err
+		}
+		told := eventOf(sw)
+		body.Task, body.JTI, body.Switch = "", "", &told
+	case store.EventSwitchLifted:
+		body.Task, body.JTI, body.SwitchID = "", "", e.JTI
+	}
 	bytes, err := h.server.setFrame("set", h.resource, e.Kind, e.Seq, body)
 	if err != nil {
 		return err

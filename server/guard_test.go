@@ -31,6 +31,9 @@ func (w *world) operator(method, path string, body any) answer {
 	r.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()
 	w.server.Admin().ServeHTTP(rec, r)
+	said, err := published()
+	must(w.t, err)
+	said.keeps(w.t, r, raw, rec.Result(), rec.Body.Bytes())
 	return read(w.t, rec.Result(), nil)
 }
 

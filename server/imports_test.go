@@ -17,7 +17,8 @@ const module = "github.com/remit-auth/remit"
 // package without an entry has no place in the house.
 var arrows = map[string][]string{
 	"cmd/...":                      {"..."},
-	"server":                       {"consent", "server/...", "tokens", "tokens/resource/policy", "store", "web"},
+	"docs":                         {},
+	"server":                       {"consent", "docs", "server/...", "tokens", "tokens/resource/policy", "store", "web"},
 	"server/oauth":                 {},
 	"server/fetch":                 {},
 	"server/fetch/fetchtest":       {},

@@ -3,7 +3,9 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/remit-auth/remit/server/oauth"
@@ -32,7 +34,8 @@ type introspection struct {
 	Task      introspectTask  `json:"task"`
 	Details   json.RawMessage `json:"authorization_details"`
 	GrantHash string          `json:"grant_hash,omitempty"`
-	Act       *tokens.Actor   `json:"act,omitempty"` // RFC 8693 §4.1
+	Act       *tokens.Actor   `json:"act,omitempty"`          // RFC 8693 §4.1
+	Off       []string        `json:"switched_off,omitempty"` // tools that an admin has stopped
 }
 
 type confirmation struct {
@@ -69,11 +72,15 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 	case claims.Audience != res.URI, state.Token.Resource != res.URI, !state.Live(s.now()):
 		return writeJSON(w, http.StatusOK, inactive)
 	}
-	return s.writeActive(w, claims, state)
+	off, err := s.toolsOff(r.Context(), res.URI)
+	if err != nil {
+		return err
+	}
+	return s.writeActive(w, claims, state, off)
 }
 
 // writeActive tells what the token carries, with the user's roles as they are now.
-func (s *Server) writeActive(w http.ResponseWriter, claims tokens.Claims, state store.AccessState) error {
+func (s *Server) writeActive(w http.ResponseWriter, claims tokens.Claims, state store.AccessState, off map[string]bool) error {
 	details, err := claims.Details.Canonical()
 	if err != nil {
 		return err
@@ -88,7 +95,7 @@ func (s *Server) writeActive(w http.ResponseWriter, claims tokens.Claims, state 
 		ClientID: claims.ClientID, TokenType: "Bearer", Scope: strings.Join(claims.Scope, " "),
 		Expires: claims.Expires.Unix(), IssuedAt: claims.IssuedAt.Unix(), ID: claims.ID,
 		Roles: append([]string{}, state.Task.RolesAt(claims.Audience)...), Grade: claims.Grade,
-		Task: introspectTask{ID: state.Task.ID, Expires: state.Task.EndsAt.Unix()}, Details: details, GrantHash: claims.GrantHash, Act: claims.Act,
+		Task: introspectTask{ID: state.Task.ID, Expires: state.Task.EndsAt.Unix()}, Details: details, GrantHash: claims.GrantHash, Act: claims.Act, Off: slices.Sorted(maps.Keys(off)),
 	}
 	if claims.JKT != "" {
 		out.TokenType, out.Confirm = "DPoP", &confirmation{JKT: claims.JKT}

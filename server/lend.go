@@ -36,7 +36,14 @@ func (s *Server) lend(ctx context.Context, client store.Client, ask consent.Ask,
 	if err != nil {
 		return consent.Lent{}, nil, err
 	}
-	lent := consent.NewOffer(ask, resource, newRights(pol, ask, client, roles), 0).Lend(refuse...)
+	rights := newRights(pol, ask, client, roles)
+	if rights.off, err = s.toolsOff(ctx, resource.URI); err != nil {
+		return consent.Lent{}, nil, err
+	}
+	lent := consent.NewOffer(ask, resource, rights, 0).Lend(refuse...)
+	if len(lent.Details.Tools) == 0 && len(rights.off) > 0 {
+		return lent, nil, store.ErrSwitched
+	}
 	if len(lent.Details.Tools) == 0 {
 		return lent, nil, oauth.Refuse(oauth.InvalidScope, "the scopes and roles reach no tool at this resource; an admin assigns roles")
 	}

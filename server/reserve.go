@@ -46,6 +46,9 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 	if state.Token.Resource != res.URI || state.Token.TaskID != in.Task || !state.Live(s.now()) {
 		return reservationRefused(store.ErrTaskNotActive)
 	}
+	if err := s.toolOn(r.Context(), res.URI, in.Tool); err != nil {
+		return reservationRefused(err)
+	}
 	limit, granted, err := s.toolBudget(res, state, in.Tool)
 	if err != nil {
 		return err
@@ -79,6 +82,7 @@ func reservationRefused(err error) error {
 	}{
 		{store.ErrToolBudget, codeToolBudget, http.StatusConflict, "no calls are left for this tool"},
 		{store.ErrTaskBudget, codeTaskBudget, http.StatusConflict, "no calls are left for this task, which has ended"},
+		{store.ErrSwitched, codeTaskNotActive, http.StatusGone, "an administrator has stopped this for now"},
 		{store.ErrTaskNotActive, codeTaskNotActive, http.StatusGone, "the task is not active"},
 		{store.ErrTaskEnded, codeTaskNotActive, http.StatusGone, "the task has ended"},
 		{store.ErrTaskNotFound, codeTaskNotActive, http.StatusGone, "there is no such task"},

@@ -138,6 +138,7 @@ var wireMap = []struct {
 	{store.ErrClientDisabled, oauth.InvalidClient, "the client is disabled"},
 	{store.ErrResourceNotFound, oauth.InvalidTarget, "the resource is not known here, or is switched off"},
 	{store.ErrKeyStale, oauth.TemporarilyUnavailable, "the signing keys were just changed; try again"},
+	{store.ErrSwitched, oauth.TemporarilyUnavailable, "an administrator has stopped this for now; keep the credentials and try again later"},
 	{store.ErrTaskNotActive, oauth.TemporarilyUnavailable, "the task is suspended; keep the credentials and try again later"},
 }
 

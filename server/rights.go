@@ -18,6 +18,7 @@ type rights struct {
 	derive bool     // the request named tools and no scope: scopes follow from what is granted
 	roles  []string // the user's, at this resource
 	hold   policy.Holding
+	off    map[string]bool // tools that a kill switch is thrown for
 }
 
 // newRights reads a request against the resource's policy. What the client is like is known now;
@@ -53,6 +54,9 @@ func (r rights) Tools() []string {
 
 // Reach answers for one tool.
 func (r rights) Reach(tool string) (consent.Reach, string) {
+	if r.off[tool] {
+		return consent.Reach{}, consent.OutSwitched
+	}
 	d := r.policy.DecideIn(r.scopes, r.roles, tool, r.hold)
 	if !d.Allowed {
 		return consent.Reach{}, d.Check

@@ -85,7 +85,7 @@ func (r *rules) judge(rec store.Record) string {
 	switch p.Reason {
 	case ruleWrongKey, ruleReplay:
 		return p.Reason
-	case "task_ended", "task_suspended", "token_expired", "token_revoked":
+	case "task_ended", "task_suspended", "switched_off", "token_expired", "token_revoked":
 		return "" // an agent that has not heard yet
 	}
 	if r.burst(rec.Task, rec.At) {

@@ -71,6 +71,8 @@ type Config struct {
 	RateFactor float64
 	// Trust are the issuers whose assertions are believed (RFC 7523); ParseTrust reads and checks them.
 	Trust []TrustedIssuer
+	// TwoPersons asks for a second admin before the kill switch for everything is in force.
+	TwoPersons bool
 	// NoRules turns off the rules that suspend a task by themselves.
 	NoRules bool
 	// Upstream are the OpenID providers that users may sign in with, and UpstreamRoots the certificate
@@ -123,6 +125,7 @@ type Server struct {
 
 	registration Registration
 	bearerForAll bool
+	twoPersons   bool
 
 	classes    *classes // who is let in: admit.go, limits.go
 	empty      empties
@@ -211,12 +214,12 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		s.notices = notify.Start(c.Mail, s.log)
 	}
 	s.pushes = notify.Open(pushWorkers, s.log)
-	s.rules.off = c.NoRules
+	s.rules.off, s.twoPersons = c.NoRules, c.TwoPersons
 	s.passwords = newPasswordHasher(c.PasswordSlots)
 	s.provider = provider.New(provider.Config{
 		Issuer: s.issuer, Store: s.store, Now: s.now, AccessLife: c.AccessLife,
 		Signer: s.ring.SignerOf, BearerAllowed: s.bearerAllowed, Opaque: s.opaqueAt,
-		Findings: s.worthRecording, MayRefresh: s.mayRefresh,
+		Findings: s.worthRecording, MayRefresh: s.mayRefresh, Switched: s.toolsOff,
 	})
 	return s, nil
 }

@@ -95,7 +95,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 			response, err = g.serve(r, request)
 		}
 	}
-	if errors.Is(err, store.ErrTaskNotActive) {
+	if errors.Is(err, store.ErrTaskNotActive) || errors.Is(err, store.ErrSwitched) {
 		retryLater(w, 30) // suspended: clients must keep their credentials
 	}
 	if err != nil {

@@ -77,6 +77,7 @@ var textLeftOut = map[string]string{
 	"changed":    "it changed on the server since your admin approved it",
 	"bearer":     "this app's token is bound to no key, and the server gives such tokens less",
 	"manifest":   "its description at this server cannot be read",
+	"switched":   "the operator has stopped it for now",
 }
 
 // textStates is how the agents page names a task's state.
@@ -87,6 +88,7 @@ var textStates = map[string]string{
 
 // textSuspended says who paused a task.
 var textSuspended = map[store.Actor]string{
+	store.BySwitch:  "Stopped by the operator for now",
 	store.ByUser:    "Paused by you",
 	store.ByAdmin:   "Paused by your admin",
 	store.ByRevoker: "Paused by your admin",
@@ -144,6 +146,7 @@ var textBlocked = map[string]string{
 	"stale_view":           "the server could not tell whether the task still runs",
 	"task_ended":           "the task had ended",
 	"task_suspended":       "the task was paused",
+	"switched_off":         "an administrator has stopped it for now",
 	"token_revoked":        "its token had been revoked",
 	"bad_request":          "the request was not in order",
 	"batch_refused":        "it put several calls into one message",

@@ -11,8 +11,10 @@ const (
 	EventTaskSuspended = "task.suspended"
 	EventTaskResumed   = "task.resumed"
 	EventTokenRevoked  = "token.revoked"
-	EventKeyKilled     = "key.killed"   // JTI is the key's id
-	EventEpochRaised   = "epoch.raised" // JTI is the epoch's number, see Epochs
+	EventKeyKilled     = "key.killed"    // JTI is the key's id
+	EventEpochRaised   = "epoch.raised"  // JTI is the epoch's number, see Epochs
+	EventSwitchThrown  = "switch.thrown" // JTI is the switch's id
+	EventSwitchLifted  = "switch.lifted" // the same
 )
 
 // Event is one thing that a resource is told. Seq is gapless per resource and starts at 1.
@@ -40,8 +42,8 @@ type Feed interface {
 	// FeedSince returns the events after seq, oldest first, at most limit.
 	FeedSince(ctx context.Context, resource string, seq int64, limit int) ([]Event, error)
 	// FeedSnapshot returns the newest sequence and the events since the given time that still
-	// matter: tasks that ended or are suspended, tokens that were revoked. Keys and epochs are for the
-	// caller to tell, from the key ring.
+	// matter: tasks that ended or are suspended, tokens that were revoked. Keys, epochs
+	// and switches are for the caller to tell.
 	FeedSnapshot(ctx context.Context, resource string, since time.Time) (seq int64, events []Event, err error)
 	// ListenFeed notes that a replica of the Guard hears the feed, or may act on what it has heard,
 	// until the given time (the latest counts). Unknown: ErrResourceNotFound.

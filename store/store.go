@@ -7,6 +7,7 @@
 //	signin.go     what users sign in with
 //	request.go    authorization requests (RFC 9126) and codes (OAuth 2.1 §4.1)
 //	task.go       tasks, grants, budgets
+//	switch.go     kill switches
 //	approval.go  approval of single calls
 //	start.go      tasks that begin without a code, device codes (RFC 8628), principals and backends
 //	approval.go  approval of single calls
@@ -53,6 +54,7 @@ type Store interface {
 	Devices
 	Starts
 	Tasks
+	Switches
 	Tokens
 	Approvals
 	Feed

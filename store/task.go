@@ -118,6 +118,7 @@ type TaskFilter struct {
 	ClientID string
 	JKT      string
 	Resource string
+	Tool     string // granted, by name
 	State    TaskState
 	Live     bool // pending, active or suspended
 	Begun    bool // not pending
@@ -155,7 +156,8 @@ type Share struct {
 //
 // A task's state is what the clock makes it, read or judged, whether or not SweepTasks has written
 // it down: past its deadline it is expired (reason "deadline"), pending past its code's life it is
-// expired ("not_redeemed"), active but unused for IdleAfter it is suspended by idleness ("idle").
+// expired ("not_redeemed"), active but unused for IdleAfter it is suspended by idleness ("idle"), held
+// by a kill switch it is suspended by that (see Switches).
 type Tasks interface {
 	// TaskByID returns the task with its grants, none of them waiting; ErrTaskNotFound for the unknown.
 	TaskByID(ctx context.Context, id string) (Task, []Grant, error)

@@ -58,11 +58,12 @@ type AccessState struct {
 	Task   Task
 	Grants []Grant // the token's resource only
 	User   User
+	Held   bool // by a kill switch for its resource
 }
 
 // Live reports whether the token may still be used.
 func (a AccessState) Live(now time.Time) bool {
-	return !a.Token.Revoked && a.Task.State == TaskActive && now.Before(a.Token.ExpiresAt) && now.Before(a.Task.EndsAt) && !a.User.Disabled
+	return !a.Token.Revoked && !a.Held && a.Task.State == TaskActive && now.Before(a.Token.ExpiresAt) && now.Before(a.Task.EndsAt) && !a.User.Disabled
 }
 
 // Rotation asks for the successor of a refresh token.
@@ -86,7 +87,8 @@ type Tokens interface {
 	// within the grace it stores the access token alone and returns the sealed successor of the
 	// first rotation (replayed true). Conditions, in this order: known (ErrRefreshNotFound), unexpired
 	// (ErrRefreshExpired), user and client live (ErrUserDisabled, ErrClientDisabled), task not ended, nor
-	// its leg at the access token's resource (ErrTaskEnded), which is live (ErrResourceNotFound), task active or suspended by idleness alone, which wakes it (ErrTaskNotActive),
+	// its leg at the access token's resource (ErrTaskEnded), which is live (ErrResourceNotFound) and not
+	// switched off (ErrSwitched), task active or suspended by idleness alone, which wakes it (ErrTaskNotActive),
 	// unspent or within the grace (ErrRefreshReused).
 	RotateRefreshToken(ctx context.Context, r Rotation, recs ...Record) (successor []byte, replayed bool, err error)
 

@@ -13,6 +13,11 @@ const (
 	FieldState       = "state"        // of tasks
 	FieldConsoleRole = "console_role" // user, viewer, revoker, admin
 	FieldHash        = "hash"         // definition that is approved
+	FieldLevel       = "level"        // of a kill switch
+	FieldSubject     = "subject"      // what it is for
+	FieldSeconds     = "seconds"      // how long
+	FieldSwitch      = "switch"       // its id
+	FieldArguments   = "arguments"    // JSON, of a call that nobody makes
 )
 
 // Desk is the frame of every page of the console.
@@ -58,6 +63,7 @@ type TableRow struct {
 // Filter is a form whose answers stand in the page's address.
 type Filter struct {
 	Action string
+	Hidden []Field
 	Texts  []TextField
 	Picks  []Pick
 	Clear  string // the page without any; empty: there is nothing to clear
@@ -140,6 +146,7 @@ type Fact struct {
 type Section struct {
 	ID            string
 	Title, Note   string
+	Filter        *Filter // a form whose answers stand in the address
 	Table         *Table
 	Events        []EventRow
 	Diffs         []Diff

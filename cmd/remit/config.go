@@ -40,6 +40,7 @@ type Config struct {
 	Dev            bool     `koanf:"dev"` // http on loopback; refuses to listen anywhere else
 
 	CIMD              string   `koanf:"cimd"`               // on, off: clients known by the URL of their metadata; empty: on
+	KillTwo           string   `koanf:"kill_two_persons"`   // on: the kill switch for everything needs a second admin; empty: off
 	Rules             string   `koanf:"rules"`              // on, off: rules that suspend a task by themselves; empty: on
 	CIMDDomains       []string `koanf:"cimd_domains"`       // hosts accepted (agent.example, *.agent.example); empty: any
 	CIMDPorts         []string `koanf:"cimd_ports"`         // ports fetched from besides 443
@@ -69,7 +70,7 @@ var (
 	keys = []string{
 		"issuer", "listen", "ops_listen", "database_url", "redis_url", "data_dir",
 		"master_key_file", "master_key", "master_key_url", "key_algorithm", "key_age", "trusted_proxies", "tls_cert", "tls_key", "dev",
-		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "trust_file", "operator", "mail_server", "mail_from", "mail_username", "mail_password", "rules", "rate_factor",
+		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "trust_file", "operator", "mail_server", "mail_from", "mail_username", "mail_password", "rules", "kill_two_persons", "rate_factor",
 	}
 	secretKeys = []string{"database_url", "redis_url", "registration_token", "master_key", "mail_password"}
 )

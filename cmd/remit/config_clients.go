@@ -24,6 +24,9 @@ func (c Config) checkClients() error {
 	if c.CIMD != "" && c.CIMD != cimdOn && c.CIMD != cimdOff {
 		errs = append(errs, fmt.Errorf("REMIT_CIMD: %q is neither on nor off", c.CIMD))
 	}
+	if c.KillTwo != "" && c.KillTwo != "on" && c.KillTwo != "off" {
+		errs = append(errs, fmt.Errorf("REMIT_KILL_TWO_PERSONS: %q is neither on nor off", c.KillTwo))
+	}
 	if c.Rules != "" && c.Rules != "on" && c.Rules != "off" {
 		errs = append(errs, fmt.Errorf("REMIT_RULES: %q is neither on nor off", c.Rules))
 	}

@@ -25,7 +25,7 @@ func (c *configPrintCmd) Run(a *app) error {
 		"master_key_file": cfg.MasterKeyFile, "master_key": hidden(cfg.MasterKey), "master_key_url": hidden(strings.Join(cfg.MasterKeyURL, "")),
 		"key_algorithm": cfg.KeyAlgorithm, "key_age": cfg.KeyAge, "trusted_proxies": append([]string{}, cfg.TrustedProxies...),
 		"tls_cert": cfg.TLSCert, "tls_key": cfg.TLSKey, "dev": cfg.Dev,
-		"rules": cfg.Rules, "cimd": cfg.CIMD, "cimd_domains": append([]string{}, cfg.CIMDDomains...), "cimd_ports": append([]string{}, cfg.CIMDPorts...),
+		"kill_two_persons": cfg.KillTwo, "rules": cfg.Rules, "cimd": cfg.CIMD, "cimd_domains": append([]string{}, cfg.CIMDDomains...), "cimd_ports": append([]string{}, cfg.CIMDPorts...),
 		"registration": cfg.Registration, "registration_token": hidden(cfg.RegistrationToken), "bearer": cfg.Bearer, "rate_factor": cfg.RateFactor,
 		"upstream_file": cfg.UpstreamFile, "trust_file": cfg.TrustFile, "operator": cfg.Operator,
 		"mail_server": cfg.MailServer, "mail_from": cfg.MailFrom, "mail_username": cfg.MailUsername, "mail_password": hidden(cfg.MailPassword),

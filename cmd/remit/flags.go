@@ -20,6 +20,7 @@ type settings struct {
 	TLSCert        *string  `name:"tls-cert" help:"Certificate, PEM (REMIT_TLS_CERT)." placeholder:"FILE" group:"Settings"`
 	TLSKey         *string  `name:"tls-key" help:"Its key, PEM (REMIT_TLS_KEY)." placeholder:"FILE" group:"Settings"`
 	CIMD           *string  `name:"cimd" help:"Clients known by the URL of their metadata, on or off (REMIT_CIMD, on)." placeholder:"on|off" group:"Settings"`
+	KillTwo        *string  `name:"kill-two-persons" help:"Ask for a second admin before everything is stopped, on or off (REMIT_KILL_TWO_PERSONS, off)." placeholder:"on|off" group:"Settings"`
 	Rules          *string  `help:"Rules that suspend a task by themselves, on or off (REMIT_RULES, on)." placeholder:"on|off" group:"Settings"`
 	CIMDDomains    []string `name:"cimd-domains" help:"Hosts of such clients that are accepted (REMIT_CIMD_DOMAINS, any)." placeholder:"HOST" group:"Settings"`
 	CIMDPorts      []string `name:"cimd-ports" help:"Ports that metadata is fetched from besides 443 (REMIT_CIMD_PORTS)." placeholder:"PORT" group:"Settings"`
@@ -43,7 +44,7 @@ func (s settings) values() map[string]any {
 	for key, flag := range map[string]*string{
 		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
 		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "key_algorithm": s.KeyAlgorithm, "key_age": s.KeyAge, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
-		"cimd": s.CIMD, "rules": s.Rules, "registration": s.Registration, "registration_token": s.Invitation, "bearer": s.Bearer, "rate_factor": s.RateFactor,
+		"cimd": s.CIMD, "rules": s.Rules, "kill_two_persons": s.KillTwo, "registration": s.Registration, "registration_token": s.Invitation, "bearer": s.Bearer, "rate_factor": s.RateFactor,
 		"upstream_file": s.UpstreamFile, "trust_file": s.TrustFile, "operator": s.Operator,
 		"mail_server": s.MailServer, "mail_from": s.MailFrom, "mail_username": s.MailUsername, "mail_password": s.MailPassword,
 	} {

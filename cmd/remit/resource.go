@@ -12,15 +12,17 @@ import (
 )
 
 type resourceCmd struct {
-	Backend resourceBackendCmd `cmd:"" help:"Let a resource get tokens for a backend of its own, on behalf of its callers."`
-	Add     resourceAddCmd     `cmd:"" help:"Register an MCP server and print its enrolment code."`
-	List    resourceListCmd    `cmd:"" help:"List resources."`
-	Show    resourceShowCmd    `cmd:"" help:"Show a resource with its tools."`
-	Enrol   resourceEnrolCmd   `cmd:"" help:"Print a new enrolment code, in place of the outstanding one."`
-	Drift   resourceDriftCmd   `cmd:"" help:"Show new, changed and removed tools as a diff."`
-	Approve resourceApproveCmd `cmd:"" help:"Approve a new or changed tool."`
-	Disable resourceDisableCmd `cmd:"" help:"Switch a resource off and end the tasks with a part there."`
-	Enable  resourceEnableCmd  `cmd:"" help:"Switch a resource on again."`
+	Backend  resourceBackendCmd  `cmd:"" help:"Let a resource get tokens for a backend of its own, on behalf of its callers."`
+	Add      resourceAddCmd      `cmd:"" help:"Register an MCP server and print its enrolment code."`
+	List     resourceListCmd     `cmd:"" help:"List resources."`
+	Show     resourceShowCmd     `cmd:"" help:"Show a resource with its tools."`
+	Enrol    resourceEnrolCmd    `cmd:"" help:"Print a new enrolment code, in place of the outstanding one."`
+	Drift    resourceDriftCmd    `cmd:"" help:"Show new, changed and removed tools as a diff."`
+	Approve  resourceApproveCmd  `cmd:"" help:"Approve a new or changed tool."`
+	Access   resourceAccessCmd   `cmd:"" help:"Show who can call what, and why."`
+	Simulate resourceSimulateCmd `cmd:"" help:"Say whether a call would be allowed, check by check."`
+	Disable  resourceDisableCmd  `cmd:"" help:"Switch a resource off and end the tasks with a part there."`
+	Enable   resourceEnableCmd   `cmd:"" help:"Switch a resource on again."`
 }
 
 // resource is a resource as the server shows one.

@@ -103,7 +103,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (_ *instance, err e
 	}
 	settings := server.Config{
 		Issuer: cfg.Issuer, InsecureHTTP: cfg.Dev, Store: b.store, Ephemeral: b.ephemeral,
-		Master: master, Sealed: mark.keep, TrustedProxies: cfg.TrustedProxies, NoRules: cfg.Rules == "off", Operator: cfg.Operator, Now: serverClock(), Log: log,
+		Master: master, Sealed: mark.keep, TrustedProxies: cfg.TrustedProxies, NoRules: cfg.Rules == "off", TwoPersons: cfg.KillTwo == "on", Operator: cfg.Operator, Now: serverClock(), Log: log,
 	}
 	if err := errors.Join(cfg.clients(&settings), cfg.keys(&settings), cfg.upstream(&settings), cfg.mail(&settings), cfg.trust(&settings), cfg.limits(&settings)); err != nil {
 		return nil, err

@@ -26,7 +26,8 @@ func (p *Provider) begin(ctx context.Context, b beginning) (Response, error) {
 	if err := p.mayIssue(ctx, b.client, b.grant, b.task.JKT); err != nil {
 		return Response{}, err
 	}
-	claims, err := p.claims(ctx, minting{task: b.task, grant: b.grant, client: b.client, jkt: b.task.JKT, scopes: b.grant.Scopes, detail: b.detail})
+	m := minting{task: b.task, grant: b.grant, client: b.client, jkt: b.task.JKT, scopes: b.grant.Scopes, detail: b.detail}
+	claims, err := p.claims(ctx, &m)
 	if err != nil {
 		return Response{}, err
 	}
@@ -52,7 +53,7 @@ func (p *Provider) begin(ctx context.Context, b beginning) (Response, error) {
 	if err := p.store.StartTask(ctx, start, b.record, issued("token.issued", claims)); err != nil {
 		return Response{}, err
 	}
-	return p.respond(rec, claims, b.detail), nil
+	return p.respond(rec, claims, m.detail), nil
 }
 
 // newTask is an active task of this user and client, from now on.

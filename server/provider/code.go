@@ -119,7 +119,8 @@ func (p *Provider) redeemOnce(ctx context.Context, in CodeExchange) (Response, e
 	if err != nil {
 		return Response{}, err
 	}
-	claims, err := p.claims(ctx, minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail})
+	m := minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail}
+	claims, err := p.claims(ctx, &m)
 	if err != nil {
 		return Response{}, err
 	}
@@ -147,7 +148,7 @@ func (p *Provider) redeemOnce(ctx context.Context, in CodeExchange) (Response, e
 	if err != nil {
 		return Response{}, err
 	}
-	response := p.respond(rec, claims, detail)
+	response := p.respond(rec, claims, m.detail)
 	response.IDToken, err = p.idToken(st)
 	return response, err
 }

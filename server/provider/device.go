@@ -56,7 +56,8 @@ func (p *Provider) RedeemDevice(ctx context.Context, in DeviceExchange) (Respons
 	if err != nil {
 		return Response{}, err
 	}
-	claims, err := p.claims(ctx, minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail})
+	m := minting{task: st.Task, grant: grant, client: st.Client, jkt: in.JKT, scopes: grant.Scopes, detail: detail}
+	claims, err := p.claims(ctx, &m)
 	if err != nil {
 		return Response{}, err
 	}
@@ -80,5 +81,5 @@ func (p *Provider) RedeemDevice(ctx context.Context, in DeviceExchange) (Respons
 	if err := p.store.RedeemCode(ctx, redemption, issued("token.issued", claims)); err != nil {
 		return Response{}, err
 	}
-	return p.respond(rec, claims, detail), nil
+	return p.respond(rec, claims, m.detail), nil
 }

@@ -21,7 +21,11 @@ type minting struct {
 
 // claims are those of a fresh token (RFC 9068 §2.2): never longer than the task, one audience, and
 // only that audience's details.
-func (p *Provider) claims(ctx context.Context, m minting) (tokens.Claims, error) {
+func (p *Provider) claims(ctx context.Context, m *minting) (tokens.Claims, error) {
+	var err error
+	if m.detail, err = p.on(ctx, m.grant.Resource, m.detail); err != nil {
+		return tokens.Claims{}, err
+	}
 	now := p.now().Truncate(time.Second)
 	life := p.accessLife
 	if most := time.Duration(m.client.Policy.AccessLife) * time.Second; most > 0 {
@@ -54,6 +58,23 @@ func (p *Provider) claims(ctx context.Context, m minting) (tokens.Claims, error)
 		c.Opaque, c.ID = tokens.NewOpaque()
 	}
 	return c, err
+}
+
+// on leaves out the tools that are switched off for now: refused by Guards, whatever a token says, and
+// not promised by one. A token with no tool left is not issued.
+func (p *Provider) on(ctx context.Context, resource string, d tokens.Details) (tokens.Details, error) {
+	if p.switched == nil || len(d.Tools) == 0 {
+		return d, nil
+	}
+	off, err := p.switched(ctx, resource)
+	if err != nil || len(off) == 0 {
+		return d, err
+	}
+	d.Tools = slices.DeleteFunc(slices.Clone(d.Tools), func(t tokens.ToolDetail) bool { return off[t.Tool] })
+	if len(d.Tools) == 0 {
+		return d, store.ErrSwitched
+	}
+	return d, nil
 }
 
 // text is the token that stands for these claims: signed, or saying nothing.

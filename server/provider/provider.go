@@ -40,6 +40,8 @@ type Config struct {
 	Findings func(ctx context.Context, task string) bool
 	// MayRefresh refuses a task that is refreshed too often; nil: none is.
 	MayRefresh func(ctx context.Context, task string) error
+	// Switched names the tools of the resource that a kill switch is thrown for; nil: there are none.
+	Switched func(ctx context.Context, resource string) (map[string]bool, error)
 }
 
 // Provider issues tokens for one issuer.
@@ -53,6 +55,7 @@ type Provider struct {
 	opaque     func(ctx context.Context, resource string) (bool, error)
 	findings   func(ctx context.Context, task string) bool
 	mayRefresh func(ctx context.Context, task string) error
+	switched   func(ctx context.Context, resource string) (map[string]bool, error)
 }
 
 // Lives of what is issued (DESIGN §4); a refresh token lives as long as its task.
@@ -67,7 +70,7 @@ const (
 
 // New returns a provider.
 func New(c Config) *Provider {
-	p := &Provider{issuer: c.Issuer, store: c.Store, now: c.Now, accessLife: c.AccessLife, signer: c.Signer, bearer: c.BearerAllowed, opaque: c.Opaque, findings: c.Findings, mayRefresh: c.MayRefresh}
+	p := &Provider{issuer: c.Issuer, store: c.Store, now: c.Now, accessLife: c.AccessLife, signer: c.Signer, bearer: c.BearerAllowed, opaque: c.Opaque, findings: c.Findings, mayRefresh: c.MayRefresh, switched: c.Switched}
 	if p.accessLife <= 0 || p.accessLife > maxAccessLife {
 		p.accessLife = maxAccessLife
 	}

@@ -39,7 +39,7 @@ func (p *Provider) Refresh(ctx context.Context, in RefreshExchange) (Response, e
 			return Response{}, err
 		}
 	}
-	claims, err := p.claims(ctx, m)
+	claims, err := p.claims(ctx, &m)
 	if err != nil {
 		return Response{}, err
 	}

@@ -9,7 +9,7 @@ import (
 
 const (
 	callableSQL = `SELECT a.revoked, a.expires_at, ` + taskColumns + `,
-EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = a.resource AND g.ended_at = 0 AND g.code IS NULL)
+EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = a.resource AND g.ended_at = 0 AND g.code IS NULL), ` + resourceUntilHead + `a.resource` + resourceUntilTail + `
 FROM access_tokens a JOIN tasks t ON t.id = a.task_id WHERE a.jti = $1 AND a.task_id = $2 AND a.resource = $3`
 	reservedSQL = `SELECT
 EXISTS (SELECT 1 FROM reservations WHERE task_id = $1 AND execution = $2 AND resource = $3 AND tool = $4),
@@ -25,8 +25,9 @@ ON CONFLICT (task_id, resource, tool) DO UPDATE SET used = tool_calls.used + 1`
 func (tx *tx) callable(r store.Reservation) (t store.Task, err error) {
 	var row task
 	var revoked, leg bool
+	var switched int64
 	var expires time.Time
-	fields := append(append([]any{&revoked, at(&expires)}, row.fields()...), &leg)
+	fields := append(append([]any{&revoked, at(&expires)}, row.fields()...), &leg, &switched)
 	found, err := tx.one(callableSQL, []any{r.JTI, r.TaskID, r.Resource}, fields...)
 	if err != nil {
 		return t, err
@@ -37,7 +38,7 @@ func (tx *tx) callable(r store.Reservation) (t store.Task, err error) {
 		err = store.ErrTokenNotFound
 	case t.State.Terminal(), !leg:
 		err = store.ErrTaskEnded
-	case t.State != store.TaskActive:
+	case t.State != store.TaskActive, micros(tx.now()) < switched:
 		err = store.ErrTaskNotActive
 	case revoked, !tx.now().Before(expires):
 		err = store.ErrTokenNotFound

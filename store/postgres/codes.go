@@ -45,7 +45,7 @@ func (s *Store) CodeByID(ctx context.Context, id store.Hash) (st store.CodeState
 const (
 	holdCodeSQL   = `SELECT 1 FROM tasks WHERE id = (SELECT t.root FROM codes c JOIN tasks t ON t.id = c.task_id WHERE c.id = $1) FOR NO KEY UPDATE`
 	redeemableSQL = `SELECT c.spent, c.expires_at, c.extends, cl.disabled, u.disabled,
-EXISTS (SELECT 1 FROM resources r WHERE r.uri = $2 AND r.disabled), ` + signsColumn + `, ` + taskColumns + `
+EXISTS (SELECT 1 FROM resources r WHERE r.uri = $2 AND r.disabled), ` + resourceUntil + `, ` + signsColumn + `, ` + taskColumns + `
 FROM codes c JOIN tasks t ON t.id = c.task_id JOIN clients cl ON cl.id = t.client_id JOIN users u ON u.id = t.user_id
 WHERE c.id = $1`
 )
@@ -54,9 +54,10 @@ WHERE c.id = $1`
 // the code's task as its row has it.
 func (tx *tx) redeemable(r store.Redemption) (row task, extends bool, err error) {
 	var spent, clientOff, userOff, resourceOff bool
+	var switched int64
 	var expires time.Time
 	var signs int64
-	fields := append([]any{&spent, at(&expires), &extends, &clientOff, &userOff, &resourceOff, &signs}, row.fields()...)
+	fields := append([]any{&spent, at(&expires), &extends, &clientOff, &userOff, &resourceOff, &switched, &signs}, row.fields()...)
 	tx.later(holdCodeSQL, r.Code[:])
 	found, err := tx.one(redeemableSQL, []any{r.Code[:], r.Access.Resource, r.Access.KID}, fields...)
 	if err != nil {
@@ -76,10 +77,14 @@ func (tx *tx) redeemable(r store.Redemption) (row task, extends bool, err error)
 		err = store.ErrClientDisabled
 	case resourceOff:
 		err = store.ErrResourceNotFound
+	case micros(tx.now()) < switched:
+		err = store.ErrSwitched
 	case extends && t.JKT != r.JKT: // a running task keeps its key
 		err = store.ErrTaskNotActive
 	case extends:
 		err = running(t)
+	case t.SuspendedBy == store.BySwitch:
+		err = store.ErrTaskNotActive
 	case t.State != store.TaskPending:
 		err = store.ErrTaskEnded
 	default:

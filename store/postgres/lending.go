@@ -52,6 +52,9 @@ func (s *Store) approvable(tx *tx, a store.Approval) error {
 			return err
 		}
 	}
+	if err := tx.unswitched(use(a.Task, a.Grants)); err != nil {
+		return err
+	}
 	if a.Extends != "" {
 		return tx.extendable(a)
 	}

@@ -72,7 +72,7 @@ func TestPlans(t *testing.T) {
 func smallTable(rest string) bool {
 	table, _, _ := strings.Cut(rest, " ")
 	switch table {
-	case "chain", "instances", "replay_epoch", "resources", "guards", "keys":
+	case "chain", "instances", "replay_epoch", "resources", "guards", "keys", "switches":
 		return true
 	}
 	return false

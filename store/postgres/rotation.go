@@ -23,7 +23,7 @@ WHERE id = (SELECT t.root FROM refresh_tokens r JOIN tasks t ON t.id = r.task_id
 
 const rotatableSQL = `SELECT r.expires_at, r.spent_at, r.successor, r.replays, cl.disabled, u.disabled,
 EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = $2 AND g.ended_at = 0 AND g.code IS NULL),
-EXISTS (SELECT 1 FROM resources p WHERE p.uri = $2 AND p.disabled), ` + signsColumn + `,
+EXISTS (SELECT 1 FROM resources p WHERE p.uri = $2 AND p.disabled), ` + resourceUntil + `, ` + signsColumn + `,
 ` + taskColumns + `
 FROM refresh_tokens r JOIN tasks t ON t.id = r.task_id JOIN clients cl ON cl.id = t.client_id JOIN users u ON u.id = t.user_id
 WHERE r.id = $1`
@@ -33,7 +33,8 @@ func (tx *tx) rotatable(r store.Rotation) (old refresh, err error) {
 	var row task
 	var signs int64
 	var clientOff, userOff, leg, resourceOff bool
-	fields := append([]any{at(&old.expires), at(&old.spent), &old.successor, &old.replays, &clientOff, &userOff, &leg, &resourceOff, &signs}, row.fields()...)
+	var switched int64
+	fields := append([]any{at(&old.expires), at(&old.spent), &old.successor, &old.replays, &clientOff, &userOff, &leg, &resourceOff, &switched, &signs}, row.fields()...)
 	tx.later(holdRefreshSQL, r.Old[:])
 	found, err := tx.one(rotatableSQL, []any{r.Old[:], r.Access.Resource, r.Access.KID}, fields...)
 	if err != nil {
@@ -53,6 +54,8 @@ func (tx *tx) rotatable(r store.Rotation) (old refresh, err error) {
 		return old, store.ErrTaskEnded
 	case resourceOff:
 		return old, store.ErrResourceNotFound
+	case micros(tx.now()) < switched:
+		return old, store.ErrSwitched
 	}
 	if err := running(old.task); err != nil {
 		return old, err

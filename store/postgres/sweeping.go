@@ -38,7 +38,7 @@ func (s *Store) SweepTasks(ctx context.Context) (moved int, err error) {
 		return 0, err
 	}
 	for _, step := range []func(*tx) (int, error){
-		(*tx).expireUnused, (*tx).expireOverdue, (*tx).suspendIdle, (*tx).expireApprovals,
+		(*tx).liftDue, (*tx).expireUnused, (*tx).expireOverdue, (*tx).suspendIdle, (*tx).expireApprovals,
 	} {
 		n, err := s.sweep(ctx, step)
 		if moved += n; err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 const taskFields = `t.id, t.parent, t.user_id, t.client_id, t.jkt, t.purpose, t.state, t.suspended_by, t.reason,
-t.max_calls, t.calls_used, t.created_at, t.activated_at, t.seen_at, t.suspended_at, t.ends_at, t.ended_at, t.delegates, t.pending_until, `
+t.max_calls, t.calls_used, t.created_at, t.activated_at, t.seen_at, t.suspended_at, t.ends_at, t.ended_at, t.delegates, t.pending_until, ` + heldUntil + `, `
 
 const taskColumns = taskFields + grantsBefore + grantsAfter
 
@@ -30,6 +30,7 @@ const (
 type task struct {
 	store.Task
 	pendingUntil time.Time
+	heldUntil    int64 // microseconds: when the last kill switch that holds it goes back
 	grants       []store.Grant
 }
 
@@ -39,7 +40,7 @@ func (t *task) fields() []any {
 		&t.MaxCalls, &t.CallsUsed, at(&t.CreatedAt), at(&t.ActivatedAt), at(&t.SeenAt), at(&t.SuspendedAt),
 		at(&t.EndsAt), at(&t.EndedAt),
 		jsonColumn{&t.Delegates},
-		at(&t.pendingUntil), (*grantsColumn)(t),
+		at(&t.pendingUntil), &t.heldUntil, (*grantsColumn)(t),
 	}
 }
 
@@ -100,6 +101,8 @@ func (t *task) asOf(now time.Time) store.Task {
 		v.State, v.Reason, v.EndedAt = store.TaskExpired, reasonNotRedeemed, t.pendingUntil
 	case !now.Before(v.EndsAt):
 		v.State, v.SuspendedBy, v.Reason, v.EndedAt = store.TaskExpired, "", reasonDeadline, v.EndsAt
+	case micros(now) < t.heldUntil && (v.State != store.TaskSuspended || v.SuspendedBy == store.ByIdle):
+		v.State, v.SuspendedBy, v.Reason, v.SuspendedAt = store.TaskSuspended, store.BySwitch, store.ReasonSwitch, time.Time{}
 	case v.State == store.TaskActive && now.Sub(v.SeenAt) >= store.IdleAfter:
 		v.State, v.SuspendedBy, v.Reason = store.TaskSuspended, store.ByIdle, reasonIdle
 		v.SuspendedAt = v.SeenAt.Add(store.IdleAfter)
@@ -112,6 +115,7 @@ func (t *task) asOf(now time.Time) store.Task {
 const effectiveState = `CASE
 	WHEN t.ended_at <> 0 THEN t.state
 	WHEN t.ends_at <= $1 OR t.state = 'pending' AND t.pending_until <= $1 THEN 'expired'
+	WHEN t.state IN ('pending', 'active') AND ` + heldUntil + ` > $1 THEN 'suspended'
 	WHEN t.state = 'active' AND t.seen_at <= $2 THEN 'suspended'
 	ELSE t.state END`
 
@@ -194,6 +198,9 @@ func taskListSQL(f store.TaskFilter, limit int) (query string, args []any) {
 	}
 	if f.Resource != "" {
 		add("EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = $%d AND g.code IS NULL)", f.Resource)
+	}
+	if f.Tool != "" {
+		add("EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.code IS NULL AND "+strings.ReplaceAll(toolGrantedSQL, "$2", "$%d")+")", toJSON(f.Tool))
 	}
 	if f.Live || f.State != "" && !f.State.Terminal() {
 		where = append(where, "t.ended_at = 0")

@@ -44,7 +44,7 @@ func (s *Store) CodeByID(ctx context.Context, id store.Hash) (st store.CodeState
 }
 
 const redeemableSQL = `SELECT c.spent, c.expires_at, c.extends, cl.disabled, u.disabled,
-EXISTS (SELECT 1 FROM resources r WHERE r.uri = ?2 AND r.disabled), ` + taskColumns + `
+EXISTS (SELECT 1 FROM resources r WHERE r.uri = ?2 AND r.disabled), ` + resourceUntil + `, ` + taskColumns + `
 FROM codes c JOIN tasks t ON t.id = c.task_id JOIN clients cl ON cl.id = t.client_id JOIN users u ON u.id = t.user_id
 WHERE c.id = ?1`
 
@@ -52,8 +52,9 @@ WHERE c.id = ?1`
 // the code's task as its row has it.
 func (tx *tx) redeemable(r store.Redemption) (row task, extends bool, err error) {
 	var spent, clientOff, userOff, resourceOff bool
+	var switched int64
 	var expires time.Time
-	fields := append([]any{&spent, at(&expires), &extends, &clientOff, &userOff, &resourceOff}, row.fields()...)
+	fields := append([]any{&spent, at(&expires), &extends, &clientOff, &userOff, &resourceOff, &switched}, row.fields()...)
 	found, err := tx.one(redeemableSQL, []any{r.Code[:], r.Access.Resource}, fields...)
 	if err != nil {
 		return row, false, err
@@ -72,10 +73,14 @@ func (tx *tx) redeemable(r store.Redemption) (row task, extends bool, err error)
 		err = store.ErrClientDisabled
 	case resourceOff:
 		err = store.ErrResourceNotFound
+	case micros(tx.now) < switched:
+		err = store.ErrSwitched
 	case extends && t.JKT != r.JKT: // a running task keeps its key
 		err = store.ErrTaskNotActive
 	case extends:
 		err = running(t)
+	case t.SuspendedBy == store.BySwitch:
+		err = store.ErrTaskNotActive
 	case t.State != store.TaskPending:
 		err = store.ErrTaskEnded
 	default:

@@ -75,8 +75,8 @@ func (tx *tx) end(e store.End, ended time.Time) ([]store.Task, error) {
 }
 
 // liveTasks returns the ids that the query finds.
-func (c *conn) liveTasks(query, key string) (ids []string, err error) {
-	err = c.each(query, []any{key}, func(scan func(...any) error) error {
+func (c *conn) liveTasks(query string, keys ...any) (ids []string, err error) {
+	err = c.each(query, keys, func(scan func(...any) error) error {
 		var id string
 		err := scan(&id)
 		ids = append(ids, id)

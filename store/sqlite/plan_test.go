@@ -79,7 +79,7 @@ func harmless(query, step string) bool {
 	switch {
 	case strings.Contains(step, "INDEX tasks_live ("): // all that live
 		return query == "live tasks" || query == "active tasks" || query == "live tasks of a resource" || query == "liveTasksResourceSQL"
-	case step == "SCAN CONSTANT ROW", strings.HasPrefix(step, "SCAN tree"): // no table, or the tasks under one
+	case step == "SCAN CONSTANT ROW", strings.HasPrefix(step, "SCAN tree"), step == "SCAN up": // no table, or the tasks under one or above it
 		return true
 	case step == "SCAN ids VIRTUAL TABLE INDEX 1:": // the caller's list
 		return true

@@ -74,6 +74,9 @@ func (tx *tx) startable(st store.Start) error {
 			return err
 		}
 	}
+	if err := tx.unswitched(use(st.Task, st.Grants)); err != nil {
+		return err
+	}
 	if st.Task.Parent == "" {
 		return nil
 	}

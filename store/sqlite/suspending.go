@@ -32,6 +32,12 @@ func (tx *tx) resume(t *store.Task, by store.Actor) error {
 	return tx.announce(store.EventTaskResumed, *t, by)
 }
 
+// asleep reports whether a task would go on by itself: when its agent wakes it, or the kill switch that
+// holds it goes back.
+func asleep(t store.Task) bool {
+	return t.State == store.TaskSuspended && (t.SuspendedBy == store.ByIdle || t.SuspendedBy == store.BySwitch)
+}
+
 // SuspendTask suspends an active task, or takes over a suspension by idleness, which the agent
 // could end by itself.
 func (s *Store) SuspendTask(ctx context.Context, id string, by store.Actor, reason string, recs ...store.Record) (t store.Task, err error) {
@@ -39,7 +45,7 @@ func (s *Store) SuspendTask(ctx context.Context, id string, by store.Actor, reas
 		if t, _, err = tx.task(id, tx.now); err != nil {
 			return err
 		}
-		idle := t.State == store.TaskSuspended && t.SuspendedBy == store.ByIdle && by != store.ByIdle
+		idle := asleep(t) && by != store.ByIdle
 		switch {
 		case t.State.Terminal():
 			return store.ErrTaskEnded
@@ -51,7 +57,7 @@ func (s *Store) SuspendTask(ctx context.Context, id string, by store.Actor, reas
 			return err
 		}
 		for i := range under {
-			if u := under[i]; u.State == store.TaskActive || u.State == store.TaskSuspended && u.SuspendedBy == store.ByIdle {
+			if u := under[i]; u.State == store.TaskActive || asleep(u) {
 				if err := tx.suspend(&under[i], by, reason, tx.now); err != nil {
 					return err
 				}
@@ -74,7 +80,7 @@ func (s *Store) ResumeTask(ctx context.Context, id string, by store.Actor, recs 
 		switch {
 		case t.State.Terminal():
 			return store.ErrTaskEnded
-		case t.State != store.TaskSuspended, by != t.SuspendedBy && by != store.ByAdmin:
+		case t.State != store.TaskSuspended, t.SuspendedBy == store.BySwitch, by != t.SuspendedBy && by != store.ByAdmin:
 			return store.ErrTaskNotSuspended
 		}
 		if err := tx.parentRuns(t); err != nil {

@@ -28,7 +28,7 @@ const (
 // past their life, so that strangers cannot fill the disk with them.
 func (s *Store) SweepTasks(ctx context.Context) (moved int, err error) {
 	for _, step := range []func(*tx) (int, error){
-		(*tx).expireUnused, (*tx).expireOverdue, (*tx).suspendIdle, (*tx).expireApprovals,
+		(*tx).liftDue, (*tx).expireUnused, (*tx).expireOverdue, (*tx).suspendIdle, (*tx).expireApprovals,
 	} {
 		n, err := s.sweep(ctx, step)
 		if moved += n; err != nil {

@@ -10,12 +10,13 @@ import (
 )
 
 const taskColumns = `t.id, t.parent, t.user_id, t.client_id, t.jkt, t.purpose, t.state, t.suspended_by, t.reason,
-t.max_calls, t.calls_used, t.created_at, t.activated_at, t.seen_at, t.suspended_at, t.ends_at, t.ended_at, t.delegates, t.pending_until`
+t.max_calls, t.calls_used, t.created_at, t.activated_at, t.seen_at, t.suspended_at, t.ends_at, t.ended_at, t.delegates, t.pending_until, ` + heldUntil
 
 // task is a task as its row has it.
 type task struct {
 	store.Task
 	pendingUntil time.Time
+	heldUntil    int64 // microseconds: when the last kill switch that holds it goes back
 }
 
 func (t *task) fields() []any {
@@ -24,7 +25,7 @@ func (t *task) fields() []any {
 		&t.MaxCalls, &t.CallsUsed, at(&t.CreatedAt), at(&t.ActivatedAt), at(&t.SeenAt), at(&t.SuspendedAt),
 		at(&t.EndsAt), at(&t.EndedAt),
 		jsonColumn{&t.Delegates},
-		at(&t.pendingUntil),
+		at(&t.pendingUntil), &t.heldUntil,
 	}
 }
 
@@ -46,6 +47,8 @@ func (t *task) asOf(now time.Time) store.Task {
 		v.State, v.Reason, v.EndedAt = store.TaskExpired, reasonNotRedeemed, t.pendingUntil
 	case !now.Before(v.EndsAt):
 		v.State, v.SuspendedBy, v.Reason, v.EndedAt = store.TaskExpired, "", reasonDeadline, v.EndsAt
+	case micros(now) < t.heldUntil && (v.State != store.TaskSuspended || v.SuspendedBy == store.ByIdle):
+		v.State, v.SuspendedBy, v.Reason, v.SuspendedAt = store.TaskSuspended, store.BySwitch, store.ReasonSwitch, time.Time{}
 	case v.State == store.TaskActive && now.Sub(v.SeenAt) >= store.IdleAfter:
 		v.State, v.SuspendedBy, v.Reason = store.TaskSuspended, store.ByIdle, reasonIdle
 		v.SuspendedAt = v.SeenAt.Add(store.IdleAfter)
@@ -58,6 +61,7 @@ func (t *task) asOf(now time.Time) store.Task {
 const effectiveState = `CASE
 	WHEN t.ended_at <> 0 THEN t.state
 	WHEN t.ends_at <= ?1 OR t.state = 'pending' AND t.pending_until <= ?1 THEN 'expired'
+	WHEN t.state IN ('pending', 'active') AND ` + heldUntil + ` > ?1 THEN 'suspended'
 	WHEN t.state = 'active' AND t.seen_at <= ?2 THEN 'suspended'
 	ELSE t.state END`
 
@@ -146,6 +150,9 @@ func taskListSQL(f store.TaskFilter) string {
 	if f.Resource != "" {
 		where = append(where, "EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.resource = ?5 AND g.code IS NULL)")
 	}
+	if f.Tool != "" {
+		where = append(where, "EXISTS (SELECT 1 FROM grants g WHERE g.task_id = t.id AND g.code IS NULL AND "+strings.ReplaceAll(toolGrantedSQL, "?2", "?9")+")")
+	}
 	if f.Live || f.State != "" && !f.State.Terminal() {
 		where = append(where, "t.ended_at = 0")
 	}
@@ -181,7 +188,7 @@ func (s *Store) TaskList(ctx context.Context, f store.TaskFilter) (tasks []store
 	}
 	err = s.snapshot(ctx, func(c *conn) error {
 		now := s.clock()
-		args := []any{micros(now), micros(now.Add(-store.IdleAfter)), f.UserID, f.ClientID, f.Resource, string(f.State), limit, f.JKT}
+		args := []any{micros(now), micros(now.Add(-store.IdleAfter)), f.UserID, f.ClientID, f.Resource, string(f.State), limit, f.JKT, toJSON(f.Tool)}
 		tasks, err = c.taskRows(now, taskListSQL(f), args...)
 		return err
 	})

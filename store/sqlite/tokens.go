@@ -21,7 +21,7 @@ func (tx *tx) addAccess(a store.AccessToken) error {
 }
 
 const accessByJTISQL = `SELECT a.jti, a.task_id, a.resource, a.client_id, a.jkt, a.kid, a.issued_at, a.expires_at, a.claims,
-a.revoked OR EXISTS (SELECT 1 FROM keys k WHERE k.id = a.kid AND k.state = 'killed'),
+a.revoked OR EXISTS (SELECT 1 FROM keys k WHERE k.id = a.kid AND k.state = 'killed'), ` + resourceUntilHead + `a.resource` + resourceUntilTail + `,
 ` + taskColumns + `, ` + userColumns + `
 FROM access_tokens a JOIN tasks t ON t.id = a.task_id JOIN users u ON u.id = t.user_id WHERE a.jti = ?`
 
@@ -30,8 +30,9 @@ FROM access_tokens a JOIN tasks t ON t.id = a.task_id JOIN users u ON u.id = t.u
 func (s *Store) AccessByJTI(ctx context.Context, jti string) (st store.AccessState, err error) {
 	err = s.snapshot(ctx, func(c *conn) error {
 		var row task
+		var switched int64
 		a := &st.Token
-		fields := []any{&a.JTI, &a.TaskID, &a.Resource, &a.ClientID, &a.JKT, &a.KID, at(&a.IssuedAt), at(&a.ExpiresAt), &a.Claims, &a.Revoked}
+		fields := []any{&a.JTI, &a.TaskID, &a.Resource, &a.ClientID, &a.JKT, &a.KID, at(&a.IssuedAt), at(&a.ExpiresAt), &a.Claims, &a.Revoked, &switched}
 		fields = append(append(fields, row.fields()...), userFields(&st.User)...)
 		found, err := c.one(accessByJTISQL, []any{jti}, fields...)
 		if err != nil {
@@ -50,6 +51,7 @@ func (s *Store) AccessByJTI(ctx context.Context, jti string) (st store.AccessSta
 			}
 		}
 		a.Revoked = a.Revoked || !leg
+		st.Held = micros(s.clock()) < switched
 		return err
 	})
 	return st, err

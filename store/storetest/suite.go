@@ -58,6 +58,7 @@ func Run(t *testing.T, open Opener, opts ...Option) {
 		{"strangers", strangers},
 		{"resources", resources},
 		{"switching", switching},
+		{"kill switches", switches},
 		{"keys", keys},
 		{"epochs", epochs},
 		{"pruning", pruning},

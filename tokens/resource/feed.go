@@ -25,6 +25,8 @@ const (
 	eventRevoked   = "token.revoked"
 	eventKilled    = "key.killed"
 	eventEpoch     = "epoch.raised"
+	eventThrown    = "switch.thrown"
+	eventLifted    = "switch.lifted"
 )
 
 const (
@@ -41,6 +43,9 @@ type event struct {
 	Reason string `json:"reason"`
 	KID    string `json:"kid"` // key.killed
 
+	Switch *killSwitch `json:"switch"`    // switch.thrown
+	ID     string      `json:"switch_id"` // switch.lifted
+
 	Epoch     int64 `json:"epoch"` // epoch.raised
 	NotBefore int64 `json:"not_before"`
 }
@@ -55,6 +60,8 @@ type snapshot struct {
 	} `json:"tasks"`
 	Tokens []string `json:"tokens"`
 	Keys   []string `json:"keys"` // killed
+
+	Switches []killSwitch `json:"switches"` // all that are in force
 
 	Epoch     int64 `json:"epoch"`
 	NotBefore int64 `json:"not_before"` // tokens issued up to this second are of an earlier epoch

@@ -50,7 +50,8 @@ type introspected struct {
 	Task struct {
 		ID string `json:"id"`
 	} `json:"task"`
-	GrantHash string `json:"grant_hash"`
+	GrantHash string   `json:"grant_hash"`
+	Off       []string `json:"switched_off"` // tools
 
 	raw []byte // all of the answer
 }
@@ -63,6 +64,18 @@ func (a introspected) about(b *bearer) bool {
 	}
 	return a.Issuer == b.Issuer && a.Subject == b.Subject && a.Audience == b.Audience && a.ClientID == b.ClientID &&
 		a.ID == b.ID && a.Expires == b.Expires.Unix() && jkt == b.JKT && a.Task.ID == b.Task.ID && a.GrantHash == b.GrantHash
+}
+
+// off are the tools that are switched off.
+func (a introspected) off() map[string]bool {
+	if len(a.Off) == 0 {
+		return nil
+	}
+	off := map[string]bool{}
+	for _, tool := range a.Off {
+		off[tool] = true
+	}
+	return off
 }
 
 // introspect asks the authorization server about a token, authenticated as the Guard (RFC 7662 §2.1,
@@ -116,10 +129,11 @@ func (g *Guard) ask(ctx context.Context, b *bearer, raw string) (*bearer, error)
 		return nil, errOtherToken
 	}
 	held := slices.DeleteFunc(slices.Clone(b.Roles), func(r string) bool { return !slices.Contains(answer.Roles, r) })
-	if len(held) == len(b.Roles) {
+	off := answer.off()
+	if len(held) == len(b.Roles) && len(off) == 0 && len(b.off) == 0 {
 		return b, nil
 	}
-	narrowed := &bearer{Claims: b.Claims, keys: b.keys, granted: b.granted}
+	narrowed := &bearer{Claims: b.Claims, keys: b.keys, granted: b.granted, off: off}
 	narrowed.Roles = held
 	return narrowed, nil
 }
@@ -149,7 +163,7 @@ func (g *Guard) readOpaque(ctx context.Context, raw string, set *keySet) (*beare
 	case !g.now().Before(claims.Expires):
 		return nil, tokens.ErrExpired
 	}
-	b := &bearer{Claims: claims, keys: set}
+	b := &bearer{Claims: claims, keys: set, off: answer.off()}
 	if b.GrantHash == "" {
 		b.granted = newGranted(b.Details.For(g.resource))
 	}
@@ -195,6 +209,8 @@ func (p *Permit) waitAsking(ctx context.Context) Code {
 			return ""
 		case err == nil && live == nil:
 			return TokenRevoked
+		case err == nil && live.off[p.tool]:
+			return SwitchedOff
 		case err == nil:
 			good = p.g.now()
 		case p.g.now().Sub(good) > p.g.ends.staleAfter:

@@ -59,6 +59,7 @@ var (
 		{"role", (*call).role},
 		{"condition", (*call).condition},
 		{"grant", (*call).grant},
+		{"switch", (*call).notSwitchedOff},
 		{"limits", (*call).limits},
 		{"approval", (*call).approval},
 		{"budget", (*call).budget},
@@ -157,6 +158,8 @@ func (c *call) view() *refusal {
 		return refuse(code, "this server has not heard from its authorization server; try again soon")
 	case TaskSuspended:
 		return refuse(code, "the task is suspended").with(available, "Ask the user to resume the task, then try again.")
+	case SwitchedOff:
+		return refuse(code, "an administrator has stopped this for now").with(unavailable, stoppedHint)
 	case TaskEnded:
 		return refuse(code, "the task has ended")
 	case BadToken:
@@ -180,7 +183,10 @@ func (c *call) stands() *refusal {
 	case c.g.introspects:
 		return nil
 	}
-	return c.view()
+	if f := c.view(); f != nil {
+		return f
+	}
+	return c.notSwitchedOff()
 }
 
 // record makes the decision durable. Without it, no tool runs.

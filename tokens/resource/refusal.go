@@ -25,6 +25,7 @@ const (
 	TaskEnded         Code = "task_ended"
 	TaskSuspended     Code = "task_suspended"
 	TokenRevoked      Code = "token_revoked"
+	SwitchedOff       Code = "switched_off" // by an admin, for now
 	BadRequest        Code = "bad_request"
 	BatchRefused      Code = "batch_refused"
 	UnknownTool       Code = "unknown_tool"
@@ -75,6 +76,7 @@ var answers = map[Code]struct {
 	BadRequest:        {http.StatusBadRequest, "invalid_request", "invalid_request", false},
 	BatchRefused:      {http.StatusBadRequest, "invalid_request", "invalid_request", false},
 	TaskSuspended:     {http.StatusForbidden, "", "", false},
+	SwitchedOff:       {http.StatusForbidden, "", "", false},
 	ApprovalRequired:  {http.StatusForbidden, "", "", false},
 	ApprovalDenied:    {http.StatusForbidden, "", "", false},
 	ApprovalsFull:     {http.StatusForbidden, "", "", false},

@@ -24,8 +24,9 @@ const (
 // bearer is a verified token, with what was worked out about it.
 type bearer struct {
 	tokens.Claims
-	keys    *keySet  // that it was verified with
-	granted *granted // nil: the token names it by its hash
+	keys    *keySet         // that it was verified with
+	granted *granted        // nil: the token names it by its hash
+	off     map[string]bool // tools that are switched off, as far as the token was asked about
 
 	mu    sync.Mutex
 	rules *ruleset

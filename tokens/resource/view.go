@@ -13,14 +13,15 @@ type view struct {
 	now        func() time.Time
 	staleAfter time.Duration
 
-	mu      sync.RWMutex
-	tasks   map[string]taskEnd
-	tokens  map[string]time.Time
-	killed  map[string]bool // keys, by kid: for ever
-	before  int64           // tokens issued up to this second are of an earlier epoch; 0: none
-	heard   time.Time       // receipt of the newest frame
-	issued  time.Time       // its iat
-	waiters chan struct{}
+	mu       sync.RWMutex
+	tasks    map[string]taskEnd
+	tokens   map[string]time.Time
+	killed   map[string]bool       // keys, by kid: for ever
+	switches map[string]killSwitch // by id
+	before   int64                 // tokens issued up to this second are of an earlier epoch; 0: none
+	heard    time.Time             // receipt of the newest frame
+	issued   time.Time             // its iat
+	waiters  chan struct{}
 }
 
 // taskEnd is why a task's tokens are refused.
@@ -34,7 +35,7 @@ const suspended = "suspended"
 func newView(now func() time.Time, staleAfter time.Duration) *view {
 	return &view{
 		now: now, staleAfter: staleAfter,
-		tasks: map[string]taskEnd{}, tokens: map[string]time.Time{}, killed: map[string]bool{}, waiters: make(chan struct{}),
+		tasks: map[string]taskEnd{}, tokens: map[string]time.Time{}, killed: map[string]bool{}, switches: map[string]killSwitch{}, waiters: make(chan struct{}),
 	}
 }
 
@@ -60,6 +61,9 @@ func (v *view) check(b *bearer) Code {
 	}
 	if _, ok := v.tokens[b.ID]; ok {
 		return TokenRevoked
+	}
+	if v.switchedOff(b, now) {
+		return SwitchedOff
 	}
 	return ""
 }
@@ -107,6 +111,10 @@ func (v *view) apply(kind string, e event) {
 		v.tokens[e.JTI] = v.now()
 	case eventKilled:
 		v.killed[e.KID] = true
+	case eventThrown:
+		v.throw(e.Switch)
+	case eventLifted:
+		delete(v.switches, e.ID)
 	case eventEpoch:
 		v.raise(e.NotBefore)
 	}
@@ -133,7 +141,7 @@ func (v *view) standing() (killed []string, epoch int64) {
 	return killed, v.before
 }
 
-// reset takes a snapshot in: it replaces what can change back (suspensions) and adds to what cannot.
+// reset takes a snapshot in: it replaces what can change back (suspensions, switches) and adds to what cannot.
 func (v *view) reset(s snapshot) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -160,6 +168,10 @@ func (v *view) reset(s snapshot) {
 		v.killed[kid] = true
 	}
 	v.raise(s.NotBefore)
+	clear(v.switches)
+	for _, k := range s.Switches {
+		v.throw(&k)
+	}
 }
 
 // forget drops ends that no living token can concern. A suspension is dropped too: while it lasts,

@@ -24,6 +24,9 @@ func (p *Permit) Wait(ctx context.Context) Code {
 		if code := p.g.ends.check(p.bearer); code != "" {
 			return code
 		}
+		if p.tool != "" && p.g.ends.toolOff(p.tool) {
+			return SwitchedOff
+		}
 		left := p.bearer.Task.Ends.Sub(p.g.now())
 		if left <= 0 {
 			return TaskEnded

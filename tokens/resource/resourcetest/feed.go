@@ -25,6 +25,9 @@ type event struct {
 	KID    string `json:"kid,omitempty"`
 	At     int64  `json:"at"`
 
+	Switch   *Switch `json:"switch,omitempty"`
+	SwitchID string  `json:"switch_id,omitempty"`
+
 	Epoch     int64 `json:"epoch,omitempty"`
 	NotBefore int64 `json:"not_before,omitempty"`
 
@@ -203,6 +206,7 @@ func (i *Issuer) snapshot(res *protected) []byte {
 			revoked = append(revoked, e.JTI)
 		case "key.killed":
 			killed = append(killed, e.KID)
+		case "switch.thrown", "switch.lifted":
 		case "epoch.raised":
 			epoch, notBefore = e.Epoch, e.NotBefore
 		default:
@@ -217,7 +221,7 @@ func (i *Issuer) snapshot(res *protected) []byte {
 	}
 	seq := int64(len(res.events))
 	return i.frame(res, seq, "snapshot", map[string]any{
-		"seq": seq, "tasks": tasks, "tokens": revoked, "keys": killed, "epoch": epoch, "not_before": notBefore, "at": i.now().UnixMilli(),
+		"seq": seq, "tasks": tasks, "tokens": revoked, "keys": killed, "epoch": epoch, "not_before": notBefore, "switches": switches(res.events), "at": i.now().UnixMilli(),
 	})
 }
 
