@@ -15,6 +15,7 @@ type reading struct {
 	top, low, over loan
 	widened        store.Grant
 	waiting        store.CallApproval
+	stopped        store.Switch
 	last           int64 // number of the newest chained record
 }
 
@@ -48,6 +49,7 @@ func (w *world) reading() *reading {
 	_, err = w.s.AppendExecutions(w.ctx, "grd_1", "", 1, w.batch(1, 3, r.top.ID))
 	w.must(err)
 	w.must(w.s.Append(w.ctx, record("finding.x")))
+	r.stopped = w.throw(store.Switch{Level: store.LevelTool, Subject: tickets, Tool: "a"})
 	r.last = int64(len(w.chained()))
 	_, head, err := w.s.Head(w.ctx)
 	w.must(err)
@@ -111,11 +113,17 @@ var faultReads = map[string]func(r *reading) (any, error){
 	"WouldEnd, a task": func(r *reading) (any, error) {
 		return single(r.s.WouldEnd(r.ctx, store.Target{TaskIDs: []string{r.top.ID}}))
 	},
-	"WouldEnd, a user":  func(r *reading) (any, error) { return single(r.s.WouldEnd(r.ctx, store.Target{UserID: r.user.ID})) },
-	"ApprovalByID":      func(r *reading) (any, error) { return single(r.s.ApprovalByID(r.ctx, r.waiting.ID)) },
-	"WaitingApprovals":  func(r *reading) (any, error) { return single(r.s.WaitingApprovals(r.ctx, r.user.ID)) },
-	"FeedSince":         func(r *reading) (any, error) { return single(r.s.FeedSince(r.ctx, tickets, 0, 10)) },
-	"FeedSnapshot":      func(r *reading) (any, error) { return both(r.s.FeedSnapshot(r.ctx, tickets, time.Time{})) },
+	"WouldEnd, a user": func(r *reading) (any, error) { return single(r.s.WouldEnd(r.ctx, store.Target{UserID: r.user.ID})) },
+	"ApprovalByID":     func(r *reading) (any, error) { return single(r.s.ApprovalByID(r.ctx, r.waiting.ID)) },
+	"WaitingApprovals": func(r *reading) (any, error) { return single(r.s.WaitingApprovals(r.ctx, r.user.ID)) },
+	"FeedSince":        func(r *reading) (any, error) { return single(r.s.FeedSince(r.ctx, tickets, 0, 10)) },
+	"FeedSnapshot":     func(r *reading) (any, error) { return both(r.s.FeedSnapshot(r.ctx, tickets, time.Time{})) },
+	"SwitchByID":       func(r *reading) (any, error) { return single(r.s.SwitchByID(r.ctx, r.stopped.ID)) },
+	"SwitchTold":       func(r *reading) (any, error) { return single(r.s.SwitchTold(r.ctx, r.stopped.ID)) },
+	"Switches":         func(r *reading) (any, error) { return single(r.s.Switches(r.ctx, true)) },
+	"HeldBy": func(r *reading) (any, error) {
+		return single(r.s.HeldBy(r.ctx, store.Switch{Level: store.LevelTask, Subject: r.top.ID}))
+	},
 	"TaskEndings":       func(r *reading) (any, error) { return single(r.s.TaskEndings(r.ctx, r.over.ID)) },
 	"Records":           func(r *reading) (any, error) { return single(r.s.Records(r.ctx, store.RecordFilter{})) },
 	"Records, a task's": func(r *reading) (any, error) { return single(r.s.Records(r.ctx, store.RecordFilter{Task: r.top.ID})) },

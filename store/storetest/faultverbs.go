@@ -223,6 +223,20 @@ var faultVerbs = map[string]func(w *world) func() error{
 			return only2(w.s.RaiseEpoch(w.ctx, key("k3", "sig"), key("k4", "sig"), record("epoch.why")))
 		}
 	},
+	"ThrowSwitch": func(w *world) func() error {
+		l := w.lend(atBoth(w))
+		s := store.Switch{ID: w.unique("swt_"), Level: store.LevelTask, Subject: l.ID, By: store.ByAdmin}
+		return func() error { return only1(w.s.ThrowSwitch(w.ctx, s, record("said"))) }
+	},
+	"ConfirmSwitch": func(w *world) func() error {
+		s := store.Switch{ID: w.unique("swt_"), Level: store.LevelEverything, State: store.SwitchWaiting, By: store.ByAdmin, Person: "usr_1", ConfirmBy: w.clock.Now().Add(time.Hour)}
+		w.must(only1(w.s.ThrowSwitch(w.ctx, s)))
+		return func() error { return only1(w.s.ConfirmSwitch(w.ctx, s.ID, "usr_2", record("said"))) }
+	},
+	"LiftSwitch": func(w *world) func() error {
+		s := w.throw(store.Switch{Level: store.LevelUser, Subject: w.user.ID})
+		return func() error { return only1(w.s.LiftSwitch(w.ctx, s.ID, store.ByAdmin, record("said"))) }
+	},
 }
 
 func (w *world) signIn() {
