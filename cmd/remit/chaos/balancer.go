@@ -15,7 +15,8 @@ import (
 )
 
 // Balancer passes requests on to backends that are ready, in turn. It asks for readiness twice a
-// second at their ops address, and takes a backend out at once when a connection to it is refused.
+// second at their ops address, takes a backend out at once when a connection to it is refused, and passes it over for a moment when
+// it breaks off a request.
 type Balancer struct {
 	Addr     string
 	server   *http.Server
@@ -29,6 +30,7 @@ type backend struct {
 	public, ops string
 	ready       atomic.Bool
 	changed     atomic.Int64 // when ready changed, unix ms
+	spared      atomic.Int64 // until when it is passed over, unix ns
 	proxy       *httputil.ReverseProxy
 }
 
@@ -54,6 +56,9 @@ func NewBalancer(address string, backends ...[2]string) (*Balancer, error) {
 			},
 			Transport: transport, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
 			ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+				if r.Context().Err() == nil {
+					be.spared.Store(time.Now().Add(spareFor).UnixNano())
+				}
 				if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 					be.set(false)
 				}
@@ -68,15 +73,28 @@ func NewBalancer(address string, backends ...[2]string) (*Balancer, error) {
 	return b, nil
 }
 
+// spareFor is how long a backend that broke off a request is passed over while another is ready: the path to
+// it may be broken where the one that its readiness is asked on is not. Balancers do so (nginx: max_fails).
+const spareFor = time.Second
+
 // ServeHTTP passes the request to the next backend that is ready; without one it is 503.
 func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := b.next.Add(1)
+	start, now := b.next.Add(1), time.Now().UnixNano()
+	var spared *backend
 	for i := range b.backends {
 		be := b.backends[(start+uint64(i))%uint64(len(b.backends))]
-		if be.ready.Load() {
+		switch {
+		case !be.ready.Load():
+		case be.spared.Load() > now:
+			spared = be
+		default:
 			be.proxy.ServeHTTP(w, r)
 			return
 		}
+	}
+	if spared != nil {
+		spared.proxy.ServeHTTP(w, r)
+		return
 	}
 	w.Header().Set("Retry-After", "1")
 	w.WriteHeader(http.StatusServiceUnavailable)

@@ -41,7 +41,7 @@ func TestChaos(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d", *seed)
-	w := build(t)
+	w := build(t, 10) // each worker does what no person could in the time
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	wait := w.Work(ctx)
@@ -58,7 +58,7 @@ func TestChaos(t *testing.T) {
 }
 
 // build makes the binary and a world of it, which ends with the test.
-func build(t *testing.T) *World {
+func build(t *testing.T, rates int) *World {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "chaos-")
 	if err != nil {
@@ -72,7 +72,7 @@ func build(t *testing.T) *World {
 	if out, err := exec.Command("go", "build", "-tags", "chaosclock", "-o", binary, "github.com/remit-auth/remit/cmd/remit").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	w, err := Build(t.Context(), binary, dir, *seed, *crowd)
+	w, err := Build(t.Context(), binary, dir, *seed, *crowd, rates)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +97,7 @@ func choose() []Fault {
 func play(t *testing.T, ctx context.Context, w *World, faults []Fault) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "fault\tlasted\tprobes\tfailed\terror seconds\tuntil healed probes succeed\twhy")
+	defer table.Flush()
 	pause(ctx, breath)
 	for _, f := range faults {
 		from := time.Now()
@@ -127,7 +128,6 @@ func play(t *testing.T, ctx context.Context, w *World, faults []Fault) {
 			t.Errorf("%d requests dropped by a rolling SIGTERM", seen.Failed)
 		}
 	}
-	table.Flush()
 }
 
 // judge checks the notes, and the ledger against them.

@@ -27,7 +27,7 @@ func TestHostile(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}
-	w := build(t)
+	w := build(t, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	wait := w.Work(ctx)

@@ -28,7 +28,7 @@ func TestSoak(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}
-	w := build(t)
+	w := build(t, 10)
 	ctx, stop := context.WithTimeout(t.Context(), *soakFor)
 	defer stop()
 	wait := w.Work(ctx)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,6 +20,7 @@ import (
 // ends, and does everything that must succeed once more than once.
 type worker struct {
 	world  *World
+	home   net.IP // its own address: limits of addresses are for each
 	person *blackbox.Browser
 	server *blackbox.Server
 	tools  *blackbox.Tools
@@ -36,6 +38,7 @@ type again struct {
 
 // run works until the context ends.
 func (k *worker) run(ctx context.Context) {
+	ctx = blackbox.From(ctx, k.home)
 	for round := 0; ctx.Err() == nil; round++ {
 		if round%4 == 3 {
 			k.assert(ctx)

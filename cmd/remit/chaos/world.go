@@ -29,6 +29,7 @@ const redirect = "https://agent.example/callback"
 // World is everything: two instances behind a balancer, each with its own path to PostgreSQL and Redis.
 type World struct {
 	Dir       string
+	rates     int // what the instances multiply their limits by
 	Postgres  *Postgres
 	Redis     *redistest.Server
 	Instances []*Instance
@@ -49,9 +50,9 @@ type World struct {
 }
 
 // Build starts the world from a binary, in a directory whose name is short; seed decides what the
-// workers do.
-func Build(ctx context.Context, binary, dir string, seed uint64, workers int) (_ *World, err error) {
-	w := &World{Dir: dir, ClientKey: blackbox.NewKey()}
+// workers do; rates multiplies the limits.
+func Build(ctx context.Context, binary, dir string, seed uint64, workers, rates int) (_ *World, err error) {
+	w := &World{Dir: dir, rates: rates, ClientKey: blackbox.NewKey()}
 	defer func() {
 		if err != nil {
 			w.Close()
@@ -145,7 +146,7 @@ func (w *World) startInstances(binary string) error {
 		in := &Instance{
 			Name: fmt.Sprint(i + 1), Binary: binary, Dir: filepath.Join(w.Dir, fmt.Sprint("i", i+1)), Public: public, Ops: ops,
 			Env: []string{
-				"REMIT_DEV=1", "REMIT_RULES=off", "REMIT_RATE_FACTOR=10", "REMIT_TRUSTED_PROXIES=127.0.0.1", // all good clients share one address
+				"REMIT_DEV=1", "REMIT_RULES=off", "REMIT_RATE_FACTOR=" + fmt.Sprint(w.rates), "REMIT_TRUSTED_PROXIES=127.0.0.1",
 				"REMIT_ISSUER=" + w.Issuer, "REMIT_MASTER_KEY_FILE=" + master,
 				"REMIT_DATABASE_URL=" + w.Postgres.URL(toStore.Addr), "REMIT_REDIS_URL=redis://" + toRedis.Addr,
 			},
@@ -265,7 +266,7 @@ func (w *World) hire(ctx context.Context, i int, rng *rand.Rand) error {
 		return err
 	}
 	k := &worker{
-		world: w, person: &blackbox.Browser{Email: email, Password: password}, server: server,
+		world: w, home: net.IPv4(127, 0, 1, byte(i+1)), person: &blackbox.Browser{Email: email, Password: password}, server: server,
 		tools: &blackbox.Tools{URL: w.Resource}, rng: rng,
 	}
 	w.workers = append(w.workers, k)
@@ -286,7 +287,9 @@ func (w *World) lend(ctx context.Context, k *worker) (*agent.Session, error) {
 	}
 	client, err := agent.NewClient(agent.Config{
 		ClientID: w.Public, RedirectURI: redirect, Server: found.Server, Resource: found.Resource, Key: key,
-		HTTP: &http.Client{Timeout: 2 * time.Second},
+		HTTP: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
+			DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: k.home}}).DialContext,
+		}},
 	})
 	if err != nil {
 		return nil, err
