@@ -22,8 +22,8 @@ check: ## all that Go and SQLite alone can prove
 clients: ## the released MCP conformance suite and curl against the binary
 	.ci/clients
 
-bench-large: ## 10⁶ tasks and 10⁷ ledger records: what each query costs beside a small database (8 GB of disk)
-	$(GO) test -count=1 -timeout 2h -tags large -run '^TestLarge' -v ./store/...
+bench-large: ## 10⁶ tasks and 10⁷ ledger records: what each query costs beside a small database (10 GB of disk)
+	$(GO) test -count=1 -p 1 -timeout 2h -tags large -run '^TestLarge' -v ./store/...
 
 image: ## the container image, as an OCI archive, without a Docker daemon
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/remit ./cmd/remit

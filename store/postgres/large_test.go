@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -17,8 +18,8 @@ import (
 )
 
 var (
-	largeTasks   = flag.Int("pg-tasks", 100_000, "tasks of the large database")
-	largeRecords = flag.Int("pg-records", 1_000_000, "ledger records of the large database")
+	largeTasks   = flag.Int("pg-tasks", 1_000_000, "tasks of the large database")
+	largeRecords = flag.Int("pg-records", 10_000_000, "ledger records of the large database")
 	largeRounds  = flag.Int("pg-rounds", 300, "how often each query is measured")
 )
 
@@ -192,6 +193,10 @@ func load(t *testing.T, url string, now time.Time, size scale) {
 	check(t, s.Close())
 	run(`SET synchronous_commit = off`)
 	run(`SET session_replication_role = replica`) // no triggers, no foreign keys
+	indexes := secondary(t, c)                    // to build them at once is quicker than row by row
+	for name := range indexes {
+		run(`DROP INDEX ` + name)
+	}
 	run(fmt.Sprintf(`INSERT INTO feed_heads (resource, seq) VALUES ('https://r2.example/mcp', %d) ON CONFLICT (resource) DO UPDATE SET seq = excluded.seq`, size.kept))
 	insert(0, size.tasks/10+1, "users", `id, email, email_key, name, password_hash, console_role, disabled, created_at`, `'usr_' || i, i || '@e', i || '@e', 'U', '', 'user', false, 1`)
 	insert(0, size.tasks, "tasks", `id, root, parent, user_id, client_id, jkt, purpose, state, suspended_by, reason, max_calls, calls_used, created_at, activated_at, seen_at, suspended_at, ends_at, ended_at, pending_until, idle_at, delegates, pruned, ledger_from`,
@@ -209,5 +214,24 @@ func load(t *testing.T, url string, now time.Time, size scale) {
 		text(`i + 1, sha256(i::text::bytea), 1, i + 1, {us} - {hour}::bigint + i, CASE WHEN i % {every} = 0 THEN 'finding.x' WHEN i % 3 = 0 THEN 'token.refreshed' ELSE 'execution.decided' END,
 		{about}, 'usr_' || i * {tasks} / {records} / 10, 'cli_1', 'jkt', 'https://r1.example/mcp', {at}, {exe}, sha256(i::text::bytea), '{"decision":"allowed","tool":"get_ticket","reason":""}', sha256(''), false`, args))
 	run(fmt.Sprintf(`UPDATE chain SET size = %d, head = sha256('')`, size.records))
+	run(`SET maintenance_work_mem = '512MB'`)
+	for _, index := range slices.Sorted(maps.Values(indexes)) {
+		run(index)
+	}
 	run(`VACUUM ANALYZE`)
+}
+
+const secondarySQL = `SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid)`
+
+// secondary are the indexes that no constraint needs, by name, each with the statement that makes it.
+func secondary(t *testing.T, c *pgx.Conn) map[string]string {
+	t.Helper()
+	rows, err := c.Query(t.Context(), secondarySQL)
+	check(t, err)
+	all := map[string]string{}
+	var name, text string
+	_, err = pgx.ForEachRow(rows, []any{&name, &text}, func() error { all[name] = text; return nil })
+	check(t, err)
+	return all
 }

@@ -196,11 +196,11 @@ var mutants = []mutant{
 		"./server", "TestAddressesAreLimited|TestRefreshesAreLimited",
 	},
 
-	// The store. The provider asks too whether the task of a refresh token has ended, before it signs; without
-	// that the rotation itself refuses in the same words, so that it is the store's check that counts.
+	// The store. Whether the task of a refresh token has ended is not here: the provider asks before it signs,
+	// and the rotation asks twice, so that any one of the three may go and nothing is seen of it.
 	{
-		"whether the task of a refresh token has ended", "store/sqlite/rotation.go",
-		`case old.task.State.Terminal(), !leg:`, `case !leg:`,
+		"whether the task of a refresh token sleeps", "store/sqlite/rotation.go",
+		`if err := running(old.task); err != nil {`, `if err := running(old.task); err != nil && old.task.State.Terminal() {`,
 		"./store/sqlite", "TestStore",
 	},
 	{
