@@ -9,6 +9,7 @@
 //	offer.go     what is shown
 //	stepup.go    what a running task does not have yet
 //	decision.go  what was decided
+//	memory.go    what of it goes on without being read anew
 package consent
 
 import (
@@ -38,11 +39,17 @@ type Ask struct {
 	// What the client says of the sign-in (OpenID Connect Core 1.0 §3.1.2.1).
 	AskedAt   int64  `json:"asked_at,omitempty"` // Unix µs
 	Silent    bool   `json:"silent,omitempty"`   // prompt=none: no page may be shown
+	Anew      bool   `json:"anew,omitempty"`     // prompt=consent: what is remembered does not count
 	SignIn    bool   `json:"sign_in,omitempty"`  // prompt=login, select_account: the sign-in must be newer than the request
 	MaxAge    *int64 `json:"max_age,omitempty"`  // seconds; nil: any sign-in will do
 	LoginHint string `json:"login_hint,omitempty"`
 	UILocales string `json:"ui_locales,omitempty"`
 	Nonce     string `json:"nonce,omitempty"`
+
+	// Choices are the fields of a page that its user had filled in before they were asked to sign in
+	// again, and ChosenBy is that user. They fill in the next page, and decide nothing.
+	Choices  string `json:"choices,omitempty"`
+	ChosenBy string `json:"chosen_by,omitempty"`
 }
 
 // askForm is Ask as it is stored.
@@ -73,6 +80,12 @@ func DecodeAsk(raw []byte) (Ask, error) {
 	var err error
 	f.Ask.Details, err = tokens.ParseDetails(f.RawDetails)
 	return f.Ask, err
+}
+
+// offered is the request without what its user wrote on the page.
+func (a Ask) offered() Ask {
+	a.Choices, a.ChosenBy = "", ""
+	return a
 }
 
 // Task is the running task that the request names, "" when it names none.

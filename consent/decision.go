@@ -19,17 +19,17 @@ var (
 
 // Decision is what the person chose.
 type Decision struct {
-	Tools    []string
-	Reads    []string                      // the scopes whose resources and prompts may be read
-	Duration time.Duration                 // not asked for by a step-up
-	Terms    map[string]Terms              // by tool; without any, the tool is lent as offered
-	Limits   map[string]tokens.Constraints // by tool; they join what was offered, and so only narrow it
+	Tools    []string                      `json:"tools,omitempty"`
+	Reads    []string                      `json:"reads,omitempty"`    // the scopes whose resources and prompts may be read
+	Duration time.Duration                 `json:"duration,omitempty"` // not asked for by a step-up
+	Terms    map[string]Terms              `json:"terms,omitempty"`    // by tool; without any, the tool is lent as offered
+	Limits   map[string]tokens.Constraints `json:"limits,omitempty"`   // by tool; they join what was offered, and so only narrow it
 }
 
 // Terms are how a tool is lent for the task: zero as offered.
 type Terms struct {
-	EachCall bool // ask before each call
-	MaxCalls int  // so many calls at most
+	EachCall bool `json:"each_call,omitempty"` // ask before each call
+	MaxCalls int  `json:"max_calls,omitempty"` // so many calls at most
 }
 
 // Granted is what a decision makes.

@@ -72,6 +72,7 @@ type Tool struct {
 	Description string
 	Risk        Risk
 	Ticked      bool
+	Chosen      Terms              // what the page says at first of how it may be used; zero: as offered
 	PolicyLimit tokens.Constraints // the server's own limit, when there is exactly one
 	When        []string           // in words: when the server's policy lets it be called
 
@@ -245,7 +246,7 @@ func (o Offer) Digest() string {
 		Policy    string
 		Extends   string
 		Reads     []Read
-	}{Ask: o.Ask, LeftOut: o.LeftOut, Durations: o.Durations, Policy: o.Resource.PolicyVersion, Reads: o.Reads}
+	}{Ask: o.Ask.offered(), LeftOut: o.LeftOut, Durations: o.Durations, Policy: o.Resource.PolicyVersion, Reads: o.Reads}
 	if o.Extends != nil {
 		shown.Extends = o.Extends.Task.ID + " " + o.Extends.Grant.ID
 	}

@@ -173,6 +173,8 @@ func checkClientPolicy(p store.ClientPolicy) error {
 		return bad("remit: more than 1000 resources, scopes or clients")
 	case p.AccessLife < 0 || p.AccessLife > int(maxAccessLife.Seconds()):
 		return bad("remit: access_life is seconds, at most 300")
+	case p.RememberDays != nil && (*p.RememberDays < 0 || *p.RememberDays > 30):
+		return bad("remit: remember_days is at most 30; 0 remembers nothing")
 	}
 	return nil
 }

@@ -70,8 +70,14 @@ func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
 	for _, t := range ended {
 		view.Finished = append(view.Finished, b.row(r.Context(), t))
 	}
+	if view.Remembered, err = s.remembered(r.Context(), v); err != nil {
+		return err
+	}
 	view.Live.Again = b.again(append(live, ended...)...)
 	view.Notice, view.NoticeTone = b.notice(r.Context(), told, ended)
+	if text := textTold[r.URL.Query().Get("told")]; text != "" {
+		view.Notice = say(r.Context(), text)
+	}
 	return s.renderLive(w, r, http.StatusOK, web.AgentsPage(view))
 }
 
@@ -131,8 +137,11 @@ func (s *Server) moveAgents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if form.Get(web.FieldAction) == web.ActionEndAll {
+	switch form.Get(web.FieldAction) {
+	case web.ActionEndAll:
 		return s.endTasks(w, r, v, endedAll)
+	case web.ActionForget:
+		return s.forget(w, r, v, form.Get(web.FieldRemembered))
 	}
 	t, err := s.ownTask(r.Context(), v, form.Get(web.FieldTask))
 	if err != nil {
@@ -166,7 +175,9 @@ func (s *Server) endTasks(w http.ResponseWriter, r *http.Request, v *visitor, wh
 	var ended []string
 	var err error
 	if which == endedAll {
+		first := s.forgetAll(r.Context(), v) // so that no task begins by it meanwhile
 		ended, err = s.endAll(r.Context(), v)
+		err = errors.Join(first, err)
 	} else {
 		ended, err = s.endOne(r.Context(), which, reasonByUser)
 	}

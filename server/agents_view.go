@@ -115,6 +115,7 @@ func (b *taskBook) row(ctx context.Context, t store.Task) web.TaskRow {
 		Started: clock(ctx, t.CreatedAt), Ends: clock(ctx, t.EndsAt), Calls: calls.All, Blocked: calls.Blocked,
 		CallsURL: b.s.base + "/agents/" + t.ID, Unbound: t.JKT == "" && t.State != store.TaskPending,
 		CanEnd: !t.State.Terminal(), CanSuspend: t.State == store.TaskActive,
+		ChangeURL: b.changeURL(t),
 		CanResume: t.State == store.TaskSuspended && t.SuspendedBy == store.ByUser,
 	}
 	if name := client.Metadata.ClientName; name != row.Client {
@@ -133,6 +134,14 @@ func (b *taskBook) row(ctx context.Context, t store.Task) web.TaskRow {
 		row.Reached, row.ReachedTone = b.reach[t.ID].text(ctx, b.now)
 	}
 	return row
+}
+
+// changeURL is where the task can be cut down.
+func (b *taskBook) changeURL(t store.Task) string {
+	if t.State.Terminal() || t.State == store.TaskPending {
+		return ""
+	}
+	return b.s.base + "/agents/" + t.ID + "/tools"
 }
 
 // running is the row of a live task, with its newest calls and the time that it has left.

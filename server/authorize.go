@@ -111,7 +111,7 @@ func (s *Server) resumeRequest(w http.ResponseWriter, r *http.Request, v *visito
 	if _, err := s.store.BindRequest(r.Context(), held.ID, client.ID, v.ID); err != nil {
 		return requestError(err)
 	}
-	return s.showConsent(w, r, v, client, ask, secret, http.StatusOK, "")
+	return s.consider(w, r, v, client, ask, secret)
 }
 
 // requestError says what is wrong with a request_uri.
@@ -158,7 +158,7 @@ func (s *Server) frontChannel(w http.ResponseWriter, r *http.Request, v *visitor
 	if err != nil {
 		return err
 	}
-	return s.showConsent(w, r, v, client, ask, secret, http.StatusOK, "")
+	return s.consider(w, r, v, client, ask, secret)
 }
 
 // redirectRefusal sends a refusal to the vetted redirect URI (OAuth 2.1 §4.1.2.1), naming the issuer

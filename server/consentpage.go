@@ -47,6 +47,9 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 	if err != nil {
 		return err
 	}
+	if notice, err = s.fillIn(r, v, client, &offer, notice); err != nil {
+		return err
+	}
 	digest, earlier := shownDigest(offer, client), sealAnswers(before)
 	page := s.frame(r.Context(), v)
 	page.SignOut += "?" + url.Values{"return_to": {s.requestPage(client.ID, secret)}}.Encode()
@@ -66,6 +69,7 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 		History:   history,
 		AgentsURL: s.base + "/agents",
 		Details:   technicalDetails(ask, offer),
+		Remember:  s.canRemember(client, offer),
 	}
 	if earlier != "" {
 		view.Hidden = append(view.Hidden, web.Field{Name: fieldEarlier, Value: earlier})
@@ -85,9 +89,13 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 	if offer.MaxCalls > 0 {
 		view.Counts = say(r.Context(), "At most %d calls in all", offer.MaxCalls)
 	}
+	if view.Expiry, err = s.expiry(r, client, secret); err != nil {
+		return err
+	}
+	v.chosen(ask, &view)
 	s.tellSignAgain(r.Context(), v, offer, view.Groups)
 	s.fatigue.asked(v.User.ID, s.now())
-	return s.renderTo(w, r, status, web.ConsentPage(view), ask.RedirectURI)
+	return s.renderUnder(w, r, status, web.ConsentPage(view), formTarget(ask.RedirectURI)+"; script-src 'self'")
 }
 
 // toolGroups sorts the offered tools by what they can do: look, change, delete.

@@ -23,6 +23,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if form.Has(fieldRemembered) {
+		return s.decideContinued(w, r, v, form)
+	}
 	secret, digest, earlier := form.Get("request"), form.Get("offer"), form.Get(fieldEarlier)
 	if !hmac.Equal([]byte(form.Get("shown")), []byte(s.formToken(v, "consent", secret, digest, earlier))) {
 		return errForm
@@ -31,15 +34,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return errForm
 	}
-	client, err := s.store.ClientByID(r.Context(), form.Get("client_id"))
-	if err != nil {
-		return err
-	}
-	held, err := s.store.RequestByID(r.Context(), store.HashOf(secret), client.ID)
-	if err != nil {
-		return requestError(err)
-	}
-	ask, err := consent.DecodeAsk(held.Params)
+	client, held, ask, err := s.answered(r, form)
 	if err != nil {
 		return err
 	}
@@ -48,6 +43,9 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 		return s.tooOld(w, r, v, client, ask, held.ID)
 	}
 	decision := form.Get(web.FieldDecision)
+	if decision == web.More {
+		return s.moreTime(w, r, v, client, ask, held, secret, form, before)
+	}
 	if parts := ask.Parts(); len(before) >= len(parts) {
 		return errForm
 	} else if len(parts) > 1 {
@@ -72,9 +70,21 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
 	if again, err := s.confirms(r, v, offer, ask, form.All(web.FieldTool)); err != nil {
 		return err
 	} else if again {
-		return s.askAgain(w, r, client, ask)
+		return s.askAgain(w, r, v, client, ask, form)
 	}
 	return s.allow(w, r, v, client, offer, held, form)
+}
+
+// answered finds the request that a form answers.
+func (s *Server) answered(r *http.Request, form oauth.Params) (client store.Client, held store.Request, ask consent.Ask, err error) {
+	if client, err = s.store.ClientByID(r.Context(), form.Get("client_id")); err != nil {
+		return client, held, ask, err
+	}
+	if held, err = s.store.RequestByID(r.Context(), store.HashOf(form.Get("request")), client.ID); err != nil {
+		return client, held, ask, requestError(err)
+	}
+	ask, err = consent.DecodeAsk(held.Params)
+	return client, held, ask, err
 }
 
 // allow stores the decision and sends the code to the client.
@@ -100,11 +110,17 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	if offer.Extends != nil {
 		decided.Extends = granted.Task.ID
 	}
+	recs := consentRecords(client, offer, granted, d, "")
 	s.fatigue.answered(true, s.now().Sub(held.CreatedAt))
 	if offer.Ask.Device != "" {
-		return s.allowDevice(w, r, v, offer, decided, consentRecords(client, offer, granted, d))
+		return s.allowDevice(w, r, v, offer, decided, recs)
 	}
-	return s.sendCode(w, r, v, client, offer.Ask, decided, consentRecords(client, offer, granted, d))
+	kept, more, err := s.toRemember(r.Context(), v, client, offer, d, form.Get(web.FieldRemember) != "")
+	if err != nil {
+		return err
+	}
+	decided.Remember = kept
+	return s.sendCode(w, r, v, client, offer.Ask, decided, append(recs, more...))
 }
 
 // sendCode stores what was decided, and sends the code to the client.
@@ -172,7 +188,7 @@ func notExtendable(err error) bool {
 }
 
 // consentRecords tell the ledger what was shown and what was allowed.
-func consentRecords(c store.Client, o consent.Offer, g consent.Granted, d consent.Decision) []store.Record {
+func consentRecords(c store.Client, o consent.Offer, g consent.Granted, d consent.Decision, remembered string) []store.Record {
 	shown := make([]string, len(o.Tools))
 	for i, t := range o.Tools {
 		shown[i] = t.Detail.Tool
@@ -181,6 +197,9 @@ func consentRecords(c store.Client, o consent.Offer, g consent.Granted, d consen
 		"shown": shown, "left_out": o.LeftOut, "granted": string(g.Grant.Details), "grant": g.Grant.Hash,
 		"scope": g.Grant.Scopes, "purpose": g.Task.Purpose, "redirect_uri": o.Ask.RedirectURI,
 		"client_name": c.Metadata.ClientName, "client_metadata": metadataDigest(c),
+	}
+	if remembered != "" { // nothing was asked: it is the choice of that consent
+		said["remembered"] = remembered
 	}
 	var recs []store.Record
 	if o.Extends != nil {

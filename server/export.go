@@ -18,6 +18,8 @@ type exported struct {
 	Passkeys []exportedPasskey `json:"passkeys"`
 	Codes    bool              `json:"one_time_codes"`
 	Tasks    []exportedTask    `json:"tasks"`
+
+	Remembered []exportedChoice `json:"remembered_choices"`
 }
 
 type exportedUser struct {
@@ -97,6 +99,9 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := s.exportTasks(r.Context(), v.User.ID, &out); err != nil {
+		return err
+	}
+	if err := s.exportChoices(r.Context(), v.User.ID, &out); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Disposition", `attachment; filename="remit.json"`)

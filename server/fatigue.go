@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/remit-auth/remit/consent"
+	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/web"
 )
@@ -107,8 +108,9 @@ func (s *Server) tired(r *http.Request, v *visitor) (bool, error) {
 }
 
 // askAgain sends the person to sign in, and then to the same request: as a new one, because a request
-// belongs to the session that has seen it.
-func (s *Server) askAgain(w http.ResponseWriter, r *http.Request, client store.Client, ask consent.Ask) error {
+// belongs to the session that has seen it. What they chose fills in the page that they come back to.
+func (s *Server) askAgain(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, form oauth.Params) error {
+	ask.Choices, ask.ChosenBy = choiceFields(form), v.User.ID
 	ask.SignIn, ask.AskedAt = true, s.now().UnixMicro()
 	secret, err := s.pushRequest(r, ask, store.Hash{})
 	if err != nil {

@@ -72,7 +72,7 @@ func sayRefusal(ctx context.Context, e *oauth.Error) (text, detail string) {
 
 // frame is what the header of every page shows.
 func (s *Server) frame(ctx context.Context, v *visitor) web.Page {
-	p := web.Page{Operator: s.operator, Dev: s.insecure, Base: s.base}
+	p := web.Page{Operator: s.operator, Brand: s.brand, Dev: s.insecure, Base: s.base}
 	if v != nil {
 		p.Email, p.SignOut, p.CSRF = v.User.Email, s.base+"/signout", s.formToken(v, "page")
 		p.Account = s.base + "/account"

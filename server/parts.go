@@ -133,7 +133,7 @@ func (s *Server) decidePart(w http.ResponseWriter, r *http.Request, v *visitor, 
 		if again, err := s.confirms(r, v, offer, ask, form.All(web.FieldTool)); err != nil {
 			return err
 		} else if again {
-			return s.askAgain(w, r, client, ask)
+			return s.askAgain(w, r, v, client, ask, form)
 		}
 		d, err := readDecision(offer, form)
 		if err != nil {
@@ -175,7 +175,7 @@ func (s *Server) allowParts(w http.ResponseWriter, r *http.Request, v *visitor, 
 		}
 		k.granted.Task, k.granted.Grant.TaskID = decided.Task, decided.Task.ID
 		decided.Grants = append(decided.Grants, k.granted.Grant)
-		said := consentRecords(client, k.offer, k.granted, k.choice)
+		said := consentRecords(client, k.offer, k.granted, k.choice, "")
 		if i > 0 {
 			said = said[:1] // the task is created once
 		}

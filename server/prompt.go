@@ -18,8 +18,8 @@ import (
 	"github.com/remit-auth/remit/web"
 )
 
-// What a client may say of the sign-in (OpenID Connect Core 1.0 §3.1.2.1). Every request is asked
-// about anew, so that prompt=consent changes nothing, and prompt=none can only be refused.
+// What a client may say of the sign-in (OpenID Connect Core 1.0 §3.1.2.1). With prompt=consent nothing
+// that is remembered counts, and prompt=none can only be refused.
 const (
 	promptNone          = "none"
 	promptLogin         = "login"
@@ -46,6 +46,7 @@ func (s *Server) readPrompt(p oauth.Params, ask *consent.Ask) error {
 		case promptLogin, promptSelectAccount: // one browser has one account: choosing is signing in
 			ask.SignIn = true
 		case promptConsent:
+			ask.Anew = true
 		default:
 			return oauth.Refuse(oauth.InvalidRequest, "prompt is none, or of login, consent and select_account")
 		}

@@ -70,6 +70,8 @@ func (s *Server) publicRoutes() []route {
 		{"GET", "/agents/live", s.page(s.agentsLive)},                           // that something has moved
 		{"GET", "/worker.js", s.worker},                                         // wakes for push messages, RFC 8030
 		{"GET", "/agents/{id}", s.page(s.taskCalls)},                            // all calls of one task
+		{"GET", "/agents/{id}/tools", s.page(s.changeTools)},                    // what it may do, to be cut down
+		{"POST", "/agents/{id}/tools", s.page(s.narrowTask)},                    //
 	}, s.consolePages()...) // viewers, revokers, admins: console.go
 }
 
@@ -83,6 +85,7 @@ func (s *Server) routes() http.Handler {
 		root.Method(rt.method, s.base+rt.path, s.unlessBehind(rt.path, rt.serve))
 	}
 	root.Method(http.MethodGet, s.base+"/static/*", web.Static()) // hash-named files
+	root.Method(http.MethodGet, s.base+"/brand/*", s.brand.Serve())
 	root.NotFound(s.notFound)
 	root.MethodNotAllowed(s.methodNotAllowed)
 	return s.recovered(s.admission(root))

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/remit-auth/remit/consent"
 	"github.com/remit-auth/remit/server/fetch"
 	"github.com/remit-auth/remit/server/notify"
 	"github.com/remit-auth/remit/server/passkey"
@@ -25,6 +26,7 @@ import (
 	"github.com/remit-auth/remit/server/upstream"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/web"
 )
 
 // Config is all that a Server depends on; New checks it once.
@@ -50,6 +52,8 @@ type Config struct {
 	Sealed func(c store.Checkpoint, epoch int64)
 	// Operator names who runs this server, as its pages show it. Empty: the issuer's host.
 	Operator string
+	// Brand is the operator's logo and accent colour; zero: the pages' own.
+	Brand web.Brand
 	// AccessLife is how long an access token lives at most; 0: 300 s, which is also the most allowed.
 	AccessLife time.Duration
 	// PasswordSlots is how many passwords are hashed at once, at 19 MiB each; 0: 4.
@@ -73,6 +77,9 @@ type Config struct {
 	Trust []TrustedIssuer
 	// TwoPersons asks for a second admin before the kill switch for everything is in force.
 	TwoPersons bool
+	// Remember is for how long users may let a choice of read-only tools go on without reading it anew;
+	// 0: not at all. At most 30 days.
+	Remember time.Duration
 	// NoRules turns off the rules that suspend a task by themselves.
 	NoRules bool
 	// Upstream are the OpenID providers that users may sign in with, and UpstreamRoots the certificate
@@ -94,6 +101,7 @@ type Server struct {
 	base        string // path part of the issuer, "" or "/t1"
 	insecure    bool
 	operator    string
+	brand       web.Brand
 	store       store.Store
 	ephemeral   store.Ephemeral
 	ring        *keyRing
@@ -126,6 +134,7 @@ type Server struct {
 	registration Registration
 	bearerForAll bool
 	twoPersons   bool
+	remember     time.Duration // how long choices go on
 
 	classes    *classes // who is let in: admit.go, limits.go
 	empty      empties
@@ -142,7 +151,7 @@ type Server struct {
 // New returns a server that is ready to serve: it has read or made its keys.
 func New(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{
-		issuer: c.Issuer, insecure: c.InsecureHTTP, operator: c.Operator,
+		issuer: c.Issuer, insecure: c.InsecureHTTP, operator: c.Operator, brand: c.Brand,
 		store: c.Store, ephemeral: c.Ephemeral,
 		now: c.Now, log: c.Log, closing: make(chan struct{}),
 	}
@@ -163,6 +172,10 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if c.AccessLife < 0 || c.AccessLife > maxAccessLife {
 		return nil, fmt.Errorf("server: AccessLife is at most %s", maxAccessLife)
 	}
+	if c.Remember < 0 || c.Remember > consent.MostRemembered {
+		return nil, errors.New("server: Remember is at most 30 days")
+	}
+	s.remember = c.Remember
 	if err := errors.Join(c.CIMD.check(), c.Registration.check()); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,7 +72,7 @@ func modes(ctx context.Context, t consent.Tool) []web.Mode {
 	if t.Detail.Approval != "" {
 		return nil // nothing is left to choose: each call is asked about
 	}
-	all := []web.Mode{{Value: web.ModeTask, Text: say(ctx, textModeTask), Selected: true}, {Value: web.ModeEachCall, Text: say(ctx, textModeEachCall)}}
+	all := []web.Mode{{Value: web.ModeTask, Text: say(ctx, textModeTask)}, {Value: web.ModeEachCall, Text: say(ctx, textModeEachCall)}}
 	if t.Detail.MaxCalls > 0 {
 		all[0].Text = say(ctx, textModeTaskMost, t.Detail.MaxCalls)
 	}
@@ -85,7 +86,24 @@ func modes(ctx context.Context, t consent.Tool) []web.Mode {
 		}
 		all = append(all, web.Mode{Value: strconv.Itoa(n), Text: text})
 	}
+	for i := range all {
+		all[i].Selected = all[i].Value == chosenMode(t.Chosen)
+	}
+	if !slices.ContainsFunc(all, func(m web.Mode) bool { return m.Selected }) {
+		all[0].Selected = true
+	}
 	return all
+}
+
+// chosenMode is the mode that these terms are chosen by.
+func chosenMode(t consent.Terms) string {
+	switch {
+	case t.EachCall:
+		return web.ModeEachCall
+	case t.MaxCalls > 0:
+		return strconv.Itoa(t.MaxCalls)
+	}
+	return web.ModeTask
 }
 
 const (

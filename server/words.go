@@ -64,7 +64,7 @@ const (
 
 	textNotAllowed = "not allowed here"
 
-	textTickSignsAgain = "This can destroy something: if you tick it, you are asked to sign in once more, and then to choose again."
+	textTickSignsAgain = "This can destroy something: if you tick it, you are asked to sign in once more, and then to look again at what you chose."
 )
 
 // textLeftOut says why a tool that was asked for is not offered.

@@ -1,12 +1,12 @@
 package server
 
 // textGerman is the German of what the server says on pages, by the English.
-var textGerman = merged(textGermanPages, textGermanTold, textGermanConsole, textGermanKill)
+var textGerman = merged(textGermanPages, textGermanTold, textGermanConsole, textGermanKill, textGermanRemembered, textGermanNarrow)
 
 var textGermanPages = map[string]string{
 	textRefusedTitle:   "Das hat nicht geklappt",
 	textRefusedOther:   "Die Anfrage der App, die Sie hierher geschickt hat, war nicht in Ordnung. Gehen Sie zur App zurück und beginnen Sie neu.",
-	textTickSignsAgain: "Das kann etwas zerstören: Wenn Sie hier einen Haken setzen, werden Sie gebeten, sich noch einmal anzumelden und dann noch einmal zu wählen.",
+	textTickSignsAgain: "Das kann etwas zerstören: Wenn Sie hier einen Haken setzen, werden Sie gebeten, sich noch einmal anzumelden und Ihre Wahl dann noch einmal anzusehen.",
 	"This is more than one task can hold. Go back and allow fewer tools.": "Das ist mehr, als eine Aufgabe fassen kann. Gehen Sie zurück und erlauben Sie weniger Werkzeuge.",
 	textSignInWrong:   "E-Mail-Adresse oder Passwort stimmt nicht.",
 	textSignInTooMany: "Zu viele Versuche. Warten Sie ein wenig und versuchen Sie es dann noch einmal.",

@@ -131,16 +131,20 @@ type ClientMetadata struct {
 // ClientPolicy is the admin's "remit" member: what the client may ask for. Zero values are the
 // safest: DPoP required, PAR optional, every registered resource may be asked for.
 type ClientPolicy struct {
-	Grants        []string `json:"grants,omitempty"`            // grant types, of those registered for; empty: all of them, for a client that an admin added
-	Scopes        []string `json:"scopes,omitempty"`            // empty: any
-	Resources     []string `json:"resources,omitempty"`         // empty: any registered resource
-	MaxDuration   int      `json:"max_duration,omitempty"`      // of a task, in seconds; 0: the server's limit
-	AccessLife    int      `json:"access_life,omitempty"`       // of an access token, in seconds; 0: the server's limit
-	ExchangeFrom  []string `json:"exchange_from,omitempty"`     // clients whose tasks this one may work in besides its own (RFC 8693)
-	RequirePAR    bool     `json:"require_par,omitempty"`       // refuse authorization requests that were not pushed
-	Bearer        bool     `json:"bearer,omitempty"`            // tokens without a key, where the resource allows them too
-	RefreshGrace  *int     `json:"refresh_grace,omitempty"`     // seconds; nil: 10; 0: none
-	TrustedByName bool     `json:"verified_by_admin,omitempty"` // shown as "pre-registered by your admin"
+	Grants       []string `json:"grants,omitempty"`        // grant types, of those registered for; empty: all of them, for a client that an admin added
+	Scopes       []string `json:"scopes,omitempty"`        // empty: any
+	Resources    []string `json:"resources,omitempty"`     // empty: any registered resource
+	MaxDuration  int      `json:"max_duration,omitempty"`  // of a task, in seconds; 0: the server's limit
+	AccessLife   int      `json:"access_life,omitempty"`   // of an access token, in seconds; 0: the server's limit
+	ExchangeFrom []string `json:"exchange_from,omitempty"` // clients whose tasks this one may work in besides its own (RFC 8693)
+	RequirePAR   bool     `json:"require_par,omitempty"`   // refuse authorization requests that were not pushed
+	Bearer       bool     `json:"bearer,omitempty"`        // tokens without a key, where the resource allows them too
+	RefreshGrace *int     `json:"refresh_grace,omitempty"` // seconds; nil: 10; 0: none
+
+	RememberDays     *int `json:"remember_days,omitempty"`     // how long users may let a choice go on, at most; nil: as long as the server says; 0: not at all
+	RememberSilently bool `json:"remember_silently,omitempty"` // without a page, where an admin added the client and it answers on the web
+
+	TrustedByName bool `json:"verified_by_admin,omitempty"` // shown as "pre-registered by your admin"
 }
 
 // Clients keeps the registered clients.

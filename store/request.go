@@ -14,7 +14,7 @@ var (
 	ErrCodeNotFound    = errors.New("store: authorization code unknown")
 	ErrCodeSpent       = errors.New("store: authorization code already used")
 	ErrCodeExpired     = errors.New("store: authorization code expired")
-	ErrGrantChanged    = errors.New("store: the task's grant was widened meanwhile")
+	ErrGrantChanged    = errors.New("store: the task's grant was changed meanwhile")
 )
 
 // Request is an authorization request that waits for its user (RFC 9126 §2.2, or made from the
@@ -57,13 +57,18 @@ type Requests interface {
 	// BindRequest ties the request to the browser session that is about to see it, and returns it.
 	// Bound to another session it is ErrRequestBound; repeating it is fine.
 	BindRequest(ctx context.Context, id Hash, clientID string, session Hash) (Request, error)
+	// ProlongRequest lets the request wait until this time, if that is later, under the conditions of
+	// Deny.
+	ProlongRequest(ctx context.Context, id Hash, session Hash, until time.Time) error
 	// Approve decides the request, stores the pending task with its grants and the code, in one
 	// step. The request must be undecided, unexpired and bound to the session (sentinels above);
 	// user, client and every resource must be live (ErrUserDisabled, ErrClientDisabled, ErrResourceNotFound),
 	// and the task's client the request's (ErrRequestNotFound). A parent must be running, and the task
 	// ends no later than it. With Extends, Task names user and client alone; that task must be
 	// theirs and running (ErrTaskNotFound, ErrTaskNotActive, ErrTaskEnded), and the grants wait there
-	// until the code is redeemed with the task's key.
+	// until the code is redeemed with the task's key. With Continues, that choice must be live, the
+	// user's and for the request's client and the one resource of the grants, and the task must end no
+	// later than it: ErrNotRemembered. It counts as used.
 	Approve(ctx context.Context, a Approval, recs ...Record) error
 	// Deny decides the request without a task, under the same conditions.
 	Deny(ctx context.Context, id Hash, session Hash, recs ...Record) error
@@ -93,6 +98,11 @@ type Approval struct {
 	Code    Code
 	// Extends names the running task that this consent widens (step-up); empty: a new task.
 	Extends string
+	// Continues is the remembered choice that a new task goes by; empty: the user chose anew.
+	Continues string
+	// Remember takes the place of what was remembered for the same user, client, grade and resource;
+	// without an ID nothing is remembered there any more. Nil: what is remembered stays.
+	Remember *Remembered
 }
 
 // CodeState is a code with what its redemption depends on.

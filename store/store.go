@@ -11,6 +11,7 @@
 //	approval.go  approval of single calls
 //	start.go      tasks that begin without a code, device codes (RFC 8628), principals and backends
 //	approval.go  approval of single calls
+//	remember.go   choices that users let go on
 //	token.go      refresh and access tokens
 //	feed.go       what resources are told, one gapless sequence each
 //	ledger.go     ledger records and their chain bytes
@@ -56,6 +57,7 @@ type Store interface {
 	Tasks
 	Switches
 	Tokens
+	Remembers
 	Approvals
 	Feed
 	Ledger

@@ -83,6 +83,7 @@ type Task struct {
 	SuspendedAt time.Time
 	EndsAt      time.Time // deadline
 	EndedAt     time.Time
+	Generation  int // how often it, or a task that it hangs under, was narrowed
 }
 
 // TaskRoles is the user's roles at one of the task's resources, as they are now.
@@ -110,6 +111,18 @@ type End struct {
 	State  TaskState // a terminal one
 	By     Actor
 	Reason string
+}
+
+// ReasonNarrowed is why a resource's part in a task ends of which its user left nothing there.
+const ReasonNarrowed = "narrowed"
+
+// Narrowing is what its user leaves of a task.
+type Narrowing struct {
+	TaskID   string
+	UserID   string
+	Replaces []string  // the ids of all grants in force
+	Grants   []Grant   // in their place, one for a resource at most; without one, its part ends
+	EndsAt   time.Time // zero: the deadline stays; it never moves away
 }
 
 // TaskFilter selects tasks; zero fields select all.
@@ -190,6 +203,14 @@ type Tasks interface {
 	// with no part in the task is ErrResourceNotFound; a part, or a task, that has ended is
 	// ErrTaskEnded. An ended leg gets no more tokens, and those that it has are dead.
 	EndLeg(ctx context.Context, id, resource, reason string, recs ...Record) (Task, error)
+	// NarrowTask puts other grants in place of those in force, in one step with all that follows from
+	// it: every access token of the task, and of all under it, is revoked and its resource told; the code
+	// of a step-up that nobody has redeemed is expired; approvals of single calls are void; deadlines are
+	// no later. The caller has made the grants from those named in Replaces and nothing else: with others
+	// in force by now it is ErrGrantChanged. A task of another user is ErrTaskNotFound, one that has ended
+	// ErrTaskEnded. It stays in its state; tokens that are being made from what was read before are
+	// refused (AccessToken.Generation).
+	NarrowTask(ctx context.Context, n Narrowing, recs ...Record) (Task, error)
 	// SweepTasks expires tasks past their deadline, pending ones whose code was not redeemed
 	// within its life, and suspends idle ones; it returns how many it moved. It also forgets
 	// requests and sessions that expired over an hour ago.

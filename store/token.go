@@ -41,6 +41,10 @@ type AccessToken struct {
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	Revoked   bool
+
+	// Generation is that of the task when it was read to make the token. RedeemCode and
+	// RotateRefreshToken refuse another one (ErrGrantChanged): the task was narrowed meanwhile. Not kept.
+	Generation int
 }
 
 // RefreshState is a refresh token with what its rotation depends on.

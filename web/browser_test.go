@@ -92,7 +92,8 @@ var still = &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "redu
 
 // scripted reports whether a page links the script.
 func scripted(page string) bool {
-	return strings.HasPrefix(page, "agents") || strings.HasPrefix(page, "calls") || strings.HasPrefix(page, "approval") || page == "account" || page == "account-stale" || page == "signin-ways"
+	return strings.HasPrefix(page, "agents") || strings.HasPrefix(page, "calls") || strings.HasPrefix(page, "approval") || page == "account" || page == "account-stale" || page == "signin-ways" ||
+		strings.HasPrefix(page, "consent") || page == "stepup"
 }
 
 // serve serves each page under its name, and POSTs as the decision they carry.
@@ -132,7 +133,7 @@ func TestBrowserScreenshots(t *testing.T) {
 		folder = t.TempDir() // made to see that they can be, and thrown away
 	}
 	url, b := serve(t, samples(asIs)), browse(t)
-	for _, name := range []string{"signin", "signin-ways", "consent", "stepup", "approval", "approval-again", "message", "agents", "agents-waiting", "calls", "account", "account-codes", "console", "console-task"} {
+	for _, name := range []string{"signin", "signin-ways", "consent", "continue", "narrow", "stepup", "approval", "approval-again", "message", "agents", "agents-remembers", "agents-waiting", "calls", "account", "account-codes", "console", "console-task"} {
 		wide := int64(800)
 		switch {
 		case name == "agents" || name == "calls":

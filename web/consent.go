@@ -1,6 +1,9 @@
 package web
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // headline is what the first line of the consent page calls the client: what an admin or the
 // domain vouches for, never the name that it gave itself.
@@ -45,4 +48,26 @@ func (t ToolRow) title() string {
 		return title
 	}
 	return exact(t.Name)
+}
+
+// limited reports whether something is written in the tool's limits already.
+func (t ToolRow) limited() bool {
+	return slices.ContainsFunc(t.Limits, func(l Limit) bool { return l.Open })
+}
+
+// expiryWords are the texts about how long a page can be answered.
+type expiryWords struct{ Until, More, Soon, Over string }
+
+var expiryEnglish = expiryWords{
+	Until: "You can answer until {0}.",
+	More:  "Give me more time",
+	Soon:  "This page can be answered for one more minute. You can ask for more time below.",
+	Over:  "The time to answer is over. Go back to the app and start again.",
+}
+
+var expiryGerman = expiryWords{
+	Until: "Sie können bis {0} antworten.",
+	More:  "Ich brauche mehr Zeit",
+	Soon:  "Diese Seite lässt sich noch eine Minute lang beantworten. Unten können Sie mehr Zeit bekommen.",
+	Over:  "Die Zeit für eine Antwort ist um. Gehen Sie zur App zurück und beginnen Sie neu.",
 }

@@ -3,7 +3,7 @@ package web
 // sampleStepUp is a task that asks for one more tool, and for wider limits of another.
 func sampleStepUp(m func(string) string) Consent {
 	c := sampleConsent(m)
-	c.Durations, c.LeftOut, c.CanRemember = nil, nil, false
+	c.Durations, c.LeftOut, c.Remember = nil, nil, 0
 	c.StepUp = &StepUp{Left: m("12 min left"), Calls: m("14 calls so far"), Lent: []LentTool{
 		{Name: m("search_tickets"), Title: m("Search tickets"), Chips: []Chip{{Text: m("Only project: WEB"), Tone: ToneInfo, Icon: "limit"}}},
 		{Name: m("get_ticket"), Title: m("Read a ticket")},

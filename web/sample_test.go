@@ -15,6 +15,9 @@ func samples(mutate func(string) string) map[string]templ.Component {
 		"signin":           SignInPage(sampleSignIn(m, "")),
 		"signin-refused":   SignInPage(sampleSignIn(m, m("The e-mail or the password is not right. Check both and try again."))),
 		"consent":          ConsentPage(sampleConsent(m)),
+		"continue":         ContinuePage(sampleContinue(m)),
+		"narrow":           NarrowPage(sampleNarrow(m)),
+		"agents-remembers": AgentsPage(sampleRemembered(m)),
 		"consent-narrow":   ConsentPage(sampleNarrowConsent(m)),
 		"consent-none":     ConsentPage(sampleEmptyConsent(m)),
 		"activate":         ActivatePage(Activate{Page: samplePage(m), Action: "/activate", UserCode: m("BCDF-GHJK"), Square: "M0 0h1v1h-1z", Side: 21}),
@@ -69,15 +72,16 @@ func sampleConsent(m func(string) string) Consent {
 			RedirectHost: m("http://127.0.0.1:53121"), RedirectNote: m("A program on this computer"), RedirectTone: ToneWarn,
 			KeyBound: true, Loopback: true,
 		},
-		Task: TaskCard{Purpose: m("Triage this week’s open bugs in project WEB"), Resource: m("Tickets"), ResourceURI: m("https://tickets.acme.example/mcp")},
+		Task:   TaskCard{Purpose: m("Triage this week’s open bugs in project WEB"), Resource: m("Tickets"), ResourceURI: m("https://tickets.acme.example/mcp")},
+		Expiry: Expiry{Until: m("09:40:00 UTC"), Seconds: 600, More: true},
 		Groups: []ToolGroup{
 			{Title: m("Look at things"), Tools: []ToolRow{
 				{
 					Name: m("search_tickets"), Title: m("Search tickets"), Description: m("Finds tickets by text, status or owner."),
 					Chips: []Chip{reads, only, {Text: m("At most 50 results a call"), Tone: ToneInfo, Icon: "limit"}}, Ticked: true,
 					Limits: []Limit{
-						{Argument: m("limit"), Fields: []LimitField{{"limit.search_tickets.limit.max", m("At most")}}},
-						{Argument: m("project"), Fields: []LimitField{{"limit.search_tickets.project.only", m("Only these, one a line")}, {"limit.search_tickets.project.prefix", m("Begins with")}}},
+						{Argument: m("limit"), Fields: []LimitField{{"limit.search_tickets.limit.max", m("At most"), ""}}},
+						{Argument: m("project"), Fields: []LimitField{{"limit.search_tickets.project.only", m("Only these, one a line"), m("WEB")}, {"limit.search_tickets.project.prefix", m("Begins with"), ""}}},
 					},
 				},
 				{
@@ -110,8 +114,8 @@ func sampleConsent(m func(string) string) Consent {
 			{Seconds: 28800, Text: m("8 h"), Disabled: true, Note: m("(not allowed by Acme)")},
 		},
 		AgentsURL: "/agents", History: m("You gave claude.ai access 4 times before; last 19 Nov."),
-		CanRemember: true,
-		Details:     m(`[{"type":"mcp_task","purpose":"Triage this week’s open bugs in project WEB"}]`),
+		Remember: 7,
+		Details:  m(`[{"type":"mcp_task","purpose":"Triage this week’s open bugs in project WEB"}]`),
 	}
 }
 
@@ -124,7 +128,7 @@ func sampleNarrowConsent(m func(string) string) Consent {
 		GradeNote: m("since 3 March"), RedirectHost: m("https://agents.acme.example"),
 	}
 	c.Task.Purpose, c.History, c.Details, c.AgentsURL = "", "", "", ""
-	c.CanRemember, c.LeftOut = false, nil
+	c.Remember, c.LeftOut = 0, nil
 	c.Notice = m("“Read a ticket” has changed since you last allowed it. Look at it again.")
 	c.Counts = m("2 tools asked for")
 	c.Groups = c.Groups[:1]
@@ -137,7 +141,7 @@ func sampleNarrowConsent(m func(string) string) Consent {
 // sampleEmptyConsent offers nothing, because the user's roles reach nothing that was asked for.
 func sampleEmptyConsent(m func(string) string) Consent {
 	c := sampleConsent(m)
-	c.Groups, c.Durations, c.CanRemember, c.History, c.Details = nil, nil, false, "", ""
+	c.Groups, c.Durations, c.Remember, c.History, c.Details = nil, nil, 0, "", ""
 	c.Dev = true
 	return c
 }

@@ -21,7 +21,7 @@ type asset struct {
 	body             []byte
 }
 
-var assets = loadAssets("remit.css", "remit.svg", "agents.js", "passkey.js", "push.js")
+var assets = loadAssets("remit.css", "remit.svg", "agents.js", "passkey.js", "push.js", "consent.js")
 
 func loadAssets(names ...string) map[string]asset {
 	types := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
@@ -62,8 +62,12 @@ func Static() http.Handler {
 	for _, a := range assets {
 		byName[path.Base(a.url)] = a
 	}
+	return serveAssets(staticPrefix, byName)
+}
+
+func serveAssets(prefix string, byName map[string]asset) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, name, _ := strings.Cut(r.URL.Path, staticPrefix)
+		_, name, _ := strings.Cut(r.URL.Path, prefix)
 		a, ok := byName[name]
 		if !ok {
 			http.NotFound(w, r)

@@ -19,6 +19,7 @@ const (
 const (
 	Allow = "allow"
 	Deny  = "deny"
+	More  = "more" // time, please
 
 	ActionEnd     = "end"
 	ActionSuspend = "suspend"
@@ -37,6 +38,7 @@ const (
 // Page is what the frame around every page shows.
 type Page struct {
 	Operator string // who runs this server, in the header and the title
+	Brand    Brand  // the operator's logo and colour
 	Email    string // empty: not signed in
 	CSRF     string // hidden in every form as FieldCSRF
 	Dev      bool   // says loudly that this is a development server
@@ -52,20 +54,22 @@ type Field struct{ Name, Value string }
 // Consent is all that the consent page shows: one client, one task, one resource.
 type Consent struct {
 	Page
-	Action      string
-	Hidden      []Field
-	Client      ClientCard
-	Task        TaskCard
-	Groups      []ToolGroup
-	LeftOut     []LeftOut
-	Durations   []Duration
-	Notice      string // what the user must know first, such as: a tool has changed
-	Counts      string // a line under "What it may do", such as: 5 tools asked for
-	AgentsURL   string // where running tasks are watched and ended
-	History     string // such as: You gave claude.ai access 4 times before; last 19 Nov.
-	CanRemember bool
-	Details     string  // the technical request, folded
-	StepUp      *StepUp // the running task that would get more; nil: a new task
+	Action    string
+	Hidden    []Field
+	Client    ClientCard
+	Task      TaskCard
+	Groups    []ToolGroup
+	LeftOut   []LeftOut
+	Durations []Duration
+	Notice    string // what the user must know first, such as: a tool has changed
+	Counts    string // a line under "What it may do", such as: 5 tools asked for
+	AgentsURL string // where running tasks are watched and ended
+	History   string // such as: You gave claude.ai access 4 times before; last 19 Nov.
+	Remember  int    // for how many days a choice may go on; 0: not asked
+	Remembers bool   // that was chosen before
+	Expiry    Expiry
+	Details   string  // the technical request, folded
+	StepUp    *StepUp // the running task that would get more; nil: a new task
 }
 
 // ClientCard says who asks. Host is what was verified; Name is what the client calls itself.
@@ -116,11 +120,19 @@ type ToolRow struct {
 // Limit is an argument of a tool with the fields by which a person may limit it.
 type Limit struct {
 	Argument string
+	Open     bool // something is written there
 	Fields   []LimitField
 }
 
 // LimitField is one such limit. What is written there can only take away.
-type LimitField struct{ Name, Label string }
+type LimitField struct{ Name, Label, Value string }
+
+// Expiry is until when a page can be answered.
+type Expiry struct {
+	Until   string // the time; empty: not said
+	Seconds int    // how long that is from now
+	More    bool   // it can be later
+}
 
 // Chip is a short fact: an icon, words and a colour, so that no fact is told by colour alone.
 type Chip struct {
@@ -170,8 +182,9 @@ type Agents struct {
 	Waiting    []Waiting // calls that wait for the user
 	Running    []TaskRow
 	Finished   []TaskRow
-	Notice     string // what the last action did
-	NoticeTone string // empty: ToneOK
+	Remembered []RememberedRow // choices that go on
+	Notice     string          // what the last action did
+	NoticeTone string          // empty: ToneOK
 }
 
 // Live is how a page keeps itself up to date where scripts run. Where they do not, it has a link.
@@ -195,6 +208,7 @@ type TaskRow struct {
 	Calls     int
 	Blocked   int
 	CallsURL  string    // the page of all calls; empty: there is none
+	ChangeURL string    // the page that cuts it down; empty: there is none
 	Newest    []CallRow // of a running task
 
 	Left                      string // of a running task, such as: 12 min of 30 min left

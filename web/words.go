@@ -44,9 +44,12 @@ type words struct {
 	WhoToAsk string
 	Quote    string
 
-	Console consoleWords
-	Account accountWords
-	Approve approveWords
+	Console  consoleWords
+	Account  accountWords
+	Approve  approveWords
+	Continue continueWords
+	Expiry   expiryWords
+	Narrow   narrowWords
 
 	Activate activateWords
 }
@@ -105,8 +108,8 @@ var english = words{
 	AllowFor:     "for {0}",
 	AllowNothing: "Allow nothing – cancel",
 	DontAllow:    "Don’t allow",
-	Remember:     "Remember this for read-only tools here.",
-	RememberNote: "Anything that changes or deletes data always asks again.",
+	Remember:     "Remember this for {0} days, for read-only tools here.",
+	RememberNote: "Nothing that changes or deletes data is ever allowed by it.",
 	Logged:       "Each call is logged.",
 	SeeOrStop:    "See it, or stop it at once, on your agents page",
 
@@ -155,6 +158,9 @@ var english = words{
 	Console:  consoleEnglish,
 	Account:  accountEnglish,
 	Approve:  approveEnglish,
+	Continue: continueEnglish,
+	Expiry:   expiryEnglish,
+	Narrow:   narrowEnglish,
 	Activate: activateEnglish,
 }
 

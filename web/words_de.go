@@ -54,8 +54,8 @@ var german = words{
 	AllowFor:     "für {0}",
 	AllowNothing: "Nichts erlauben – abbrechen",
 	DontAllow:    "Nicht erlauben",
-	Remember:     "Für Werkzeuge, die nur lesen, hier merken.",
-	RememberNote: "Was Daten ändert oder löscht, fragt immer wieder.",
+	Remember:     "{0} Tage lang merken, für Werkzeuge, die hier nur lesen.",
+	RememberNote: "Was Daten ändert oder löscht, wird dadurch nie erlaubt.",
 	Logged:       "Jeder Aufruf wird aufgezeichnet.",
 	SeeOrStop:    "Ansehen oder sofort beenden können Sie es auf der Seite Ihrer Agenten",
 
@@ -104,6 +104,9 @@ var german = words{
 	Console:  consoleGerman,
 	Account:  accountGerman,
 	Approve:  approveGerman,
+	Continue: continueGerman,
+	Expiry:   expiryGerman,
+	Narrow:   narrowGerman,
 	Activate: activateGerman,
 }
 

@@ -57,7 +57,10 @@ type Config struct {
 	MailFrom     string `koanf:"mail_from"`     // the sender, such as Acme ID <no-reply@acme.example>
 	MailUsername string `koanf:"mail_username"` // empty: the mail server asks for none
 	MailPassword string `koanf:"mail_password"`
-	Operator     string `koanf:"operator"` // who runs this server, as its pages say; empty: the issuer's host
+	RememberDays string `koanf:"remember_days"` // for how many days, 0 to 30, users may let a choice of read-only tools go on; empty: 7
+	Accent       string `koanf:"accent"`        // colour of links and buttons, such as #1f4fd8; a second one behind a comma is for the dark theme; empty: the pages' own
+	LogoFile     string `koanf:"logo_file"`     // PNG or JPEG, at most 512 by 512 pixels; empty: the pages' own
+	Operator     string `koanf:"operator"`      // who runs this server, as its pages say; empty: the issuer's host
 
 	// Sources says where each value comes from: flag, environment, file, config, default.
 	Sources map[string]string `koanf:"-"`
@@ -70,7 +73,7 @@ var (
 	keys = []string{
 		"issuer", "listen", "ops_listen", "database_url", "redis_url", "data_dir",
 		"master_key_file", "master_key", "master_key_url", "key_algorithm", "key_age", "trusted_proxies", "tls_cert", "tls_key", "dev",
-		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "trust_file", "operator", "mail_server", "mail_from", "mail_username", "mail_password", "rules", "kill_two_persons", "rate_factor",
+		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "trust_file", "operator", "accent", "logo_file", "remember_days", "mail_server", "mail_from", "mail_username", "mail_password", "rules", "kill_two_persons", "rate_factor",
 	}
 	secretKeys = []string{"database_url", "redis_url", "registration_token", "master_key", "mail_password"}
 )
@@ -196,7 +199,7 @@ func configYAML(path string) (map[string]any, error) {
 // check refuses settings that a server must not start with, and says what to do instead.
 func (c Config) check() error {
 	var errs []error
-	for _, check := range []func() error{c.checkIssuer, c.checkListen, c.checkTLS, c.checkBackends, c.checkClients, c.checkKeys, c.checkLimits} {
+	for _, check := range []func() error{c.checkIssuer, c.checkListen, c.checkTLS, c.checkBackends, c.checkClients, c.checkKeys, c.checkLimits, c.checkBrand} {
 		errs = append(errs, check())
 	}
 	if c.DataDir == "" {

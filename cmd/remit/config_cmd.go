@@ -27,7 +27,7 @@ func (c *configPrintCmd) Run(a *app) error {
 		"tls_cert": cfg.TLSCert, "tls_key": cfg.TLSKey, "dev": cfg.Dev,
 		"kill_two_persons": cfg.KillTwo, "rules": cfg.Rules, "cimd": cfg.CIMD, "cimd_domains": append([]string{}, cfg.CIMDDomains...), "cimd_ports": append([]string{}, cfg.CIMDPorts...),
 		"registration": cfg.Registration, "registration_token": hidden(cfg.RegistrationToken), "bearer": cfg.Bearer, "rate_factor": cfg.RateFactor,
-		"upstream_file": cfg.UpstreamFile, "trust_file": cfg.TrustFile, "operator": cfg.Operator,
+		"upstream_file": cfg.UpstreamFile, "trust_file": cfg.TrustFile, "operator": cfg.Operator, "remember_days": cfg.RememberDays, "accent": cfg.accentShown(), "logo_file": cfg.LogoFile,
 		"mail_server": cfg.MailServer, "mail_from": cfg.MailFrom, "mail_username": cfg.MailUsername, "mail_password": hidden(cfg.MailPassword),
 	}
 	if a.json {

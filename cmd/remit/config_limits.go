@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/remit-auth/remit/server"
 )
@@ -24,12 +26,33 @@ func (c Config) rateFactor() (float64, error) {
 
 // checkLimits refuses a factor that would mean no limits, or no service.
 func (c Config) checkLimits() error {
-	_, err := c.rateFactor()
-	return err
+	_, err1 := c.rateFactor()
+	_, err2 := c.rememberFor()
+	return errors.Join(err1, err2)
 }
+
+// rememberFor is how long users may let a choice go on.
+func (c Config) rememberFor() (time.Duration, error) {
+	if c.RememberDays == "" {
+		return rememberDays * 24 * time.Hour, nil
+	}
+	days, err := strconv.Atoi(c.RememberDays)
+	if err != nil || days < 0 || days > mostRememberDays {
+		return 0, fmt.Errorf("REMIT_REMEMBER_DAYS: %q is not a number of days from 0, which means never, to %d", c.RememberDays, mostRememberDays)
+	}
+	return time.Duration(days) * 24 * time.Hour, nil
+}
+
+// For how many days choices go on where nothing else is said, and at most.
+const (
+	rememberDays     = 7
+	mostRememberDays = 30
+)
 
 // limits sets what the server is told about rate limits.
 func (c Config) limits(into *server.Config) (err error) {
-	into.RateFactor, err = c.rateFactor()
+	if into.RateFactor, err = c.rateFactor(); err == nil {
+		into.Remember, err = c.rememberFor()
+	}
 	return err
 }

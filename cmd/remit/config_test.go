@@ -267,7 +267,7 @@ func TestFlagsMatchSettings(t *testing.T) {
 	s := settings{
 		Issuer: &text, Listen: &text, OpsListen: &text, DatabaseURL: &text, RedisURL: &text, DataDir: &text,
 		MasterKeyFile: &text, TrustedProxies: list, TLSCert: &text, TLSKey: &text, Dev: &yes,
-		CIMD: &text, CIMDDomains: list, CIMDPorts: list, Registration: &text, Invitation: &text, Bearer: &text, Rules: &text, KillTwo: &text, RateFactor: &text, UpstreamFile: &text, TrustFile: &text, Operator: &text,
+		CIMD: &text, CIMDDomains: list, CIMDPorts: list, Registration: &text, Invitation: &text, Bearer: &text, Rules: &text, KillTwo: &text, RateFactor: &text, UpstreamFile: &text, TrustFile: &text, Operator: &text, RememberDays: &text, Accent: &text, LogoFile: &text,
 		KeyAlgorithm: &text, KeyAge: &text, MailServer: &text, MailFrom: &text, MailUsername: &text, MailPassword: &text,
 	}
 	want := slices.DeleteFunc(slices.Sorted(slices.Values(keys)), func(key string) bool { return key == "master_key" || key == "master_key_url" })

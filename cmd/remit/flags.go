@@ -34,6 +34,9 @@ type settings struct {
 	MailFrom       *string  `help:"Sender of such mail (REMIT_MAIL_FROM)." placeholder:"ADDRESS" group:"Settings"`
 	MailUsername   *string  `help:"Name at the mail server (REMIT_MAIL_USERNAME)." placeholder:"NAME" group:"Settings"`
 	MailPassword   *string  `help:"Password there; rather name a file by REMIT_MAIL_PASSWORD_FILE." placeholder:"PASSWORD" group:"Settings"`
+	Accent         *string  `help:"Colour of links and buttons, and behind a comma another for the dark theme (REMIT_ACCENT)." placeholder:"#RRGGBB" group:"Settings"`
+	LogoFile       *string  `help:"Logo of the pages, PNG or JPEG (REMIT_LOGO_FILE)." placeholder:"FILE" group:"Settings"`
+	RememberDays   *string  `help:"For how many days users may let a choice of read-only tools go on (REMIT_REMEMBER_DAYS, 7; 0: never)." placeholder:"0-30" group:"Settings"`
 	Operator       *string  `help:"Who runs this server, as its pages say (REMIT_OPERATOR)." placeholder:"NAME" group:"Settings"`
 	Dev            *bool    `help:"Development: http on loopback, and nowhere else (REMIT_DEV)." group:"Settings"`
 }
@@ -45,7 +48,7 @@ func (s settings) values() map[string]any {
 		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
 		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "key_algorithm": s.KeyAlgorithm, "key_age": s.KeyAge, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
 		"cimd": s.CIMD, "rules": s.Rules, "kill_two_persons": s.KillTwo, "registration": s.Registration, "registration_token": s.Invitation, "bearer": s.Bearer, "rate_factor": s.RateFactor,
-		"upstream_file": s.UpstreamFile, "trust_file": s.TrustFile, "operator": s.Operator,
+		"upstream_file": s.UpstreamFile, "trust_file": s.TrustFile, "operator": s.Operator, "remember_days": s.RememberDays, "accent": s.Accent, "logo_file": s.LogoFile,
 		"mail_server": s.MailServer, "mail_from": s.MailFrom, "mail_username": s.MailUsername, "mail_password": s.MailPassword,
 	} {
 		if flag != nil {

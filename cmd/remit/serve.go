@@ -105,7 +105,7 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (_ *instance, err e
 		Issuer: cfg.Issuer, InsecureHTTP: cfg.Dev, Store: b.store, Ephemeral: b.ephemeral,
 		Master: master, Sealed: mark.keep, TrustedProxies: cfg.TrustedProxies, NoRules: cfg.Rules == "off", TwoPersons: cfg.KillTwo == "on", Operator: cfg.Operator, Now: serverClock(), Log: log,
 	}
-	if err := errors.Join(cfg.clients(&settings), cfg.keys(&settings), cfg.upstream(&settings), cfg.mail(&settings), cfg.trust(&settings), cfg.limits(&settings)); err != nil {
+	if err := errors.Join(cfg.clients(&settings), cfg.keys(&settings), cfg.upstream(&settings), cfg.mail(&settings), cfg.trust(&settings), cfg.limits(&settings), cfg.brand(&settings)); err != nil {
 		return nil, err
 	}
 	s, err := server.New(ctx, settings)

@@ -35,7 +35,7 @@ func (p *Provider) begin(ctx context.Context, b beginning) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	row, err := accessRow(claims)
+	row, err := accessRow(claims, b.task)
 	if err != nil {
 		return Response{}, err
 	}

@@ -96,7 +96,7 @@ func (p *Provider) RedeemCode(ctx context.Context, in CodeExchange) (Response, e
 			return response, err
 		}
 	}
-	return Response{}, &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "other requests are widening this task; try again"}
+	return Response{}, &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "this task is being changed; try again"}
 }
 
 func (p *Provider) redeemOnce(ctx context.Context, in CodeExchange) (Response, error) {
@@ -132,7 +132,7 @@ func (p *Provider) redeemOnce(ctx context.Context, in CodeExchange) (Response, e
 	if err := p.runToken(ctx, rec, form); err != nil {
 		return Response{}, err
 	}
-	if redemption.Access, err = accessRow(claims); err != nil {
+	if redemption.Access, err = accessRow(claims, st.Task); err != nil {
 		return Response{}, err
 	}
 	if rec.refresh != "" {

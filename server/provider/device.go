@@ -65,7 +65,7 @@ func (p *Provider) RedeemDevice(ctx context.Context, in DeviceExchange) (Respons
 	if err != nil {
 		return Response{}, err
 	}
-	row, err := accessRow(claims)
+	row, err := accessRow(claims, st.Task)
 	if err != nil {
 		return Response{}, err
 	}

@@ -109,10 +109,10 @@ func allowed(c store.Client, scopes []string) []string {
 }
 
 // accessRow is the row of the token that these claims describe.
-func accessRow(c tokens.Claims) (store.AccessToken, error) {
+func accessRow(c tokens.Claims, t store.Task) (store.AccessToken, error) {
 	row := store.AccessToken{
 		JTI: c.ID, TaskID: c.Task.ID, Resource: c.Audience, ClientID: c.ClientID, JKT: c.JKT, KID: c.KeyID,
-		IssuedAt: c.IssuedAt, ExpiresAt: c.Expires,
+		IssuedAt: c.IssuedAt, ExpiresAt: c.Expires, Generation: t.Generation,
 	}
 	if c.Opaque == "" {
 		return row, nil

@@ -25,7 +25,18 @@ type RefreshExchange struct {
 
 // Refresh rotates a refresh token and issues an access token (OAuth 2.1 §4.3). The access token
 // may be narrower than the grant; the new refresh token never is, and never wider.
+// One that was made while the user narrowed the task is made anew, from what is left.
 func (p *Provider) Refresh(ctx context.Context, in RefreshExchange) (Response, error) {
+	for range stepUpTries {
+		response, err := p.refreshOnce(ctx, in)
+		if !errors.Is(err, store.ErrGrantChanged) {
+			return response, err
+		}
+	}
+	return Response{}, &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "this task is being changed; try again"}
+}
+
+func (p *Provider) refreshOnce(ctx context.Context, in RefreshExchange) (Response, error) {
 	st, err := p.store.RefreshByID(ctx, store.HashOf(in.Token))
 	if err != nil {
 		return Response{}, err
@@ -62,7 +73,7 @@ func (p *Provider) rotate(ctx context.Context, in RefreshExchange, st store.Refr
 	if err != nil {
 		return err
 	}
-	access, err := accessRow(claims)
+	access, err := accessRow(claims, st.Task)
 	if err != nil {
 		return err
 	}

@@ -121,6 +121,7 @@ func (s *Store) DisableClient(ctx context.Context, id string, disabled bool, rec
 			return store.ErrClientNotFound
 		}
 		if disabled {
+			tx.later(forgetClientSQL, id)
 			end := store.End{State: store.TaskRevoked, By: store.ByAdmin, Reason: "client_disabled"}
 			if ended, err = tx.endAll(liveTasksClientSQL, []any{id}, end); err != nil {
 				return err

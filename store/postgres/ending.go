@@ -102,6 +102,7 @@ func (tx *tx) end(ids []string, e store.End, ended time.Time) (tasks []store.Tas
 	for i, t := range tasks {
 		tx.announce(store.EventTaskEnded, t, tree[i].grants, e.By)
 	}
+	tx.forgetAgents(e, tasks)
 	return tasks, nil
 }
 

@@ -27,6 +27,9 @@ func (s *Store) Approve(ctx context.Context, a store.Approval, recs ...store.Rec
 		if err := tx.addCode(a); err != nil {
 			return err
 		}
+		if err := tx.remember(a); err != nil {
+			return err
+		}
 		return tx.record(recs...)
 	})
 }
@@ -54,6 +57,11 @@ func (s *Store) approvable(tx *tx, a store.Approval) error {
 	}
 	if err := tx.unswitched(use(a.Task, a.Grants)); err != nil {
 		return err
+	}
+	if a.Continues != "" {
+		if err := tx.continues(a); err != nil {
+			return err
+		}
 	}
 	if a.Extends != "" {
 		return tx.extendable(a)

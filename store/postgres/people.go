@@ -139,6 +139,7 @@ func (s *Store) DisableUser(ctx context.Context, id string, disabled bool, recs 
 		}
 		if disabled {
 			tx.later(signOutUserSQL, id)
+			tx.later(forgetUserSQL, id)
 			end := store.End{State: store.TaskRevoked, By: store.ByAdmin, Reason: "user_disabled"}
 			if ended, err = tx.endAll(liveTasksUserSQL, []any{id}, end); err != nil {
 				return err
@@ -198,10 +199,10 @@ func (s *Store) AssignRole(ctx context.Context, userID, resource, role string, r
 
 // UnassignRole takes it away.
 func (s *Store) UnassignRole(ctx context.Context, userID, resource, role string, recs ...store.Record) error {
-	return s.changeRole(ctx, unassignRoleSQL, userID, resource, role, recs)
+	return s.changeRole(ctx, unassignRoleSQL, userID, resource, role, recs, forgetAtSQL)
 }
 
-func (s *Store) changeRole(ctx context.Context, query, userID, resource, role string, recs []store.Record) error {
+func (s *Store) changeRole(ctx context.Context, query, userID, resource, role string, recs []store.Record, also ...string) error {
 	if role == "" {
 		return errors.New("postgres: a role needs a name")
 	}
@@ -217,6 +218,10 @@ func (s *Store) changeRole(ctx context.Context, query, userID, resource, role st
 			return store.ErrResourceNotFound
 		}
 		tx.later(query, userID, resource, role)
+		for _, query := range also {
+			tx.remembering(userID)
+			tx.later(query, userID, resource)
+		}
 		return tx.record(recs...)
 	})
 }

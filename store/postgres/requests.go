@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/remit-auth/remit/store"
 )
@@ -118,5 +119,19 @@ func (s *Store) Deny(ctx context.Context, id, session store.Hash, recs ...store.
 		}
 		tx.later(decideRequestSQL, id[:])
 		return tx.record(recs...)
+	})
+}
+
+const prolongRequestSQL = `UPDATE requests SET expires_at = GREATEST(expires_at, $1) WHERE id = $2`
+
+// ProlongRequest lets the request wait longer.
+func (s *Store) ProlongRequest(ctx context.Context, id, session store.Hash, until time.Time) error {
+	return s.write(ctx, func(tx *tx) error {
+		tx.later(holdRequestSQL, id[:])
+		if _, err := s.decidable(tx, id, session); err != nil {
+			return err
+		}
+		tx.later(prolongRequestSQL, micros(until), id[:])
+		return nil
 	})
 }

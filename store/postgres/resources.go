@@ -169,6 +169,7 @@ func (s *Store) DisableResource(ctx context.Context, uri string, disabled bool, 
 			return store.ErrResourceNotFound
 		}
 		if disabled {
+			tx.later(forgetResourceSQL, uri)
 			end := store.End{State: store.TaskRevoked, By: store.ByAdmin, Reason: "resource_disabled"}
 			if ended, err = tx.endAll(liveTasksResourceSQL, []any{uri}, end); err != nil {
 				return err

@@ -60,6 +60,9 @@ func (tx *tx) rotatable(r store.Rotation) (old refresh, err error) {
 	if err := running(old.task); err != nil {
 		return old, err
 	}
+	if old.task.Generation != r.Access.Generation {
+		return old, store.ErrGrantChanged
+	}
 	if !old.spent.IsZero() && (!tx.now().Before(old.spent.Add(r.Grace)) || old.replays >= r.GraceUses) {
 		return old, store.ErrRefreshReused
 	}

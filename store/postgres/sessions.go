@@ -134,6 +134,8 @@ const endSessionsSQL = `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`
 func (s *Store) EndSessions(ctx context.Context, userID string, keep store.Hash, recs ...store.Record) (ended int, err error) {
 	err = s.write(ctx, func(tx *tx) error {
 		tx.later(shareUserSQL, userID)
+		tx.remembering(userID)
+		tx.later(forgetUserSQL, userID)
 		n, err := tx.exec(endSessionsSQL, userID, keep[:])
 		ended = int(n)
 		return errOr(err, func() error { return tx.record(recs...) })
@@ -154,6 +156,8 @@ func (s *Store) SetPassword(ctx context.Context, userID, hash string, keep store
 			return err
 		}
 		tx.later(endSessionsSQL, userID, keep[:])
+		tx.remembering(userID)
+		tx.later(forgetUserSQL, userID)
 		return tx.record(recs...)
 	})
 }

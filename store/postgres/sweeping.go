@@ -45,7 +45,7 @@ func (s *Store) SweepTasks(ctx context.Context) (moved int, err error) {
 			return moved, err
 		}
 	}
-	for _, query := range []string{forgetRequestsSQL, forgetSessionsSQL, forgetDevicesSQL, forgetSpentSQL, forgetApprovalsSQL} {
+	for _, query := range []string{forgetRequestsSQL, forgetSessionsSQL, forgetDevicesSQL, forgetSpentSQL, forgetApprovalsSQL, forgetRememberedSQL} {
 		if _, err := s.sweep(ctx, func(tx *tx) (int, error) { return tx.forget(query) }); err != nil {
 			return moved, err
 		}

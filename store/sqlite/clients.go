@@ -121,6 +121,9 @@ func (s *Store) DisableClient(ctx context.Context, id string, disabled bool, rec
 			return store.ErrClientNotFound
 		}
 		if disabled {
+			if _, err := tx.exec(forgetClientSQL, id); err != nil {
+				return err
+			}
 			end := store.End{State: store.TaskRevoked, By: store.ByAdmin, Reason: "client_disabled"}
 			if ended, err = tx.endAll(liveTasksClientSQL, id, end); err != nil {
 				return err

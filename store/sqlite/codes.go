@@ -75,6 +75,8 @@ func (tx *tx) redeemable(r store.Redemption) (row task, extends bool, err error)
 		err = store.ErrResourceNotFound
 	case micros(tx.now) < switched:
 		err = store.ErrSwitched
+	case t.Generation != r.Access.Generation:
+		err = store.ErrGrantChanged
 	case extends && t.JKT != r.JKT: // a running task keeps its key
 		err = store.ErrTaskNotActive
 	case extends:

@@ -71,7 +71,7 @@ func (tx *tx) end(e store.End, ended time.Time) ([]store.Task, error) {
 			return nil, err
 		}
 	}
-	return tree, nil
+	return tree, tx.forgetAgents(e, tree)
 }
 
 // liveTasks returns the ids that the query finds.

@@ -136,6 +136,9 @@ func (s *Store) DisableUser(ctx context.Context, id string, disabled bool, recs 
 			if _, err := tx.exec(signOutUserSQL, id); err != nil {
 				return err
 			}
+			if _, err := tx.exec(forgetUserSQL, id); err != nil {
+				return err
+			}
 			end := store.End{State: store.TaskRevoked, By: store.ByAdmin, Reason: "user_disabled"}
 			if ended, err = tx.endAll(liveTasksUserSQL, id, end); err != nil {
 				return err
@@ -192,10 +195,10 @@ func (s *Store) AssignRole(ctx context.Context, userID, resource, role string, r
 
 // UnassignRole takes it away.
 func (s *Store) UnassignRole(ctx context.Context, userID, resource, role string, recs ...store.Record) error {
-	return s.changeRole(ctx, unassignRoleSQL, userID, resource, role, recs)
+	return s.changeRole(ctx, unassignRoleSQL, userID, resource, role, recs, forgetAtSQL)
 }
 
-func (s *Store) changeRole(ctx context.Context, query, userID, resource, role string, recs []store.Record) error {
+func (s *Store) changeRole(ctx context.Context, query, userID, resource, role string, recs []store.Record, also ...string) error {
 	if role == "" {
 		return errors.New("sqlite: a role needs a name")
 	}
@@ -212,6 +215,11 @@ func (s *Store) changeRole(ctx context.Context, query, userID, resource, role st
 		}
 		if _, err := tx.exec(query, userID, resource, role); err != nil {
 			return err
+		}
+		for _, query := range also {
+			if _, err := tx.exec(query, userID, resource); err != nil {
+				return err
+			}
 		}
 		return tx.record(recs...)
 	})

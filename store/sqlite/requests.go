@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"github.com/remit-auth/remit/store"
 )
@@ -103,5 +104,18 @@ func (s *Store) Deny(ctx context.Context, id, session store.Hash, recs ...store.
 			}
 		}
 		return tx.record(recs...)
+	})
+}
+
+const prolongRequestSQL = `UPDATE requests SET expires_at = MAX(expires_at, ?) WHERE id = ?`
+
+// ProlongRequest lets the request wait longer.
+func (s *Store) ProlongRequest(ctx context.Context, id, session store.Hash, until time.Time) error {
+	return s.write(ctx, func(tx *tx) error {
+		if _, err := s.decidable(tx, id, session); err != nil {
+			return err
+		}
+		_, err := tx.exec(prolongRequestSQL, micros(until), id[:])
+		return err
 	})
 }

@@ -163,6 +163,9 @@ func (s *Store) DisableResource(ctx context.Context, uri string, disabled bool, 
 			return store.ErrResourceNotFound
 		}
 		if disabled {
+			if _, err := tx.exec(forgetResourceSQL, uri); err != nil {
+				return err
+			}
 			end := store.End{State: store.TaskRevoked, By: store.ByAdmin, Reason: "resource_disabled"}
 			if ended, err = tx.endAll(liveTasksResourceSQL, uri, end); err != nil {
 				return err

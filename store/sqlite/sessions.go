@@ -135,7 +135,13 @@ func (s *Store) EndSessions(ctx context.Context, userID string, keep store.Hash,
 	err = s.write(ctx, func(tx *tx) error {
 		n, err := tx.exec(endSessionsSQL, userID, keep[:])
 		ended = int(n)
-		return errOr(err, func() error { return tx.record(recs...) })
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec(forgetUserSQL, userID); err != nil {
+			return err
+		}
+		return tx.record(recs...)
 	})
 	return ended, err
 }
@@ -153,6 +159,9 @@ func (s *Store) SetPassword(ctx context.Context, userID, hash string, keep store
 			return err
 		}
 		if _, err := tx.exec(endSessionsSQL, userID, keep[:]); err != nil {
+			return err
+		}
+		if _, err := tx.exec(forgetUserSQL, userID); err != nil {
 			return err
 		}
 		return tx.record(recs...)

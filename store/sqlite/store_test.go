@@ -102,7 +102,7 @@ func digest(c *conn, table string) (string, error) {
 			return "", err
 		}
 		n++
-		fmt.Fprintf(h, "%q\n", row)
+		fmt.Fprintf(h, "%#v\n", row) // %q would show all times alike
 	}
 	return fmt.Sprintf("%d rows, %x", n, h.Sum(nil)), rows.Err()
 }

@@ -10,7 +10,7 @@ import (
 )
 
 const taskColumns = `t.id, t.parent, t.user_id, t.client_id, t.jkt, t.purpose, t.state, t.suspended_by, t.reason,
-t.max_calls, t.calls_used, t.created_at, t.activated_at, t.seen_at, t.suspended_at, t.ends_at, t.ended_at, t.delegates, t.pending_until, ` + heldUntil
+t.max_calls, t.calls_used, t.created_at, t.activated_at, t.seen_at, t.suspended_at, t.ends_at, t.ended_at, t.delegates, t.generation, t.pending_until, ` + heldUntil
 
 // task is a task as its row has it.
 type task struct {
@@ -25,6 +25,7 @@ func (t *task) fields() []any {
 		&t.MaxCalls, &t.CallsUsed, at(&t.CreatedAt), at(&t.ActivatedAt), at(&t.SeenAt), at(&t.SuspendedAt),
 		at(&t.EndsAt), at(&t.EndedAt),
 		jsonColumn{&t.Delegates},
+		&t.Generation,
 		at(&t.pendingUntil), &t.heldUntil,
 	}
 }

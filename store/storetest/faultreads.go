@@ -54,6 +54,7 @@ func (w *world) reading() *reading {
 	_, head, err := w.s.Head(w.ctx)
 	w.must(err)
 	w.must(w.s.AddCheckpoint(w.ctx, store.Checkpoint{Size: r.last, Head: head, At: w.clock.Now(), Signed: "signed"}))
+	w.remembered()
 	return r
 }
 

@@ -73,6 +73,27 @@ var requests = map[string]func(*world){
 		})
 		w.refused(store.ErrRequestNotFound, func() error { return w.s.Deny(w.ctx, r.ID, w.session, record("x")) })
 	},
+	"more time": func(w *world) {
+		unbound, r := w.push(), w.shown()
+		later := w.clock.Now().Add(20 * time.Minute)
+		prolong := func(id, session store.Hash) func() error {
+			return func() error { return w.s.ProlongRequest(w.ctx, id, session, later) }
+		}
+		w.refused(store.ErrRequestBound, prolong(unbound.ID, w.session))
+		w.refused(store.ErrRequestBound, prolong(r.ID, w.secret()))
+		w.refused(store.ErrRequestNotFound, prolong(w.secret(), w.session))
+		w.must(prolong(r.ID, w.session)())
+		w.unchanged(func() { w.must(w.s.ProlongRequest(w.ctx, r.ID, w.session, w.clock.Now())) }) // never less
+		w.clock.Advance(15 * time.Minute)
+		got, err := w.s.RequestByID(w.ctx, r.ID, w.client.ID)
+		w.must(err)
+		w.same("expires", got.ExpiresAt, later)
+		w.must(w.s.Deny(w.ctx, r.ID, w.session))
+		w.refused(store.ErrRequestDecided, prolong(r.ID, w.session))
+		late := w.shown()
+		w.clock.Advance(10 * time.Minute)
+		w.refused(store.ErrRequestNotFound, prolong(late.ID, w.session))
+	},
 	"denying": func(w *world) {
 		unbound, r := w.push(), w.shown()
 		w.refused(store.ErrRequestBound, func() error { return w.s.Deny(w.ctx, unbound.ID, w.session, record("x")) })

@@ -83,7 +83,10 @@ func Run(t *testing.T, open Opener, opts ...Option) {
 		{"feed", feed},
 		{"replicas", replicas},
 		{"ledger", ledger},
+		{"narrowing", narrowing},
+		{"remembering", remembers},
 		{"races", races},
+		{"races of remembering", rememberRaces},
 		{"store", whole},
 	} {
 		if len(s.only) > 0 && !slices.Contains(s.only, group.name) {

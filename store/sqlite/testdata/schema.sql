@@ -291,6 +291,26 @@ CREATE TABLE refresh_tokens (
 
 CREATE INDEX refresh_tokens_task ON refresh_tokens (task_id);
 
+CREATE TABLE remembered (
+    id         TEXT    NOT NULL UNIQUE,
+    user_id    TEXT    NOT NULL REFERENCES users (id),
+    client_id  TEXT    NOT NULL,
+    grade      TEXT    NOT NULL,
+    resource   TEXT    NOT NULL REFERENCES resources (uri),
+    choice     BLOB    NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at    INTEGER NOT NULL,
+    uses       INTEGER NOT NULL,
+    PRIMARY KEY (user_id, client_id, grade, resource)
+) STRICT;
+
+CREATE INDEX remembered_client ON remembered (client_id);
+
+CREATE INDEX remembered_expiry ON remembered (expires_at);
+
+CREATE INDEX remembered_resource ON remembered (resource);
+
 CREATE TABLE requests (
     id         BLOB    NOT NULL PRIMARY KEY,
     client_id  TEXT    NOT NULL REFERENCES clients (id),
@@ -404,7 +424,7 @@ CREATE TABLE tasks (
     suspended_at  INTEGER NOT NULL,
     ends_at       INTEGER NOT NULL,
     ended_at      INTEGER NOT NULL, -- 0: live
-    pending_until INTEGER NOT NULL, pruned INTEGER NOT NULL DEFAULT 0, delegates TEXT NOT NULL DEFAULT '[]', -- when its code expires
+    pending_until INTEGER NOT NULL, pruned INTEGER NOT NULL DEFAULT 0, delegates TEXT NOT NULL DEFAULT '[]', generation INTEGER NOT NULL DEFAULT 0, -- when its code expires
     CHECK ((ended_at = 0) = (state IN ('pending', 'active', 'suspended'))),
     CHECK ((suspended_by <> '') = (state = 'suspended'))
 ) STRICT;

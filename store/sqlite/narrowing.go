@@ -1,0 +1,137 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/remit-auth/remit/store"
+)
+
+const (
+	narrowTaskSQL    = `UPDATE tasks SET generation = generation + 1, ends_at = MIN(ends_at, ?) WHERE id = ?`
+	voidStepUpsSQL   = `UPDATE codes SET expires_at = MIN(expires_at, ?) WHERE task_id = ? AND extends AND NOT spent`
+	liveTokensSQL    = `SELECT jti, resource FROM access_tokens WHERE task_id = ? AND NOT revoked AND expires_at > ? ORDER BY issued_at, jti`
+	supersedeTaskSQL = `UPDATE grants SET ended_at = ? WHERE task_id = ? AND ended_at = 0 AND code IS NULL`
+)
+
+// NarrowTask puts narrower grants in place of those in force, and kills all that was issued for more.
+func (s *Store) NarrowTask(ctx context.Context, n store.Narrowing, recs ...store.Record) (t store.Task, err error) {
+	if len(n.Grants) == 0 {
+		return t, errors.New("sqlite: a task of which nothing is left is ended")
+	}
+	err = s.write(ctx, func(tx *tx) error {
+		before, grants, err := tx.task(n.TaskID, tx.now)
+		if err != nil {
+			return err
+		}
+		if err := narrowable(before, grants, n); err != nil {
+			return err
+		}
+		if _, err := tx.exec(supersedeTaskSQL, micros(tx.now), n.TaskID); err != nil {
+			return err
+		}
+		if err := tx.addGrants(store.Approval{Task: before, Grants: n.Grants}); err != nil {
+			return err
+		}
+		if err := tx.endLegs(before, grants, n); err != nil {
+			return err
+		}
+		if err := tx.reissue(n); err != nil {
+			return err
+		}
+		if t, _, err = tx.task(n.TaskID, tx.now); err != nil {
+			return err
+		}
+		return tx.record(recs...)
+	})
+	return t, err
+}
+
+// narrowable refuses what is somebody else's, has ended, or is not what the caller has read.
+func narrowable(t store.Task, grants []store.Grant, n store.Narrowing) error {
+	var inForce, resources []string
+	for _, g := range grants {
+		if g.EndedAt.IsZero() {
+			inForce, resources = append(inForce, g.ID), append(resources, g.Resource)
+		}
+	}
+	switch {
+	case t.UserID != n.UserID:
+		return store.ErrTaskNotFound
+	case t.State.Terminal():
+		return store.ErrTaskEnded
+	case !slices.Equal(slices.Sorted(slices.Values(inForce)), slices.Sorted(slices.Values(n.Replaces))):
+		return store.ErrGrantChanged
+	}
+	for _, g := range n.Grants {
+		i := slices.Index(resources, g.Resource)
+		if i < 0 {
+			return store.ErrGrantChanged
+		}
+		resources = slices.Delete(resources, i, i+1) // one for each
+	}
+	return nil
+}
+
+// endLegs tells the resources of which nothing is left.
+func (tx *tx) endLegs(t store.Task, grants []store.Grant, n store.Narrowing) error {
+	for _, g := range grants {
+		if !g.EndedAt.IsZero() || slices.ContainsFunc(n.Grants, func(kept store.Grant) bool { return kept.Resource == g.Resource }) {
+			continue
+		}
+		e := store.Event{Resource: g.Resource, Kind: store.EventTaskEnded, TaskID: t.ID, State: store.TaskRevoked, Reason: store.ReasonNarrowed}
+		if err := tx.tell(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reissue makes everything void that was issued for the task, and for all under it, so that it has to
+// be had anew: tokens, codes of step-ups, approvals of calls.
+func (tx *tx) reissue(n store.Narrowing) error {
+	tree, err := tx.taskRows(tx.now, treeSQL, n.TaskID)
+	if err != nil {
+		return err
+	}
+	for _, t := range tree {
+		ends := t.EndsAt
+		if !n.EndsAt.IsZero() {
+			ends = n.EndsAt
+		}
+		if _, err := tx.exec(narrowTaskSQL, micros(ends), t.ID); err != nil {
+			return err
+		}
+		if _, err := tx.exec(voidStepUpsSQL, micros(tx.now), t.ID); err != nil {
+			return err
+		}
+		if err := tx.voidApprovals(t, ""); err != nil {
+			return err
+		}
+		if err := tx.revokeAll(t.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revokeAll kills the task's live access tokens and tells their resources.
+func (tx *tx) revokeAll(taskID string) error {
+	var events []store.Event
+	err := tx.each(liveTokensSQL, []any{taskID, micros(tx.now)}, func(scan func(...any) error) error {
+		e := store.Event{Kind: store.EventTokenRevoked, TaskID: taskID}
+		err := scan(&e.JTI, &e.Resource)
+		events = append(events, e)
+		return err
+	})
+	for _, e := range events {
+		if err != nil {
+			break
+		}
+		if _, err = tx.exec(revokeAccessSQL, e.JTI); err == nil {
+			err = tx.tell(e)
+		}
+	}
+	return err
+}
