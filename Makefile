@@ -7,7 +7,7 @@ P5FOR    ?= 60s
 P5RATE   ?= 300
 SOAKFOR  ?= 30m
 
-.PHONY: run test check clients bench bench-large image screenshots generate fuzz race chaos p5 soak faults mutants build lint
+.PHONY: run test check clients bench bench-large pages image screenshots generate fuzz race chaos p5 soak faults mutants build lint
 
 run: build ## the demo: server, MCP server, agent and thief on this machine
 	bin/remit demo
@@ -24,6 +24,10 @@ clients: ## the released MCP conformance suite and curl against the binary
 
 bench-large: ## 10⁶ tasks and 10⁷ ledger records: what each query costs beside a small database (10 GB of disk)
 	$(GO) test -count=1 -p 1 -timeout 2h -tags large -run '^TestLarge' -v ./store/...
+
+pages: ## how soon pages are there in Chromium with 10⁴ live tasks, and what they weigh
+	.ci/install
+	$(GO) test -count=1 -tags browser -run '^TestPaint$$' -v ./server
 
 image: ## the container image, as an OCI archive, without a Docker daemon
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/remit ./cmd/remit

@@ -59,6 +59,7 @@ type world struct {
 	signedIn  *browser
 	vouches   *foreignIssuer // whose assertions about users are believed; nil: nobody's
 	masterKey []byte
+	path      string // of the database
 	driver    string // of the database; empty: as everybody's
 }
 
@@ -110,7 +111,8 @@ func newWorldOn(t testing.TB, wrap func(store.Store) store.Store, changes ...fun
 // serve starts the server on an empty store.
 func (w *world) serve(ctx context.Context, wrap func(store.Store) store.Store, changes ...func(*server.Config)) {
 	t := w.t
-	db, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "remit.db"), sqlite.Options{Now: w.clock.Now, Driver: w.driver})
+	w.path = filepath.Join(t.TempDir(), "remit.db")
+	db, err := sqlite.Open(ctx, w.path, sqlite.Options{Now: w.clock.Now, Driver: w.driver})
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	w.store = wrap(db)
