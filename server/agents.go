@@ -60,14 +60,14 @@ func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
 	if view.Waiting, err = s.waiting(r.Context(), v); err != nil {
 		return err
 	}
-	for _, t := range live {
+	for _, t := range b.together(live) {
 		row, err := b.running(r.Context(), t)
 		if err != nil {
 			return err
 		}
 		view.Running = append(view.Running, row)
 	}
-	for _, t := range ended {
+	for _, t := range b.together(ended) {
 		view.Finished = append(view.Finished, b.row(r.Context(), t))
 	}
 	if view.Remembered, err = s.remembered(r.Context(), v); err != nil {

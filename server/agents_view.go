@@ -15,13 +15,14 @@ import (
 
 // taskBook is what the agents pages tell of some tasks, with each client and resource read once.
 type taskBook struct {
-	s         *Server
-	now       time.Time
-	calls     map[string]store.Calls
-	reach     map[string]reached // of tasks that have ended
-	clients   map[string]store.Client
-	resources map[string]store.Resource
-	titles    map[string]map[string]string // of the tools of a resource
+	s          *Server
+	now        time.Time
+	calls      map[string]store.Calls
+	reach      map[string]reached // of tasks that have ended
+	clients    map[string]store.Client
+	registered map[string]int // how often apps have registered themselves: agents_twins.go
+	resources  map[string]store.Resource
+	titles     map[string]map[string]string // of the tools of a resource
 }
 
 func (s *Server) gatherTasks(ctx context.Context, tasks []store.Task) (*taskBook, error) {
@@ -39,6 +40,7 @@ func (s *Server) gatherTasks(ctx context.Context, tasks []store.Task) (*taskBook
 			return nil, err
 		}
 	}
+	b.registered = b.twins()
 	var err error
 	if b.calls, err = s.store.TaskCalls(ctx, ids...); err != nil {
 		return nil, err
@@ -129,6 +131,7 @@ func (b *taskBook) row(ctx context.Context, t store.Task) web.TaskRow {
 		names = append(names, b.resources[leg.Resource].Name)
 	}
 	row.Resource = strings.Join(names, ", ")
+	b.uses(ctx, t, &row)
 	if t.State.Terminal() {
 		row.Ends, row.HowEnded = clock(ctx, t.EndedAt), row.State
 		row.Reached, row.ReachedTone = b.reach[t.ID].text(ctx, b.now)

@@ -26,7 +26,7 @@ func (n Narrow) reads() bool {
 
 // narrowWords are its texts.
 type narrowWords struct {
-	Change, Title, Note, May, Untick, Until, Save, Others, ReadNote, Nothing string
+	Change, Title, Note, May, Untick, Until, Save, Others, ReadNote, Nothing, Offline, LastUsed string
 }
 
 var narrowEnglish = narrowWords{
@@ -39,6 +39,8 @@ var narrowEnglish = narrowWords{
 	Save:     "Allow only this from now on",
 	Others:   "The same task at other servers:",
 	ReadNote: "Tools that come by the same permission go with what you untick under “Read documents and prompts”.",
+	Offline:  "Goes on while you are away",
+	LastUsed: "Last used",
 	Nothing:  "With nothing ticked, the task ends here.",
 }
 
@@ -52,5 +54,7 @@ var narrowGerman = narrowWords{
 	Save:     "Ab jetzt nur das erlauben",
 	Others:   "Dieselbe Aufgabe bei anderen Diensten:",
 	ReadNote: "Mit dem, was Sie unter „Dokumente und Vorlagen lesen“ abwählen, entfallen auch Werkzeuge derselben Berechtigung.",
+	Offline:  "Läuft auch ohne Sie weiter",
+	LastUsed: "Zuletzt benutzt",
 	Nothing:  "Ohne jeden Haken endet die Aufgabe hier.",
 }

@@ -22,6 +22,7 @@ func sampleGoesOn(m func(string) string) []LentTool {
 // sampleRemembered is the agents page of somebody who lets two choices go on.
 func sampleRemembered(m func(string) string) Agents {
 	a := sampleAgents(m)
+	a.Running[0].LastUsed, a.Running[0].Offline, a.Running[0].Twins = m("22 Nov 14:19 UTC"), true, m("Registered itself 3 times")
 	a.Remembered = []RememberedRow{
 		{
 			ID: "rem_1", Client: m("claude.ai"), Name: m("Claude Code"), Resource: m("Tickets"), Tools: sampleGoesOn(m),

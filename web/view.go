@@ -202,7 +202,10 @@ type TaskRow struct {
 	Purpose   string
 	State     string
 	StateTone string
-	Unbound   bool // its tokens are bound to no key
+	LastUsed  string // empty: not used yet
+	Offline   bool   // it goes on while its user is away
+	Twins     string // that its app registered itself several times; empty: it did not
+	Unbound   bool   // its tokens are bound to no key
 	Started   string
 	Ends      string
 	Calls     int

@@ -140,3 +140,35 @@ func (tx *tx) remember(a store.Approval) error {
 	}
 	return nil
 }
+
+const (
+	forgetEverythingSQL = `DELETE FROM remembered`
+	forgetTaskSQL       = `DELETE FROM remembered r USING tasks t WHERE t.id = $1 AND r.user_id = t.user_id AND r.client_id = t.client_id`
+	documentsSQL        = `SELECT DISTINCT client_id FROM remembered WHERE substr(client_id, 1, 8) = 'https://'`
+)
+
+// forgetSwitched makes void what a kill switch covers now, for when it is lifted. Of a tool that is all
+// at its resource: what a choice holds is not known here.
+func (tx *tx) forgetSwitched(s store.Switch) error {
+	switch s.Level {
+	case store.LevelUser:
+		tx.later(forgetUserSQL, s.Subject)
+	case store.LevelClient:
+		tx.later(forgetClientSQL, s.Subject)
+	case store.LevelResource, store.LevelTool:
+		tx.later(forgetResourceSQL, s.Subject)
+	case store.LevelTask:
+		tx.later(forgetTaskSQL, s.Subject)
+	case store.LevelDomain:
+		ids, err := tx.strings(documentsSQL)
+		for _, id := range ids {
+			if store.UnderDomain(id, s.Subject) {
+				tx.later(forgetClientSQL, id)
+			}
+		}
+		return err
+	default:
+		tx.later(forgetEverythingSQL)
+	}
+	return nil
+}

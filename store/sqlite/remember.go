@@ -132,3 +132,35 @@ func (tx *tx) remember(a store.Approval) (err error) {
 	}
 	return err
 }
+
+const (
+	forgetEverythingSQL = `DELETE FROM remembered`
+	forgetTaskSQL       = `DELETE FROM remembered WHERE (user_id, client_id) IN (SELECT user_id, client_id FROM tasks WHERE id = ?)`
+	documentsSQL        = `SELECT DISTINCT client_id FROM remembered WHERE substr(client_id, 1, 8) = ?`
+)
+
+// forgetSwitched makes void what a kill switch covers now, for when it is lifted. Of a tool that is all
+// at its resource: what a choice holds is not known here.
+func (tx *tx) forgetSwitched(s store.Switch) (err error) {
+	switch s.Level {
+	case store.LevelUser:
+		_, err = tx.exec(forgetUserSQL, s.Subject)
+	case store.LevelClient:
+		_, err = tx.exec(forgetClientSQL, s.Subject)
+	case store.LevelResource, store.LevelTool:
+		_, err = tx.exec(forgetResourceSQL, s.Subject)
+	case store.LevelTask:
+		_, err = tx.exec(forgetTaskSQL, s.Subject)
+	case store.LevelDomain:
+		var ids []string
+		ids, err = tx.liveTasks(documentsSQL, "https://")
+		for _, id := range ids {
+			if err == nil && store.UnderDomain(id, s.Subject) {
+				_, err = tx.exec(forgetClientSQL, id)
+			}
+		}
+	default:
+		_, err = tx.exec(forgetEverythingSQL)
+	}
+	return err
+}

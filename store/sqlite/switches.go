@@ -204,6 +204,11 @@ func (tx *tx) lift(sw store.Switch, by store.Actor, since time.Time) (store.Swit
 
 // tellSwitch tells the resources that the switch can concern, and the ledger.
 func (tx *tx) tellSwitch(kind string, s store.Switch, by store.Actor) error {
+	if kind == store.EventSwitchThrown {
+		if err := tx.forgetSwitched(s); err != nil {
+			return err
+		}
+	}
 	e := store.Event{Resource: s.Subject, Kind: kind, TaskID: s.ID, JTI: s.ID, Reason: s.Reason}
 	tell := tx.tellAll
 	if s.Level == store.LevelResource || s.Level == store.LevelTool {

@@ -211,6 +211,36 @@ var remembers = map[string]func(*world){
 			w.refused(store.ErrNotRemembered, func() error { return w.s.Approve(w.ctx, a, record("x")) })
 		}
 	},
+	"a kill switch makes it void, also once it is lifted": func(w *world) {
+		const id = "https://app.agent.example/client.json"
+		_, err := w.s.PutDocument(w.ctx, id, store.ClientMetadata{ClientName: "Agent"})
+		w.must(err)
+		l := w.lend()
+		for _, s := range []store.Switch{
+			{Level: store.LevelUser, Subject: w.user.ID},
+			{Level: store.LevelClient, Subject: w.client.ID},
+			{Level: store.LevelResource, Subject: tickets},
+			{Level: store.LevelTool, Subject: tickets, Tool: "get_ticket"},
+			{Level: store.LevelTask, Subject: l.ID},
+			{Level: store.LevelEverything},
+			{Level: store.LevelDomain, Subject: "agent.example"},
+		} {
+			w.t.Log(s.Level)
+			r := w.remembered(func(r *store.Remembered) {
+				if s.Level == store.LevelDomain {
+					r.ClientID = id
+				}
+			})
+			w.lift(w.throw(s))
+			_, err := w.s.RememberedFor(w.ctx, w.user.ID, r.ClientID, grade, tickets)
+			w.want(err, store.ErrNotRemembered)
+		}
+		w.remembered()
+		for _, s := range []store.Switch{{Level: store.LevelResource, Subject: mail}, {Level: store.LevelUser, Subject: w.otherUser().ID}, {Level: store.LevelDomain, Subject: "other.example"}} {
+			w.lift(w.throw(s))
+			w.must(w.rememberedFor())
+		}
+	},
 	"what leaves it": func(w *world) {
 		w.must(w.s.AssignRole(w.ctx, w.user.ID, mail, "reader"))
 		other := w.otherUser()
