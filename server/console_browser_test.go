@@ -3,6 +3,7 @@
 package server_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -91,7 +92,14 @@ func TestBrowserAdminEnds(t *testing.T) {
 	b.do(chromedp.Reload())
 	b.reads("Disabled", "in force after", "Enable")
 	b.picture("console-disabled")
-	for _, page := range []string{"findings", "users", "clients", "resources", "keys"} {
+	b.do(chromedp.Navigate(w.issuer+"/admin/access?resource="+url.QueryEscape(ticketsURI)+"&user=mara@example.com&tool=search_tickets&client="+w.client), chromedp.WaitVisible(chromedp.CSS("#would")))
+	b.picture("console-access")
+	b.do(chromedp.Navigate(w.issuer+"/admin/kill/review?level=tool&subject="+url.QueryEscape(ticketsURI)+"&tool=search_tickets&seconds=3600"), chromedp.WaitVisible(chromedp.CSS("#kill-reason")))
+	b.picture("console-kill-review")
+	b.do(chromedp.SendKeys(chromedp.CSS("#kill-reason"), "INC-2291"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#lift-reason")))
+	b.reads("A tool search_tickets", "In force", "INC-2291")
+	b.picture("console-kill-one")
+	for _, page := range []string{"findings", "users", "clients", "resources", "keys", "kill"} {
 		b.do(chromedp.Click(chromedp.CSS(`.areas a[href="/admin/`+page+`"]`)), chromedp.WaitVisible(chromedp.CSS(`.areas a[href="/admin/`+page+`"][aria-current]`)))
 		b.picture("console-" + page)
 	}

@@ -60,6 +60,12 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 	if view.Filter, err = s.taskFilter(r.Context(), user, client, resource, state); err != nil {
 		return err
 	}
+	if err := s.overviewOf(r.Context(), &view); err != nil {
+		return err
+	}
+	if d.may(store.RoleRevoker) {
+		view.Danger = []web.Link{{Text: say(r.Context(), textKillDots), Href: s.base + "/admin/kill"}}
+	}
 	if view.Findings, err = s.freshFindings(r.Context(), d); err != nil {
 		return err
 	}

@@ -27,6 +27,17 @@ const (
 	textLift         = "Lift"
 	textLiftNote     = "What it held goes on at once, unless its own time is over."
 
+	textKillDots     = "Kill switch…"
+	textRunningTasks = "running tasks"
+	textCallsHour    = "calls, last hour"
+	textBlockedHour  = "blocked calls, last hour"
+	textSlowest      = "from an end to the last server that refuses (p99 of the newest 60)"
+	textCallsChart   = "Calls per minute, last 60 minutes"
+	textCallsNote    = "The red part of a bar was blocked; the newest minute is at the right."
+	textNoCallsHour  = "No call was made in the last hour."
+	textEndsChart    = "How long ends took"
+	textEndsNote     = "From an end to the last Guard that said it is in force; the newest of 60 is at the right."
+
 	textWhoCan        = "Who can call what at %s"
 	textSeeAccess     = "Who can call what"
 	textMatrix        = "Who can call what"

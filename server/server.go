@@ -121,6 +121,7 @@ type Server struct {
 	refusals    refusals
 	fatigue     fatigue
 	rules       rules
+	overviews   overviews
 	hubs        feedHubs // open feeds of Guards
 	live        live     // open pages of users
 	seal        seal     // newest ledger checkpoint

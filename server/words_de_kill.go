@@ -26,6 +26,18 @@ var textGermanKill = map[string]string{
 	textLift:         "Zurücknehmen",
 	textLiftNote:     "Was er hielt, geht sofort weiter, wenn seine eigene Zeit nicht um ist.",
 
+	textKillDots:     "Notaus…",
+	textRunningTasks: "laufende Aufgaben",
+	textCallsHour:    "Aufrufe, letzte Stunde",
+	textBlockedHour:  "abgelehnte Aufrufe, letzte Stunde",
+	textSlowest:      "vom Ende bis zum letzten Dienst, der ablehnt (p99 der neuesten 60)",
+	textCallsChart:   "Aufrufe je Minute, letzte 60 Minuten",
+	textCallsNote:    "Der rote Teil eines Balkens wurde abgelehnt; die neueste Minute ist rechts.",
+	textNoCallsHour:  "In der letzten Stunde gab es keinen Aufruf.",
+	textEndsChart:    "Wie lange Enden brauchten",
+	textEndsNote:     "Vom Ende bis zum letzten Guard, der sagt, dass es wirksam ist; das neueste von 60 ist rechts.",
+	"Minute":         "Uhrzeit", "Blocked": "Abgelehnt", "Took": "Dauer",
+
 	textWhoCan:        "Wer bei %s was aufrufen kann",
 	textSeeAccess:     "Wer was aufrufen kann",
 	textMatrixUsers:   "Personen, und Clients, die für sich selbst handeln",

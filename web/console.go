@@ -98,6 +98,9 @@ type Finding struct {
 // ConsoleTasks is the console's first page: live tasks, and what is unusual about them.
 type ConsoleTasks struct {
 	Desk
+	Figures  []Figure
+	Charts   []Chart
+	Danger   []Link    // such as: the kill switch
 	Findings []Finding // the newest
 	AllOf    string    // where all findings are
 	Filter   Filter

@@ -6,6 +6,7 @@ type consoleWords struct {
 	Unusual, NoFindings, AllFindings, Timeline, FindingsNote string
 	Filter, Show, Clear, TickToEnd, Tick                     string
 	CommandLine, Reason, ReasonNote, TypeCount, Back         string
+	AsTable                                                  string
 	Newest, Older, Was, Is, LeftOut, Differs, Definition     string
 }
 
@@ -29,6 +30,7 @@ var consoleEnglish = consoleWords{
 	ReasonNote:   "kept in the ledger",
 	TypeCount:    "Type {0} to go on",
 	Back:         "Back",
+	AsTable:      "As a table",
 	Newest:       "Newest",
 	Older:        "Older",
 	Was:          "approved:",

@@ -76,7 +76,13 @@ func sampleFilter(m func(string) string) Filter {
 
 func sampleConsoleTasks(m func(string) string) ConsoleTasks {
 	return ConsoleTasks{
-		Desk:     sampleDesk(m, 0, "remit task list --user=li@acme.example --live"),
+		Desk:    sampleDesk(m, 0, "remit task list --user=li@acme.example --live"),
+		Figures: []Figure{{Value: m("128"), Text: m("running tasks")}, {Value: m("37"), Text: m("blocked calls, last hour"), Tone: ToneBad}},
+		Danger:  []Link{{m("Kill switch…"), "/admin/kill"}},
+		Charts: []Chart{{
+			ID: "calls", Title: m("Calls per minute, last 60 minutes"), Note: m("The red part of a bar was blocked."), Bars: []Bar{{10, 0}, {0, 0}, {40, 12}, {1, 1}, {-3, 5}},
+			Table: Table{Name: m("Calls per minute"), Heads: mutated(m, "Minute", "Calls", "Blocked"), Rows: []TableRow{{Cells: []Cell{{Text: m("14:19 UTC")}, {Text: m("40")}, {Text: m("12")}}}}},
+		}},
 		Findings: sampleFindings(m), AllOf: "/admin/findings", Filter: sampleFilter(m), Counts: m("3 tasks"), EndURL: "/admin/end", Table: sampleTaskTable(m, FieldTask),
 	}
 }

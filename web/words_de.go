@@ -112,6 +112,7 @@ var german = words{
 
 var consoleGerman = consoleWords{
 	Console:      "Konsole",
+	AsTable:      "Als Tabelle",
 	Areas:        "Bereiche der Konsole",
 	Tasks:        "Aufgaben",
 	Findings:     "Befunde",
