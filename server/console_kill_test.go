@@ -23,7 +23,7 @@ func TestConsoleKill(t *testing.T) {
 		t.Errorf("a viewer: %d %s", page.Status, page.words())
 	}
 	query := url.Values{"level": {"client"}, "subject": {w.client}, "seconds": {"3600"}}
-	shows(t, revoker.get("/admin/kill/review?"+query.Encode()), "Stop An agent "+w.client+"?", "2 tasks", "Type 2 to go on", "These tasks stop", "remit kill client "+w.client+" --for=3600s --dry-run")
+	shows(t, revoker.get("/admin/kill/review?"+query.Encode()), "Stop: An agent "+w.client+"?", "2 tasks", "Type 2 to go on", "These tasks stop", "remit kill client "+w.client+" --for=3600s --dry-run")
 	form := func(shown, count string) url.Values {
 		f := url.Values{"level": {"client"}, "subject": {w.client}, "seconds": {"3600"}, "shown": {shown}, "count": {count}, "reason": {"INC"}}
 		return f

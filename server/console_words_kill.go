@@ -12,7 +12,7 @@ const (
 	textUntilLifted  = "Until it is lifted"
 	textSubject      = "Task, client_id, domain, user or resource"
 	textToolOnly     = "Tool, at that resource"
-	textKillTitle    = "Stop %s?"
+	textKillTitle    = "Stop: %s?"
 	textKillNow      = "It is refused from now on, on every server and by every Guard. You can take it back at once."
 	textKillTwo      = "It is refused once another admin has confirmed it, within 15 minutes."
 	textWouldStop    = "These tasks stop"
