@@ -57,8 +57,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if wait, err := s.signInAllowed(r, email); err != nil {
 		return err
 	} else if wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		return s.signInPage(w, r, http.StatusTooManyRequests, email, say(r.Context(), textSignInTooMany), "", returnTo)
+		seconds := int(wait/time.Second) + 1
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		return s.signInPage(w, r, http.StatusTooManyRequests, email, say(r.Context(), textSignInHeld, seconds), "", returnTo)
 	}
 	user, err := s.store.UserByEmail(r.Context(), email)
 	if err != nil && !errors.Is(err, store.ErrUserNotFound) {

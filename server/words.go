@@ -8,6 +8,7 @@ const (
 	textRefusedOther  = "The request of the app that sent you here was not in order. Go back to the app and start again."
 	textSignInWrong   = "The e-mail or the password is not right."
 	textSignInTooMany = "Too many attempts. Wait a little and try again."
+	textSignInHeld    = "Too many attempts with this e-mail address, or from where you are. Wait %d seconds and try again. A passkey, or a browser that signed in with this address before, may work at once."
 	textOfferChanged  = "Something changed since this page was made: the tools, your roles or the request. Please look again."
 
 	textGradeAdmin         = "Registered by your admin"

@@ -9,6 +9,7 @@ var textGermanPages = map[string]string{
 	textTickSignsAgain: "Das kann etwas zerstören: Wenn Sie hier einen Haken setzen, werden Sie gebeten, sich noch einmal anzumelden und Ihre Wahl dann noch einmal anzusehen.",
 	"This is more than one task can hold. Go back and allow fewer tools.": "Das ist mehr, als eine Aufgabe fassen kann. Gehen Sie zurück und erlauben Sie weniger Werkzeuge.",
 	textSignInWrong:   "E-Mail-Adresse oder Passwort stimmt nicht.",
+	textSignInHeld:    "Zu viele Versuche mit dieser E-Mail-Adresse oder von dort, wo Sie sind. Warten Sie %d Sekunden und versuchen Sie es noch einmal. Ein Passkey oder ein Browser, der sich mit dieser Adresse schon angemeldet hat, geht vielleicht sofort.",
 	textSignInTooMany: "Zu viele Versuche. Warten Sie ein wenig und versuchen Sie es dann noch einmal.",
 	textOfferChanged:  "Seit diese Seite entstand, hat sich etwas geändert: die Werkzeuge, Ihre Rollen oder die Anfrage. Bitte sehen Sie noch einmal hin.",
 

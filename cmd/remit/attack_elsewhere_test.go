@@ -17,7 +17,7 @@ var elsewhere = map[string]string{
 	"CS4": "cmd/remit.TestBrowserConsent", "CS5": "server.TestConsentFormBelongsToItsPage", "CS6": "server.TestConsentShowsWhoWhatAndHowLong", "CS7": "server.TestConsentShowsWhoWhatAndHowLong web.TestPolicyHolds",
 	"CS8": "server.TestDeny", "CS9": "server.TestConsentCountsOnce", "CS10": "server.TestChangeBetweenShowingAndAllowing", "CS11": "server.TestConsentFormBelongsToItsPage", "CS12": "cmd/remit.TestBrowserEndNow server.TestEndNow",
 	"LG1": "server.TestSessionCookie", "LG2": "server.TestSignIn", "LG3": "server.TestUpstreamAnswerOfAnotherBrowser", "LG4": "server.TestUpstreamForgeries", "LG5": "server.TestSignIn",
-	"LG6": "server.TestSignIn server.TestStrangersLockNobodyOut server.TestCodesAreTriedSlowly", "LG7": "server.TestDisabledUserGetsNothing", "LG8": "server.TestSignOut", "LG9": "server.TestForwardedForIsNotBelieved",
+	"LG6": "server.TestSignIn server.TestStrangersLockNobodyOut server.TestCodesAreTriedSlowly server.TestHeldOutIsToldTheSame", "LG7": "server.TestDisabledUserGetsNothing", "LG8": "server.TestSignOut", "LG9": "server.TestForwardedForIsNotBelieved",
 	"AD1": "server.TestAdminMatrix server.TestConsoleMatrix", "AD2": "server.TestConsoleUnknownIDs", "AD4": "server.TestConsoleKillSwitches cmd/remit.TestBrowserAdminEnd", "AD5": "server.TestConsoleHalfDone",
 	"AD6": "server.TestConsoleForgery", "AD7": "server.TestConsoleTellsNoSecret", "AD8": "server.TestConsoleRoleIsLive", "AD9": "server.TestConsoleStrangersText", "AD10": "server.TestConsoleLastAdmin",
 	"RS13": "tokens/resource/mcpauth.TestStreamEndsWithItsTask", "RS14": "tokens/resource/redisreplay.TestReplicas", "RS15": "tokens/resource.TestRS15NoFeed", "RS16": "tokens/resource.TestIntrospectionIsBound",
