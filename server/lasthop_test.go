@@ -213,6 +213,22 @@ func TestExchangeBehind(t *testing.T) {
 		})
 	}
 	want(t, hand.send("/token", form(g)), 400, "invalid_dpop_proof")
+	made := hand.send("/token", form(g), hand.proof("POST", "/token", "")).text("access_token")
+	if got := other.introspect(made); got.JSON["active"] != true {
+		t.Errorf("introspect: %s", got.Body)
+	}
+	stopped := w.kill("resource", ticketsURI, "", 0) // it acts nowhere any more
+	want(t, hand.send("/token", form(g), hand.proof("POST", "/token", "")), 503, "temporarily_unavailable")
+	if got := other.introspect(made); got.JSON["active"] != false {
+		t.Errorf("introspect at the backend of a stopped resource: %s", got.Body)
+	}
+	w.unkill(stopped)
+	if got := other.introspect(made); got.JSON["active"] != true {
+		t.Errorf("introspect afterwards: %s", got.Body)
+	}
+	if got := hand.send("/token", form(g), hand.proof("POST", "/token", "")); got.Status != 200 {
+		t.Errorf("afterwards: %d %s", got.Status, got.Body)
+	}
 	must(t, w.store.UnassignRole(ctx, w.user.ID, otherURI, "reader"))
 	want(t, hand.send("/token", form(g), hand.proof("POST", "/token", "")), 400, "invalid_scope")
 }

@@ -75,8 +75,7 @@ func eventOf(sw store.Switch) switchEvent {
 func (s *Server) switchesAt(ctx context.Context, resource string) (all []switchEvent, err error) {
 	open, err := s.store.Switches(ctx, false)
 	for _, sw := range open {
-		one := sw.Level == store.LevelResource || sw.Level == store.LevelTool
-		if sw.State == store.SwitchThrown && (!one || sw.Subject == resource) {
+		if sw.State == store.SwitchThrown && (sw.Level != store.LevelTool || sw.Subject == resource) {
 			all = append(all, eventOf(sw))
 		}
 	}

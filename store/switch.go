@@ -128,7 +128,8 @@ func UnderDomain(clientID, domain string) bool {
 // While one is in force, every task that it covers, or that hangs under one that it covers, reads and
 // is judged as suspended by BySwitch, unless it is suspended by somebody else, or has ended; no task
 // that it would cover begins (ErrSwitched), and a resource that it covers is issued nothing
-// (ErrSwitched), its tokens not being live. A tool is for Guards and the server to refuse.
+// (ErrSwitched), its tokens not being live; tasks in which it acts at its backends are held too. A tool is
+// for Guards and the server to refuse.
 type Switches interface {
 	// ThrowSwitch puts the switch in force; or, when its State is SwitchWaiting, keeps it until a
 	// second person confirms it. Unknown subjects are ErrTaskNotFound, ErrClientNotFound,

@@ -81,7 +81,7 @@ func harmless(query, step string) bool {
 		return query == "live tasks" || query == "active tasks" || query == "live tasks of a resource" || query == "liveTasksResourceSQL"
 	case step == "SCAN CONSTANT ROW", strings.HasPrefix(step, "SCAN tree"), step == "SCAN up": // no table, or the tasks under one or above it
 		return true
-	case step == "SCAN ids VIRTUAL TABLE INDEX 1:": // the caller's list
+	case step == "SCAN ids VIRTUAL TABLE INDEX 1:", step == "SCAN d VIRTUAL TABLE INDEX 1:": // the caller's list, a task's delegates
 		return true
 	case query == "lastCheckpointSQL", query == "lastEpochSQL": // from the newest back, one row
 		return true

@@ -33,9 +33,9 @@ func (tx *tx) resume(t *store.Task, by store.Actor) error {
 }
 
 // asleep reports whether a task would go on by itself: when its agent wakes it, or the kill switch that
-// holds it goes back.
+// holds it goes back. What never began does not go on.
 func asleep(t store.Task) bool {
-	return t.State == store.TaskSuspended && (t.SuspendedBy == store.ByIdle || t.SuspendedBy == store.BySwitch)
+	return t.State == store.TaskSuspended && (t.SuspendedBy == store.ByIdle || t.SuspendedBy == store.BySwitch && !t.ActivatedAt.IsZero())
 }
 
 // SuspendTask suspends an active task, or takes over a suspension by idleness, which the agent

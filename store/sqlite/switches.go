@@ -9,11 +9,13 @@ import (
 
 const (
 	// The tasks that t hangs under, itself among them.
-	upSQL = `WITH RECURSIVE up (id, parent, user_id, client_id, n) AS (
-	SELECT t.id, t.parent, t.user_id, t.client_id, 0
-	UNION ALL SELECT p.id, p.parent, p.user_id, p.client_id, up.n + 1 FROM up JOIN tasks p ON p.id = up.parent WHERE up.parent <> '' AND up.n < 16)`
-	// coversSQL says of the switch s and one of those tasks what store.Switch.Covers does.
+	upSQL = `WITH RECURSIVE up (id, parent, user_id, client_id, delegates, n) AS (
+	SELECT t.id, t.parent, t.user_id, t.client_id, t.delegates, 0
+	UNION ALL SELECT p.id, p.parent, p.user_id, p.client_id, p.delegates, up.n + 1 FROM up JOIN tasks p ON p.id = up.parent WHERE up.parent <> '' AND up.n < 16)`
+	// coversSQL says of the switch s and one of those tasks what store.Switch.Covers does; of a resource,
+	// whether it acts there.
 	coversSQL = `(s.level = 'everything' OR s.level = 'user' AND s.subject = up.user_id OR s.level = 'task' AND s.subject = up.id
+	OR s.level = 'resource' AND EXISTS (SELECT 1 FROM json_each(up.delegates) d WHERE d.value ->> 'sub' = s.subject)
 	OR s.level = 'client' AND s.subject = up.client_id OR s.level = 'domain' AND substr(up.client_id, 1, 8) = 'https://' AND
 	instr('.' || lower(substr(up.client_id, 9, instr(substr(up.client_id, 9) || '/', '/') - 1)) || ':', '.' || s.subject || ':') > 0)`
 	untilSQL = `CASE s.until WHEN 0 THEN 9223372036854775807 ELSE s.until END`
@@ -71,6 +73,7 @@ func use(t store.Task, grants []store.Grant) store.Use {
 	u := store.Use{UserID: t.UserID, Clients: []string{t.ClientID}, Tasks: []string{t.ID, t.Parent}}
 	for _, d := range t.Delegates {
 		u.Clients = append(u.Clients, d.ClientID)
+		u.Resources = append(u.Resources, d.Subject) // one that acts at its backend
 	}
 	for _, g := range grants {
 		u.Resources = append(u.Resources, g.Resource)
@@ -211,7 +214,7 @@ func (tx *tx) tellSwitch(kind string, s store.Switch, by store.Actor) error {
 	}
 	e := store.Event{Resource: s.Subject, Kind: kind, TaskID: s.ID, JTI: s.ID, Reason: s.Reason}
 	tell := tx.tellAll
-	if s.Level == store.LevelResource || s.Level == store.LevelTool {
+	if s.Level == store.LevelTool {
 		tell = tx.tell
 	}
 	if err := tell(e); err != nil {

@@ -149,9 +149,25 @@ var switches = map[string]func(*world){
 		_, _, err = w.s.RotateRefreshToken(w.ctx, away)
 		w.must(err)
 		w.same("its token elsewhere", w.live(away.Access.JTI), true)
-		w.same("told there alone", len(w.events(mail)), 0)
 		w.lift(s)
 		w.must(reserve())
+	},
+	"a resource that acts at another": func(w *world) {
+		parent := w.lend(atBoth(w))
+		behind := func(s *store.Start) {
+			s.Task.Delegates = append([]store.Delegate{{Subject: tickets, ClientID: "grd_tickets", JKT: s.Task.JKT}}, s.Task.Delegates[1:]...)
+			s.Grants, s.Access = []store.Grant{w.grant(s.Task.ID, mail)}, w.access(s.Task.ID, mail)
+		}
+		running := w.begun(w.start(parent, behind))
+		s := w.throw(store.Switch{Level: store.LevelResource, Subject: tickets})
+		w.refused(store.ErrSwitched, func() error { return w.s.StartTask(w.ctx, w.start(parent, behind), record("x")) })
+		w.same("the task that it acts in", w.task(running.ID).SuspendedBy, store.BySwitch)
+		w.same("its token there", w.live(running.Access.JTI), false)
+		told := w.events(mail)
+		w.same("told where it acts", len(told) > 0 && told[len(told)-1].JTI == s.ID, true)
+		w.lift(s)
+		w.same("its token there, afterwards", w.live(running.Access.JTI), true)
+		w.must(w.s.StartTask(w.ctx, w.start(parent, behind)))
 	},
 	"a tool": func(w *world) {
 		l := w.lend()
@@ -216,6 +232,23 @@ var switches = map[string]func(*world){
 		w.must(err)
 		w.lift(s)
 		w.same("the child", w.task(child.ID).SuspendedBy, store.ByUser)
+	},
+	"a suspension leaves alone what never began": func(w *world) {
+		pending := w.approve()
+		parent := w.lend()
+		below := w.approve(under(parent.ID))
+		s := w.throw(store.Switch{Level: store.LevelUser, Subject: w.user.ID})
+		w.refused(store.ErrTaskNotActive, func() error {
+			_, err := w.s.SuspendTask(w.ctx, pending.Task.ID, store.ByAdmin, "", record("x"))
+			return err
+		})
+		_, err := w.s.SuspendTask(w.ctx, parent.ID, store.ByUser, "")
+		w.must(err)
+		w.lift(s)
+		w.must(w.s.RedeemCode(w.ctx, w.redemption(pending)))
+		_, err = w.s.ResumeTask(w.ctx, parent.ID, store.ByUser)
+		w.must(err)
+		w.must(w.s.RedeemCode(w.ctx, w.redemption(below)))
 	},
 	"idleness does not wake it": func(w *world) {
 		l := w.lend()

@@ -41,8 +41,10 @@ func (k killSwitch) covers(b *bearer) bool {
 		return anyClient(b, func(id string) bool { return id == k.Subject })
 	case "domain":
 		return anyClient(b, func(id string) bool { return under(id, k.Subject) })
+	case "resource": // this one, or one that acts here as the backend's client
+		return k.Subject == "" || b.Audience == k.Subject || anyClient(b, func(id string) bool { return id == k.Subject })
 	}
-	return true // resource: the feed tells this one's alone
+	return true
 }
 
 // anyClient asks of the client and of each that it acts for (RFC 8693 §4.1).

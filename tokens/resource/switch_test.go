@@ -18,7 +18,7 @@ func TestKillSwitch(t *testing.T) {
 	claims := w.issuer.Claims(w.uri, reader())
 	claims.ClientID = "https://agents.cursor.example/client"
 	claims.Subject = "usr_noor"
-	claims.Act = &tokens.Actor{Subject: "cli_sub", ClientID: "cli_sub", Act: &tokens.Actor{Subject: "cli_first", ClientID: "cli_first"}}
+	claims.Act = &tokens.Actor{Subject: "cli_sub", ClientID: "cli_sub", Act: &tokens.Actor{Subject: "https://front.example/mcp", ClientID: "cli_first"}}
 	cursor := w.issuer.Sign(claims)
 	all := map[string]*resourcetest.Token{"token": token, "other": other, "cursor": cursor}
 	for name, tt := range map[string]struct {
@@ -36,6 +36,9 @@ func TestKillSwitch(t *testing.T) {
 		"a tool":                   {resourcetest.Switch{Level: "tool", Tool: "search_tickets"}, map[string]bool{"token": true, "other": true, "cursor": true}},
 		"another tool":             {resourcetest.Switch{Level: "tool", Tool: "get_ticket"}, map[string]bool{}},
 		"the resource":             {resourcetest.Switch{Level: "resource"}, map[string]bool{"token": true, "other": true, "cursor": true}},
+		"this resource":            {resourcetest.Switch{Level: "resource", Subject: w.uri}, map[string]bool{"token": true, "other": true, "cursor": true}},
+		"another resource":         {resourcetest.Switch{Level: "resource", Subject: w.uri + "/other"}, map[string]bool{}},
+		"one that acts here":       {resourcetest.Switch{Level: "resource", Subject: "https://front.example/mcp"}, map[string]bool{"cursor": true}},
 		"everything":               {resourcetest.Switch{Level: "everything"}, map[string]bool{"token": true, "other": true, "cursor": true}},
 		"what is not known as yet": {resourcetest.Switch{Level: "galaxy"}, map[string]bool{"token": true, "other": true, "cursor": true}},
 	} {
