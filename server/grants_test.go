@@ -87,6 +87,12 @@ func TestConsentToAThousandTools(t *testing.T) {
 	if status := a.callTool(uri, refreshed.text("access_token"), "tool_0001"); status != http.StatusOK {
 		t.Errorf("after a refresh: %d", status)
 	}
+	w.kill("tool", uri, "tool_0000", 0) // which stops that tool, and no other
+	refreshed = a.post("/token", a.refreshForm(refreshed.text("refresh_token")))
+	first, last = a.callTool(uri, refreshed.text("access_token"), "tool_0000"), a.callTool(uri, refreshed.text("access_token"), "tool_0001")
+	if first != http.StatusForbidden || last != http.StatusOK {
+		t.Errorf("while a tool is stopped, it got %d, another %d", first, last)
+	}
 }
 
 func rawMember(t *testing.T, a answer, name string) []byte {

@@ -70,11 +70,16 @@ func (p *Provider) on(ctx context.Context, resource string, d tokens.Details) (t
 	if err != nil || len(off) == 0 {
 		return d, err
 	}
-	d.Tools = slices.DeleteFunc(slices.Clone(d.Tools), func(t tokens.ToolDetail) bool { return off[t.Tool] })
-	if len(d.Tools) == 0 {
+	on := d
+	on.Tools = slices.DeleteFunc(slices.Clone(d.Tools), func(t tokens.ToolDetail) bool { return off[t.Tool] })
+	if len(on.Tools) == 0 {
 		return d, store.ErrSwitched
 	}
-	return d, nil
+	// What is too large for a token travels as the hash of a stored grant, and this one is not stored.
+	if raw, err := on.Canonical(); err != nil || len(raw) > maxTokenGrants {
+		return d, nil
+	}
+	return on, nil
 }
 
 // text is the token that stands for these claims: signed, or saying nothing.
