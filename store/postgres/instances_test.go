@@ -40,6 +40,14 @@ func (p *pair) RedeemCode(ctx context.Context, r store.Redemption, recs ...store
 	return p.turn().RedeemCode(ctx, r, recs...)
 }
 
+func (p *pair) StartTask(ctx context.Context, st store.Start, recs ...store.Record) error {
+	return p.turn().StartTask(ctx, st, recs...)
+}
+
+func (p *pair) ThrowSwitch(ctx context.Context, s store.Switch, recs ...store.Record) (store.Switch, error) {
+	return p.turn().ThrowSwitch(ctx, s, recs...)
+}
+
 func (p *pair) Approve(ctx context.Context, a store.Approval, recs ...store.Record) error {
 	return p.turn().Approve(ctx, a, recs...)
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/remit-auth/remit/store"
@@ -98,6 +99,26 @@ var races = map[string]func(*world){
 				}
 				return w.s.Approve(w.ctx, as[i])
 			}), once(store.ErrRequestDecided))
+		}
+	},
+	"a kill switch and what begins under its task": func(w *world) {
+		for range rounds {
+			parent := w.lend()
+			starts := each(func() store.Start { return w.start(parent) })
+			s := store.Switch{ID: w.unique("swt_"), Level: store.LevelTask, Subject: parent.ID, By: store.ByAdmin}
+			race(func(i int) (err error) {
+				if i == runners/2 {
+					s, err = w.s.ThrowSwitch(w.ctx, s)
+					return err
+				}
+				return w.s.StartTask(w.ctx, starts[i])
+			})
+			for _, st := range starts { // Guards know of no other
+				if _, _, err := w.s.TaskByID(w.ctx, st.Task.ID); err == nil && !slices.Contains(s.Tasks, st.Task.ID) {
+					w.t.Fatalf("%s began, and no Guard is told that it is stopped", st.Task.ID)
+				}
+			}
+			w.lift(s)
 		}
 	},
 	"one approval of a call": func(w *world) {
