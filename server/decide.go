@@ -120,7 +120,11 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 		return err
 	}
 	decided.Remember = kept
-	return s.sendCode(w, r, v, client, offer.Ask, decided, append(recs, more...))
+	err = s.sendCode(w, r, v, client, offer.Ask, decided, append(recs, more...))
+	if errors.Is(err, store.ErrGrantChanged) { // narrowed while this was read
+		return s.showConsent(w, r, v, client, offer.Ask, form.Get("request"), http.StatusConflict, say(r.Context(), textOfferChanged))
+	}
+	return err
 }
 
 // sendCode stores what was decided, and sends the code to the client.

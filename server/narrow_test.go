@@ -53,7 +53,7 @@ func (b *browser) narrow(task, uri string, tools []string, more ...string) answe
 }
 
 // narrowed fails unless the task was narrowed.
-func narrowed(t *testing.T, got answer) {
+func narrowed(t testing.TB, got answer) {
 	t.Helper()
 	if got.Status != http.StatusSeeOther || got.Header.Get("Location") != "/agents?told=narrowed" {
 		t.Fatalf("narrow: %d to %q %s", got.Status, got.Header.Get("Location"), got.Body)

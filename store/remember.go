@@ -28,7 +28,7 @@ type Remembered struct {
 // make it void. It is void, too, and forgotten in the same step, once its user has signed out
 // everywhere, has another password or is disabled; its client or resource is disabled; one of the
 // user's roles at the resource was taken away; a kill switch that covers it was thrown; or a task of this
-// user and client ended as revoked by anybody but its agent.
+// user and client was narrowed, or ended as revoked or was suspended (SuspendTask) by anybody but its agent.
 type Remembers interface {
 	// RememberedBy returns the user's live choices, newest first.
 	RememberedBy(ctx context.Context, userID string) ([]Remembered, error)

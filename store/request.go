@@ -64,9 +64,9 @@ type Requests interface {
 	// step. The request must be undecided, unexpired and bound to the session (sentinels above);
 	// user, client and every resource must be live (ErrUserDisabled, ErrClientDisabled, ErrResourceNotFound),
 	// and the task's client the request's (ErrRequestNotFound). A parent must be running, and the task
-	// ends no later than it. With Extends, Task names user and client alone; that task must be
-	// theirs and running (ErrTaskNotFound, ErrTaskNotActive, ErrTaskEnded), and the grants wait there
-	// until the code is redeemed with the task's key. With Continues, that choice must be live, the
+	// ends no later than it. With Extends, of Task count user, client and Generation; that task must be
+	// theirs and running (ErrTaskNotFound, ErrTaskNotActive, ErrTaskEnded), and not narrowed since
+	// (ErrGrantChanged), and the grants wait there until the code is redeemed with the task's key. With Continues, that choice must be live, the
 	// user's and for the request's client and the one resource of the grants, and the task must end no
 	// later than it: ErrNotRemembered. It counts as used.
 	Approve(ctx context.Context, a Approval, recs ...Record) error

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
@@ -28,8 +29,19 @@ func (p *Provider) ForeignDevice(ctx context.Context, c store.Client, device sto
 }
 
 // RedeemDevice exchanges a device code that the user has allowed for tokens. fosite knows no such
-// grant; the store's verb is that of codes.
+// grant; the store's verb is that of codes. Tokens that were made while the user narrowed the task are
+// made anew, from what is left.
 func (p *Provider) RedeemDevice(ctx context.Context, in DeviceExchange) (Response, error) {
+	for range stepUpTries {
+		response, err := p.redeemDeviceOnce(ctx, in)
+		if !errors.Is(err, store.ErrGrantChanged) {
+			return response, err
+		}
+	}
+	return Response{}, &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "this task is being changed; try again"}
+}
+
+func (p *Provider) redeemDeviceOnce(ctx context.Context, in DeviceExchange) (Response, error) {
 	st, err := p.store.CodeByID(ctx, in.Device)
 	if err != nil {
 		return Response{}, err

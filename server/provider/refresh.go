@@ -134,7 +134,7 @@ func (p *Provider) checkRefresh(ctx context.Context, in RefreshExchange, st stor
 	if m.detail, err = tokens.ParseGrant(grant.Details); err != nil {
 		return minting{}, err
 	}
-	if m.detail, err = p.within(ctx, st.Task, grant.Resource, m.detail); err != nil {
+	if err = p.within(ctx, &m); err != nil {
 		return minting{}, err
 	}
 	if in.Details != nil {

@@ -10,31 +10,40 @@ import (
 	"github.com/remit-auth/remit/tokens"
 )
 
-// within cuts a sub-task's details to what the tasks above it hold now at this resource: its user may
-// have narrowed one of them since it was handed on (DESIGN §2.4).
-func (p *Provider) within(ctx context.Context, task store.Task, resource string, details tokens.Details) (tokens.Details, error) {
-	if task.Parent == "" {
-		return details, nil
+// within cuts what a sub-task's token is made from to what the tasks above it hold now at this resource,
+// scopes and details: its user may have narrowed one of them since it was handed on (DESIGN §2.4).
+func (p *Provider) within(ctx context.Context, m *minting) error {
+	if m.task.Parent == "" {
+		return nil
 	}
-	_, grants, err := p.store.Above(ctx, task.ID)
+	_, grants, err := p.store.Above(ctx, m.task.ID)
 	if err != nil {
-		return details, err
+		return err
 	}
-	cut := details
+	cut, scopes := m.detail, m.scopes
 	for _, held := range grants {
-		i := slices.IndexFunc(held, func(g store.Grant) bool { return g.Resource == resource && g.EndedAt.IsZero() })
+		i := slices.IndexFunc(held, func(g store.Grant) bool { return g.Resource == m.grant.Resource && g.EndedAt.IsZero() })
 		if i < 0 {
-			return details, store.ErrTaskNotActive
+			return store.ErrTaskNotActive
 		}
 		above, err := tokens.ParseGrant(held[i].Details)
 		if err != nil {
-			return details, err
+			return err
 		}
 		cut.Tools = cutTools(cut.Tools, above.Tools)
+		scopes = slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool { return !slices.Contains(held[i].Scopes, scope) })
 	}
-	if len(cut.Tools) == 0 {
-		return details, oauth.Refuse(oauth.InvalidGrant, "the task above this one holds none of its tools any more")
+	if len(cut.Tools) == 0 || len(scopes) == 0 && len(m.scopes) > 0 {
+		return oauth.Refuse(oauth.InvalidGrant, "the task above this one holds none of its tools any more")
 	}
+	m.scopes = scopes
+	m.detail, err = readableCut(m.detail, cut)
+	return err
+}
+
+// readableCut returns the details as they were where nothing was cut, so that what is stored under their
+// hash is found, and otherwise what is left.
+func readableCut(details, cut tokens.Details) (tokens.Details, error) {
 	before, err1 := details.Canonical()
 	after, err2 := cut.Canonical()
 	if err1 == nil && err2 == nil && bytes.Equal(before, after) {

@@ -102,7 +102,9 @@ func (tx *tx) end(ids []string, e store.End, ended time.Time) (tasks []store.Tas
 	for i, t := range tasks {
 		tx.announce(store.EventTaskEnded, t, tree[i].grants, e.By)
 	}
-	tx.forgetAgents(e, tasks)
+	if e.State == store.TaskRevoked && e.By != store.ByAgent {
+		tx.forgetAgents(tasks)
+	}
 	return tasks, nil
 }
 

@@ -99,7 +99,8 @@ func running(t store.Task) error {
 	return store.ErrTaskNotActive
 }
 
-// extendable refuses to widen a task that is not running, or is somebody else's.
+// extendable refuses to widen a task that is not running, is somebody else's, or was narrowed since it
+// was read.
 func (tx *tx) extendable(a store.Approval) error {
 	t, _, err := tx.task(a.Extends)
 	if err != nil {
@@ -108,7 +109,13 @@ func (tx *tx) extendable(a store.Approval) error {
 	if t.UserID != a.Task.UserID || t.ClientID != a.Task.ClientID {
 		return store.ErrTaskNotFound
 	}
-	return running(t)
+	if err := running(t); err != nil {
+		return err
+	}
+	if t.Generation != a.Task.Generation {
+		return store.ErrGrantChanged
+	}
+	return nil
 }
 
 // A task under another never outlives it.

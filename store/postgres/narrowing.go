@@ -80,7 +80,7 @@ func (tx *tx) endLegs(t store.Task, grants []store.Grant, n store.Narrowing) {
 }
 
 // reissue makes everything void that was issued for the task, and for all under it, so that it has to
-// be had anew: tokens, codes of step-ups, approvals of calls.
+// be had anew: tokens, codes of step-ups, approvals of calls, remembered choices.
 func (tx *tx) reissue(n store.Narrowing) error {
 	tree, err := tx.tree([]string{n.TaskID})
 	if err != nil {
@@ -96,6 +96,7 @@ func (tx *tx) reissue(n store.Narrowing) error {
 	if err := tx.voidApprovals(tasks, ""); err != nil {
 		return err
 	}
+	tx.forgetAgents(tasks)
 	return tx.each(revokeTasksSQL, []any{ids, micros(tx.now())}, func(scan func(...any) error) error {
 		e := store.Event{Kind: store.EventTokenRevoked}
 		err := scan(&e.JTI, &e.TaskID, &e.Resource)

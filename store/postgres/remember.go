@@ -88,11 +88,9 @@ func (s *Store) ForgetAll(ctx context.Context, userID string, recs ...store.Reco
 	return forgotten, err
 }
 
-// forgetAgents makes void what was remembered for the agents whose tasks somebody else has ended.
-func (tx *tx) forgetAgents(e store.End, tasks []store.Task) {
-	if e.State != store.TaskRevoked || e.By == store.ByAgent {
-		return
-	}
+// forgetAgents makes void what was remembered for the agents from which somebody else has taken tasks, or
+// part of one: they would begin again with all of it.
+func (tx *tx) forgetAgents(tasks []store.Task) {
 	var users, clients []string
 	for _, t := range tasks {
 		users, clients = append(users, t.UserID), append(clients, t.ClientID)

@@ -64,6 +64,13 @@ func (s *Store) SuspendTask(ctx context.Context, id string, by store.Actor, reas
 		if err := tx.suspend(&t, grants, by, reason, tx.now()); err != nil {
 			return err
 		}
+		if by != store.ByAgent && by != store.ByIdle {
+			held := []store.Task{t}
+			for _, u := range under {
+				held = append(held, u.Task)
+			}
+			tx.forgetAgents(held)
+		}
 		return tx.record(recs...)
 	})
 	return t, err

@@ -71,7 +71,10 @@ func (tx *tx) end(e store.End, ended time.Time) ([]store.Task, error) {
 			return nil, err
 		}
 	}
-	return tree, tx.forgetAgents(e, tree)
+	if e.State != store.TaskRevoked || e.By == store.ByAgent {
+		return tree, nil
+	}
+	return tree, tx.forgetAgents(tree)
 }
 
 // liveTasks returns the ids that the query finds.

@@ -89,7 +89,7 @@ func (tx *tx) endLegs(t store.Task, grants []store.Grant, n store.Narrowing) err
 }
 
 // reissue makes everything void that was issued for the task, and for all under it, so that it has to
-// be had anew: tokens, codes of step-ups, approvals of calls.
+// be had anew: tokens, codes of step-ups, approvals of calls, remembered choices.
 func (tx *tx) reissue(n store.Narrowing) error {
 	tree, err := tx.taskRows(tx.now, treeSQL, n.TaskID)
 	if err != nil {
@@ -113,7 +113,7 @@ func (tx *tx) reissue(n store.Narrowing) error {
 			return err
 		}
 	}
-	return nil
+	return tx.forgetAgents(tree)
 }
 
 // revokeAll kills the task's live access tokens and tells their resources.

@@ -80,12 +80,10 @@ func (s *Store) ForgetAll(ctx context.Context, userID string, recs ...store.Reco
 	return forgotten, err
 }
 
-// forgetAgents makes void what was remembered for the agents whose tasks somebody else has ended.
-func (tx *tx) forgetAgents(e store.End, tree []store.Task) error {
-	if e.State != store.TaskRevoked || e.By == store.ByAgent {
-		return nil
-	}
-	for _, t := range tree {
+// forgetAgents makes void what was remembered for the agents from which somebody else has taken tasks, or
+// part of one: they would begin again with all of it.
+func (tx *tx) forgetAgents(tasks []store.Task) error {
+	for _, t := range tasks {
 		if _, err := tx.exec(forgetAgentSQL, t.UserID, t.ClientID); err != nil {
 			return err
 		}

@@ -66,6 +66,11 @@ func (s *Store) SuspendTask(ctx context.Context, id string, by store.Actor, reas
 		if err := tx.suspend(&t, by, reason, tx.now); err != nil {
 			return err
 		}
+		if by != store.ByAgent && by != store.ByIdle {
+			if err := tx.forgetAgents(append(under, t)); err != nil {
+				return err
+			}
+		}
 		return tx.record(recs...)
 	})
 	return t, err

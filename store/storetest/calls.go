@@ -327,6 +327,7 @@ func (w *world) stepUp(l loan) (store.Approval, store.Redemption) {
 	w.t.Helper()
 	a := w.ask()
 	a.Extends, a.Code.KeyBound = l.ID, true
+	a.Task.Generation = w.task(l.ID).Generation
 	a.Grants = []store.Grant{w.grant(l.ID, tickets)}
 	a.Grants[0].Hash = "sha-256:more"
 	w.must(w.s.Approve(w.ctx, a))

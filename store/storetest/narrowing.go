@@ -75,6 +75,15 @@ var narrowing = map[string]func(*world){
 		again.Access.Generation = 1
 		w.must(w.s.RedeemCode(w.ctx, again))
 	},
+	"a step-up that is allowed by what was read before": func(w *world) {
+		l := w.lend()
+		a := w.ask()
+		a.Extends, a.Code.KeyBound, a.Grants = l.ID, true, []store.Grant{w.grant(l.ID, tickets)}
+		w.narrow(w.narrowing(l.ID, tickets))
+		w.refused(store.ErrGrantChanged, func() error { return w.s.Approve(w.ctx, a, record("x")) })
+		a.Task.Generation = 1
+		w.must(w.s.Approve(w.ctx, a))
+	},
 	"all under it": func(w *world) {
 		l := w.lend()
 		child := w.begun(w.start(l))

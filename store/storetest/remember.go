@@ -183,6 +183,9 @@ var remembers = map[string]func(*world){
 			"another password": func() { w.must(w.s.SetPassword(w.ctx, w.user.ID, "$argon2id$other", w.session)) },
 			"a role lost":      func() { w.must(w.s.UnassignRole(w.ctx, w.user.ID, tickets, "reader")) },
 			"task revoked":     func() { w.end(w.lend().ID) },
+			"task narrowed":    func() { w.narrow(w.narrowing(w.lend().ID, tickets)) },
+			"task paused":      func() { w.suspend(w.lend(), store.ByUser) },
+			"a rule":           func() { w.suspend(w.lend(), store.ByRule) },
 			"user disabled": func() {
 				_, err := w.s.DisableUser(w.ctx, w.user.ID, true)
 				w.must(err)
@@ -251,6 +254,8 @@ var remembers = map[string]func(*world){
 			_, err := w.s.EndTask(w.ctx, e)
 			w.must(err)
 		}
+		w.suspend(w.lend(), store.ByAgent)
+		w.suspend(w.lend(), store.ByIdle)
 		_, err := w.s.EndSessions(w.ctx, other.ID, store.Hash{})
 		w.must(err)
 		w.must(w.s.UnassignRole(w.ctx, w.user.ID, mail, "reader"))
