@@ -204,7 +204,8 @@ type Tasks interface {
 	// ErrTaskEnded. An ended leg gets no more tokens, and those that it has are dead.
 	EndLeg(ctx context.Context, id, resource, reason string, recs ...Record) (Task, error)
 	// NarrowTask puts other grants in place of those in force, in one step with all that follows from
-	// it: every access token of the task, and of all under it, is revoked and its resource told; the code
+	// it: every access token of the task, and of all under it, is revoked and its resource told, of an
+	// expired one too, because a call that it began may run on; the code
 	// of a step-up that nobody has redeemed is expired; approvals of single calls are void; deadlines are
 	// no later. The caller has made the grants from those named in Replaces and nothing else: with others
 	// in force by now it is ErrGrantChanged. A task of another user is ErrTaskNotFound, one that has ended

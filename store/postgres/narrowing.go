@@ -11,7 +11,7 @@ import (
 const (
 	narrowTasksSQL   = `UPDATE tasks SET generation = generation + 1, ends_at = CASE WHEN $1::bigint = 0 THEN ends_at ELSE LEAST(ends_at, $1) END WHERE id = ANY($2)`
 	voidStepUpsSQL   = `UPDATE codes SET expires_at = LEAST(expires_at, $1) WHERE task_id = ANY($2) AND extends AND NOT spent`
-	revokeTasksSQL   = `UPDATE access_tokens SET revoked = true WHERE task_id = ANY($1) AND NOT revoked AND expires_at > $2 RETURNING jti, task_id, resource`
+	revokeTasksSQL   = `UPDATE access_tokens SET revoked = true WHERE task_id = ANY($1) AND NOT revoked RETURNING jti, task_id, resource`
 	supersedeTaskSQL = `UPDATE grants SET ended_at = $1 WHERE task_id = $2 AND ended_at = 0 AND code IS NULL`
 )
 
@@ -97,7 +97,8 @@ func (tx *tx) reissue(n store.Narrowing) error {
 		return err
 	}
 	tx.forgetAgents(tasks)
-	return tx.each(revokeTasksSQL, []any{ids, micros(tx.now())}, func(scan func(...any) error) error {
+	// Of the expired ones too: a call that one began may run on.
+	return tx.each(revokeTasksSQL, []any{ids}, func(scan func(...any) error) error {
 		e := store.Event{Kind: store.EventTokenRevoked}
 		err := scan(&e.JTI, &e.TaskID, &e.Resource)
 		tx.tell(e)

@@ -11,7 +11,7 @@ import (
 const (
 	narrowTaskSQL    = `UPDATE tasks SET generation = generation + 1, ends_at = MIN(ends_at, ?) WHERE id = ?`
 	voidStepUpsSQL   = `UPDATE codes SET expires_at = MIN(expires_at, ?) WHERE task_id = ? AND extends AND NOT spent`
-	liveTokensSQL    = `SELECT jti, resource FROM access_tokens WHERE task_id = ? AND NOT revoked AND expires_at > ? ORDER BY issued_at, jti`
+	unrevokedSQL     = `SELECT jti, resource FROM access_tokens WHERE task_id = ? AND NOT revoked ORDER BY issued_at, jti`
 	supersedeTaskSQL = `UPDATE grants SET ended_at = ? WHERE task_id = ? AND ended_at = 0 AND code IS NULL`
 )
 
@@ -116,10 +116,11 @@ func (tx *tx) reissue(n store.Narrowing) error {
 	return tx.forgetAgents(tree)
 }
 
-// revokeAll kills the task's live access tokens and tells their resources.
+// revokeAll kills the task's access tokens and tells their resources: of the expired ones too, because a
+// call that one began may run on.
 func (tx *tx) revokeAll(taskID string) error {
 	var events []store.Event
-	err := tx.each(liveTokensSQL, []any{taskID, micros(tx.now)}, func(scan func(...any) error) error {
+	err := tx.each(unrevokedSQL, []any{taskID}, func(scan func(...any) error) error {
 		e := store.Event{Kind: store.EventTokenRevoked, TaskID: taskID}
 		err := scan(&e.JTI, &e.Resource)
 		events = append(events, e)

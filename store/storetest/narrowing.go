@@ -48,6 +48,16 @@ var narrowing = map[string]func(*world){
 		_, _, err := w.s.ReserveCall(w.ctx, store.Reservation{Execution: "exe_1", TaskID: l.ID, Resource: tickets, Tool: "get_ticket", JTI: l.Access.JTI})
 		w.want(err, store.ErrTokenNotFound)
 	},
+	"a call that was begun with a token that has expired is told of": func(w *world) { // it may run on
+		l := w.lend()
+		w.clock.Advance(6 * time.Minute)
+		w.narrow(w.narrowing(l.ID, tickets))
+		w.same("told", w.events(tickets), []store.Event{{
+			Resource: tickets, Seq: 1, Kind: store.EventTokenRevoked, TaskID: l.ID, JTI: l.Access.JTI, At: w.clock.Now(),
+		}})
+		w.narrow(w.narrowing(l.ID, tickets))
+		w.same("told once", len(w.events(tickets)), 1)
+	},
 	"a token that is made of what was read before is refused": func(w *world) {
 		l := w.lend()
 		stale := w.rotate(l.Refresh.ID, l.ID)
