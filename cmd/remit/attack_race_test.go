@@ -172,6 +172,13 @@ func raceRequestURI(t *testing.T, w *world) int {
 // submits returns what submits Mara's form, from as many windows as there are racers.
 func (w *world) submits(t *testing.T, page blackbox.Page, form blackbox.PageForm, answer blackbox.Form) func(int) (blackbox.Response, error) {
 	t.Helper()
+	send := w.submitsAs(t, page, form, w.mara.Cookies())
+	return func(int) (blackbox.Response, error) { return send(answer) }
+}
+
+// submitsAs returns what submits a page's form under these cookies, and follows no redirect.
+func (w *world) submitsAs(t *testing.T, page blackbox.Page, form blackbox.PageForm, cookies string) func(blackbox.Form) (blackbox.Response, error) {
+	t.Helper()
 	base, err := url.Parse(page.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -180,8 +187,7 @@ func (w *world) submits(t *testing.T, page blackbox.Page, form blackbox.PageForm
 	if err != nil {
 		t.Fatal(err)
 	}
-	cookies := w.mara.Cookies()
-	return func(int) (blackbox.Response, error) {
+	return func(answer blackbox.Form) (blackbox.Response, error) {
 		return blackbox.Post(t.Context(), target.String(), answer, blackbox.Header{Name: "Cookie", Value: cookies},
 			blackbox.Header{Name: "Origin", Value: w.issuer}, blackbox.Header{Name: "Sec-Fetch-Site", Value: "same-origin"})
 	}

@@ -27,8 +27,19 @@ type row func(t *testing.T, w *world)
 // play plays rows in the catalogue's order, each a subtest named by its id, against one server.
 func play(t *testing.T, rows map[string]row) {
 	t.Helper()
+	playIn(t, rows)
+}
+
+// playIn is play against a server with further settings.
+func playIn(t *testing.T, rows map[string]row, env ...string) {
+	t.Helper()
 	t.Parallel()
-	w := newWorld(t)
+	playOn(t, newWorld(t, env...), rows)
+}
+
+// playOn plays rows against this world.
+func playOn(t *testing.T, w *world, rows map[string]row) {
+	t.Helper()
 	for _, id := range slices.SortedFunc(maps.Keys(rows), byNumber) {
 		t.Run(id, func(t *testing.T) {
 			plays(t)
@@ -130,18 +141,31 @@ func (w *world) protect(t *testing.T, name string) *protected { return w.protect
 // protectWith is protect with lines of the policy file before the demo's, and options of the adapter.
 func (w *world) protectWith(t *testing.T, name, lines string, opts *mcpauth.Options) *protected {
 	t.Helper()
+	return w.protectBy(t, protection{name: name, lines: lines, opts: opts})
+}
+
+// protection is how an MCP server is protected.
+type protection struct {
+	name, lines string
+	opts        *mcpauth.Options
+	change      func(*resource.Config)              // of the Guard's settings
+	serve       func(*resource.Guard) http.Handler // instead of the demo's tools
+}
+
+func (w *world) protectBy(t *testing.T, p protection) *protected {
+	t.Helper()
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	uri := "http://" + listen.Addr().String() + "/mcp"
 	server, policy := demo.NewTickets()
-	policy = append([]byte(lines), policy...)
+	policy = append([]byte(p.lines), policy...)
 	tools, err := mcpauth.Tools(server)(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := json.Marshal(map[string]any{"uri": uri, "name": name, "policy": string(policy), "tools": tools, "default_on": []string{"add_comment"}})
+	file, err := json.Marshal(map[string]any{"uri": uri, "name": p.name, "policy": string(policy), "tools": tools, "default_on": []string{"add_comment"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,16 +174,28 @@ func (w *world) protectWith(t *testing.T, name, lines string, opts *mcpauth.Opti
 	}
 	w.remit(t, &out, string(file), "resource", "add", "-")
 	w.remit(t, nil, "", "user", "assign", "--email", w.mara.Email, "--resource", uri, "--role", "admin")
-	state := filepath.Join(shortDir(t), "guard")
-	guard, err := resource.New(t.Context(), resource.Config{
-		Issuer: w.issuer, Resource: uri, StateDir: state, EnrolmentCode: out.Code, Policy: policy,
-		Tools: mcpauth.Tools(server), Name: name, InsecureHTTP: true,
-	})
+	c := resource.Config{
+		Issuer: w.issuer, Resource: uri, StateDir: filepath.Join(shortDir(t), "guard"), EnrolmentCode: out.Code, Policy: policy,
+		Tools: mcpauth.Tools(server), Name: p.name, InsecureHTTP: true,
+	}
+	if p.change != nil {
+		p.change(&c)
+	}
+	if p.serve == nil {
+		p.serve = func(g *resource.Guard) http.Handler { return mcpauth.Protect(g, server, p.opts) }
+	}
+	return guarded(t, listen, c, p.serve)
+}
+
+// guarded serves what a Guard with these settings protects.
+func guarded(t *testing.T, listen net.Listener, c resource.Config, serve func(*resource.Guard) http.Handler) *protected {
+	t.Helper()
+	guard, err := resource.New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", mcpauth.Protect(guard, server, opts))
+	mux.Handle("/mcp", serve(guard))
 	mux.Handle("/.well-known/", guard.Metadata())
 	web := &http.Server{Handler: mux}
 	go web.Serve(listen)
@@ -167,7 +203,7 @@ func (w *world) protectWith(t *testing.T, name, lines string, opts *mcpauth.Opti
 	if err := guard.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &protected{&blackbox.Tools{URL: uri}, guard, state}
+	return &protected{&blackbox.Tools{URL: c.Resource}, guard, c.StateDir}
 }
 
 // details asks for tools of the first resource in project WEB.
