@@ -113,8 +113,8 @@ func qrImage(text string) (string, error) {
 }
 
 // allowDevice stores the decision; the device hears of it when it polls next.
-func (s *Server) allowDevice(w http.ResponseWriter, r *http.Request, v *visitor, offer consent.Offer, decided store.Approval, recs []store.Record) error {
-	id, ok := parseHash(offer.Ask.Device)
+func (s *Server) allowDevice(w http.ResponseWriter, r *http.Request, v *visitor, ask consent.Ask, decided store.Approval, recs []store.Record) error {
+	id, ok := parseHash(ask.Device)
 	if !ok {
 		return errors.New("server: a device code that is no hash")
 	}
@@ -122,8 +122,12 @@ func (s *Server) allowDevice(w http.ResponseWriter, r *http.Request, v *visitor,
 	if err != nil {
 		return err
 	}
+	identity, err := s.identityOf(v, ask, decided.Grants)
+	if err != nil {
+		return err
+	}
 	decided.Code = store.Code{
-		ID: id, TaskID: decided.Task.ID, ClientID: offer.Ask.ClientID, JKT: offer.Ask.JKT, KeyBound: !offer.Ask.Bearer,
+		ID: id, TaskID: decided.Task.ID, ClientID: ask.ClientID, JKT: ask.JKT, KeyBound: !ask.Bearer, Identity: identity,
 		CreatedAt: s.now(), ExpiresAt: d.ExpiresAt,
 	}
 	if err := s.store.Approve(r.Context(), decided, recs...); err != nil {

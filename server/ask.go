@@ -43,20 +43,26 @@ func (s *Server) readAsk(ctx context.Context, client store.Client, p oauth.Param
 	return ask, []store.Resource{resource}, err
 }
 
-// readTargets validates what is asked for, of one resource, by whichever request.
-func (s *Server) readTargets(ctx context.Context, client store.Client, p oauth.Params, ask consent.Ask) (consent.Ask, store.Resource, error) {
+// readTargets validates what a device asks for: of one resource, and of who the user is besides.
+func (s *Server) readTargets(ctx context.Context, client store.Client, p oauth.Params, ask consent.Ask) (consent.Ask, []store.Resource, error) {
+	if ask.Nonce = p.Get("nonce"); len(ask.Nonce) > maxNonce {
+		return ask, nil, oauth.Refuse(oauth.InvalidRequest, "nonce is too long")
+	}
 	ask, err := readWanted(p, ask)
 	if err != nil {
-		return ask, store.Resource{}, err
+		return ask, nil, err
 	}
 	uris, err := targets(p.All("resource"), ask.Details)
-	if err == nil && slices.ContainsFunc(uris, s.isIdentity) {
-		err = oauth.Refuse(oauth.InvalidTarget, "who the user is, is asked at the authorization endpoint alone")
-	}
 	if err != nil {
-		return ask, store.Resource{}, err
+		return ask, nil, err
 	}
-	return s.aim(ctx, client, ask, uris)
+	if besides := slices.DeleteFunc(slices.Clone(uris), s.isIdentity); len(besides) <= 1 {
+		if uris = s.withIdentity(uris, &ask); len(uris) > 1 {
+			return s.readParts(ctx, client, ask, uris)
+		}
+	}
+	ask, resource, err := s.aim(ctx, client, ask, uris)
+	return ask, []store.Resource{resource}, err
 }
 
 // readWanted reads scope and authorization_details.

@@ -113,7 +113,7 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	recs := consentRecords(client, offer, granted, d, "")
 	s.fatigue.answered(true, s.now().Sub(held.CreatedAt))
 	if offer.Ask.Device != "" {
-		return s.allowDevice(w, r, v, offer, decided, recs)
+		return s.allowDevice(w, r, v, offer.Ask, decided, recs)
 	}
 	kept, more, err := s.toRemember(r.Context(), v, client, offer, d, form.Get(web.FieldRemember) != "")
 	if err != nil {

@@ -44,14 +44,14 @@ func (s *Server) device(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ask, resource, err := s.readTargets(r.Context(), client, p, consent.Ask{ClientID: client.ID, JKT: jkt})
+	ask, resources, err := s.readTargets(r.Context(), client, p, consent.Ask{ClientID: client.ID, JKT: jkt})
 	if err != nil {
 		return err
 	}
 	if ask.Details.Task != nil && ask.Details.Task.Task != "" {
 		return oauth.Refuse(oauth.InvalidAuthorizationDetails, "a running task is extended at the authorization endpoint, not here")
 	}
-	if ask.Bearer, err = s.asksBearer(client, resource, jkt); err != nil {
+	if ask.Bearer, err = s.asksBearerAt(client, resources, jkt); err != nil {
 		return err
 	}
 	secret := tokens.NewSecret("rd_")

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 
@@ -11,8 +12,28 @@ import (
 // metadata serves RFC 8414 at every form that clients probe: with the issuer's path after the
 // well-known part (§3.1), and in front of it as OpenID Connect Discovery §4 has it.
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	return writeJSON(w, http.StatusOK, s.document())
+	document, err := json.Marshal(s.document())
+	if err != nil {
+		return err
+	}
+	return writePublic(w, r, "application/json", `"`+tokens.HashBytes(document)[len("sha-256:"):]+`"`, document)
+}
+
+// writePublic writes what anybody may keep for a minute, and spares those who have it already the body
+// (RFC 9110 §13.1.2).
+func writePublic(w http.ResponseWriter, r *http.Request, contentType, etag string, body []byte) error {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", "public, max-age=60")
+	h.Set("ETag", etag)
+	if r.Header.Get("If-None-Match") == etag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Type", contentType)
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, err := w.Write(body)
+	return err
 }
 
 func (s *Server) wellKnownPaths() []string {
@@ -119,15 +140,5 @@ func (s *Server) grantProfiles() []string {
 // jwks serves the public keys (RFC 7517 §5), from memory.
 func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 	state := s.ring.held.Load()
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Cache-Control", "public, max-age=60")
-	h.Set("ETag", state.etag)
-	if r.Header.Get("If-None-Match") == state.etag {
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
-	h.Set("Content-Type", "application/jwk-set+json")
-	_, err := w.Write(state.jwks)
-	return err
+	return writePublic(w, r, "application/jwk-set+json", state.etag, state.jwks)
 }

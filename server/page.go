@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,7 +55,10 @@ func (s *Server) refusePage(w http.ResponseWriter, r *http.Request, e *oauth.Err
 	err = s.render(w, r, status, web.MessagePage(web.Message{
 		Page: s.frame(r.Context(), v), Title: say(r.Context(), textRefusedTitle), Text: text, Detail: detail, Tone: web.ToneBad,
 	}))
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled): // whoever asked has left, which strangers can do as often as they like
+		s.log.Debug("page not written", "err", err)
+	case err != nil:
 		s.log.Error("page not written", "err", err)
 	}
 }

@@ -189,6 +189,9 @@ func (s *Server) allowParts(w http.ResponseWriter, r *http.Request, v *visitor, 
 		}
 	}
 	s.fatigue.answered(true, s.now().Sub(held.CreatedAt))
+	if ask.Device != "" {
+		return s.allowDevice(w, r, v, ask, decided, recs)
+	}
 	return s.sendCode(w, r, v, client, ask, decided, recs)
 }
 

@@ -3,6 +3,7 @@ package main_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,4 +103,64 @@ func TestAttackAssertion(t *testing.T) {
 			jot(t, goodAfter)
 		})
 	}
+	t.Run("JB5", func(t *testing.T) { plays(t); jb5(t, w) })
+}
+
+// jb5: a workload is a client by a rule that matches it, and by nothing else. The rule names a client, so
+// that the server begins anew with it.
+func jb5(t *testing.T, w *world) {
+	cluster := provider{"https://cluster.acme.example", blackbox.NewKey()}
+	job := w.client(t, "Nightly job", map[string]any{"token_endpoint_auth_method": "none", "grant_types": []string{bearerGrant}})
+	w.remit(t, nil, "", "client", "assign", "--client", job, "--resource", w.r1.URL, "--role", "reader")
+	keys := blackbox.Object{"keys": []any{cluster.key.JWK().With("kid", "k1").With("alg", "ES256").With("use", "sig")}}
+	rule := blackbox.Object{"match": blackbox.Object{"sub": "system:serviceaccount:jobs:*"}, "client": job, "scopes": []string{"tickets.read"}}
+	trust := blackbox.Object{"trusted_issuers": []any{blackbox.Object{"issuer": cluster.issuer, "kind": "workload", "jwks": keys, "audience": "remit", "rules": []any{rule}}}}
+	for _, pair := range w.env {
+		if file, ok := strings.CutPrefix(pair, "REMIT_TRUST_FILE="); ok {
+			if err := os.WriteFile(file, []byte(trust.JSON()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, p := range w.all() {
+		p.stop(t)
+		p.start(t)
+	}
+	now := time.Now().Unix()
+	good := blackbox.Object{"iss": cluster.issuer, "sub": "system:serviceaccount:jobs:nightly", "aud": []string{"remit"}, "iat": now, "exp": now + 3600}
+	form := func(key blackbox.Key, header, claims blackbox.Object) blackbox.Form {
+		raw := key.JWS(header.JSON(), claims.With("jti", blackbox.Random(16)).JSON())
+		return blackbox.Form{{Name: "grant_type", Value: bearerGrant}, {Name: "assertion", Value: raw}, {Name: "resource", Value: w.r1.URL}}
+	}
+	head := blackbox.Object{"alg": "ES256", "kid": "k1"}
+	once := form(cluster.key, head, good)
+	for name, tt := range map[string]struct {
+		x    want
+		form blackbox.Form
+	}{
+		"another namespace": {E("invalid_grant"), form(cluster.key, head, good.With("sub", "system:serviceaccount:other:nightly"))}, "below the namespace": {E("invalid_grant"), form(cluster.key, head, good.With("sub", "system:serviceaccount:jobs:a/b"))},
+		"no subject": {E("invalid_grant"), form(cluster.key, head, good.Without("sub"))}, "another audience": {E("invalid_grant"), form(cluster.key, head, good.With("aud", "https://kubernetes.default.svc"))}, "no audience": {E("invalid_grant"), form(cluster.key, head, good.Without("aud"))},
+		"another issuer": {E("invalid_grant"), form(cluster.key, head, good.With("iss", "https://evil.example"))}, "another key": {E("invalid_grant"), form(blackbox.NewKey(), head, good)}, "alg none": {E("invalid_grant"), form(cluster.key, head.With("alg", "none"), good)},
+		"expired": {E("invalid_grant"), form(cluster.key, head, good.With("exp", now-120))}, "for days": {E("invalid_grant"), form(cluster.key, head, good.With("exp", now+3*86400))}, "as an ID-JAG": {E("invalid_grant"), form(cluster.key, head.With("typ", "oauth-id-jag+jwt"), good)},
+		"a wider scope": {E("invalid_scope"), once.Set("scope", "tickets.write")}, "as another client": {E401(), form(cluster.key, head, good).Set("client_id", w.a)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.nonce(t)
+			w.refuses(t, tt.x, func() (blackbox.Response, error) {
+				return w.server.Send(t.Context(), blackbox.NewKey(), w.server.Token, tt.form)
+			})
+		})
+	}
+	f := w.flow()
+	w.nonce(t)
+	res, err := w.server.Send(t.Context(), f.Key, w.server.Token, form(cluster.key, head, good))
+	if err != nil || res.Status != 200 {
+		t.Fatalf("the workload: %v %s", err, res)
+	}
+	f.Issued = res.JSON()
+	eventually(t, blackbox.Timeout, "the Guard hears the server again", func() bool {
+		res, err := w.r1.Call(t.Context(), f.Key, f.Access(), "get_ticket", readArguments)
+		return err == nil && res.Status == 200
+	})
+	jot(t, goodAfter)
 }

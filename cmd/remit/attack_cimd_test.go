@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -29,21 +31,14 @@ type vendor struct {
 	pages     map[string]http.HandlerFunc
 	fetched   map[string]int
 	reached   int // connections
+	expired   *httptest.Server
 }
 
 func newVendor(t *testing.T) *vendor {
 	t.Helper()
 	v := &vendor{pages: map[string]http.HandlerFunc{}, fetched: map[string]int{}}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v.mu.Lock()
-		page := v.pages[r.URL.Path]
-		v.fetched[r.URL.Path]++
-		v.mu.Unlock()
-		if page == nil {
-			page = http.NotFound
-		}
-		page(w, r)
-	}))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(v.ServeHTTP))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that are refused: it is what the rows are about
 	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateNew {
 			v.mu.Lock()
@@ -54,23 +49,53 @@ func newVendor(t *testing.T) *vendor {
 	server.StartTLS()
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	v.url = server.URL
-	v.port = server.URL[strings.LastIndex(server.URL, ":")+1:]
+	v.port = portOf(server.URL)
 	return v
 }
 
-// env are the settings of a server that may read the vendor's documents.
+func portOf(url string) string { return url[strings.LastIndex(url, ":")+1:] }
+
+// ServeHTTP answers with the page of the path.
+func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v.mu.Lock()
+	page := v.pages[r.URL.Path]
+	v.fetched[r.URL.Path]++
+	v.mu.Unlock()
+	if page == nil {
+		page = http.NotFound
+	}
+	page(w, r)
+}
+
+// env are the settings of a server that may read the vendor's documents. It trusts expired's certificate
+// as well, which has ended.
 func (v *vendor) env(t *testing.T) []string {
 	t.Helper()
+	v.expired = httptest.NewUnstartedServer(http.HandlerFunc(v.ServeHTTP))
+	cert, key := certificate(t, time.Now().Add(-time.Hour), "127.0.0.1")
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.expired.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	v.expired.Config.ErrorLog = log.New(io.Discard, "", 0)
+	v.expired.StartTLS()
+	t.Cleanup(v.expired.Close)
+	ended, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
 	conn, err := tls.Dial("tcp", strings.TrimPrefix(v.url, "https://"), &tls.Config{InsecureSkipVerify: true}) // #nosec G402: reads the certificate to trust
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	file := filepath.Join(shortDir(t), "roots.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: conn.ConnectionState().PeerCertificates[0].Raw}), 0o600); err != nil {
+	roots := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: conn.ConnectionState().PeerCertificates[0].Raw}), ended...)
+	if err := os.WriteFile(file, roots, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"SSL_CERT_FILE=" + file, "REMIT_CIMD_PORTS=" + v.port}
+	return []string{"SSL_CERT_FILE=" + file, "REMIT_CIMD_PORTS=" + v.port + "," + portOf(v.expired.URL)}
 }
 
 // serves publishes a page.
@@ -116,7 +141,7 @@ func TestAttackCIMD(t *testing.T) {
 	w := newWorld(t, v.env(t)...)
 	rows := map[string]row{"CM13": func(t *testing.T, w *world) { cm13(t, w, v) }}
 	for id, play := range map[string]func(*testing.T, *world, *vendor){
-		"CM1": cm1, "CM2": cm2, "CM3": cm3, "CM4": cm4, "CM5": cm5, "CM6": cm6, "CM7": cm7, "CM8": cm8, "CM10": cm10, "RC5": rc5,
+		"CM1": cm1, "CM2": cm2, "CM3": cm3, "CM4": cm4, "CM5": cm5, "CM6": cm6, "CM7": cm7, "CM8": cm8, "CM10": cm10, "CM12": cm12, "RC5": rc5,
 	} {
 		rows[id] = func(t *testing.T, w *world) { play(t, w, v) }
 	}
@@ -308,6 +333,23 @@ func cm10(t *testing.T, w *world, v *vendor) {
 	}))
 }
 
+// cm12: a document comes from who the certificate says, or not at all.
+func cm12(t *testing.T, w *world, v *vendor) {
+	before, _ := v.counts("/cm12.json")
+	v.publishes("/cm12.json", nil)
+	for name, origin := range map[string]string{"another host": "https://localhost:" + v.port, "expired": v.expired.URL, "another address": "https://127.0.0.2:" + v.port} {
+		t.Run(name, func(t *testing.T) {
+			w.refuses(t, E401(), func() (blackbox.Response, error) {
+				return w.server.Send(t.Context(), blackbox.NewKey(), w.server.PAR, w.documented(origin+"/cm12.json").PushForm())
+			})
+		})
+	}
+	if after, _ := v.counts("/cm12.json"); after != before {
+		t.Error("the document was read")
+	}
+	w.serves(t, v, "/cm12.json")
+}
+
 // cm13: no logo leads the user's browser anywhere.
 func cm13(t *testing.T, w *world, v *vendor) {
 	f := w.documented(v.publishes("/cm13.json", blackbox.Object{"logo_uri": v.url + "/logo.svg"}))
@@ -348,4 +390,3 @@ func rc5(t *testing.T, w *world, v *vendor) {
 	}
 	jot(t, "all served, by one fetch at each instance")
 }
-

@@ -28,13 +28,14 @@ func (p *process) longest(t *testing.T, bytes uint64) {
 	}
 }
 
-// TestDiskFull (attacks.md FT11): while nothing more can be written to the database, who wants to
+// TestAttackFT11: while nothing more can be written to the database, who wants to
 // write is told to come again, who reads is served, and afterwards everything is there.
-func TestDiskFull(t *testing.T) {
+func TestAttackFT11(t *testing.T) {
 	if *engine != "sqlite" {
 		return // PostgreSQL's disk is filled by package chaos
 	}
 	t.Parallel()
+	plays(t)
 	w := newWorld(t)
 	f := w.token(t)
 	code := w.code(t)
@@ -56,6 +57,7 @@ func TestDiskFull(t *testing.T) {
 		if err != nil || res.Status != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
 			t.Errorf("%s with a full disk: %v %s", name, err, res)
 		}
+		jot(t, "503 while it is full, 200 for who reads, all there afterwards")
 	}
 	for _, path := range []string{"/.well-known/oauth-authorization-server", "/signin"} {
 		if res, err := blackbox.Get(t.Context(), w.issuer+path); err != nil || res.Status != http.StatusOK {

@@ -54,6 +54,7 @@ func TestMain(m *testing.M) {
 // process is a running `remit serve`.
 type process struct {
 	dir, listen, issuer string
+	secure              bool // it listens with TLS
 	env                 []string
 	cmd                 *exec.Cmd
 	log                 journal
@@ -141,6 +142,13 @@ func (p *process) start(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 20*time.Second, "the server answers", func() bool {
+		if p.secure {
+			conn, err := p.dialTLS(t.Context())
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil
+		}
 		res, err := blackbox.Get(t.Context(), "http://"+p.listen+"/.well-known/oauth-authorization-server"+issuer.Path)
 		return err == nil && res.Status == http.StatusOK
 	})

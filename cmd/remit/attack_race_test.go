@@ -74,14 +74,19 @@ func newPair(t *testing.T, env ...string) *world {
 	if err := os.WriteFile(master, []byte(blackbox.Random(32)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env = append(env, "REMIT_DATABASE_URL="+postgrestest.URL(t), "REMIT_MASTER_KEY_FILE="+master)
+	env = append(env, "REMIT_MASTER_KEY_FILE="+master)
+	if !sets(env, "REMIT_DATABASE_URL") {
+		env = append(env, "REMIT_DATABASE_URL="+postgrestest.URL(t))
+	}
 	first := &process{dir: shortDir(t), listen: freeAddress(t), env: env}
 	second := &process{dir: shortDir(t), listen: freeAddress(t), env: env}
 	first.issuer = inTurn(t, first.listen, second.listen)
 	second.issuer = first.issuer
 	first.run(t)
 	second.run(t)
-	return settle(t, first)
+	w := settle(t, first)
+	w.second = second
+	return w
 }
 
 // inTurn passes each request on to the next of the addresses, and returns where it listens.
@@ -237,6 +242,11 @@ func raceProofAtResource(t *testing.T, w *world) int {
 // allowsDevice is what Mara does with the code that a device shows.
 func (w *world) allowsDevice(t *testing.T, asked blackbox.Response) {
 	t.Helper()
+	w.decidesDevice(t, asked, blackbox.Choice{Duration: 1800})
+}
+
+func (w *world) decidesDevice(t *testing.T, asked blackbox.Response, c blackbox.Choice) {
+	t.Helper()
 	at, err := w.mara.Get(t.Context(), asked.Text("verification_uri_complete"))
 	if err != nil {
 		t.Fatal(err)
@@ -248,8 +258,8 @@ func (w *world) allowsDevice(t *testing.T, asked blackbox.Response) {
 	if at, err = w.mara.Submit(t.Context(), at.Page, typed, typed.Filled().Set("user_code", asked.Text("user_code"))); err != nil {
 		t.Fatal(err)
 	}
-	if at, err = w.mara.Decide(t.Context(), at, blackbox.Choice{Duration: 1800}); err != nil || at.Status != http.StatusOK {
-		t.Fatalf("Mara allows it: %v %s", err, at.Response)
+	if at, err = w.mara.Decide(t.Context(), at, c); err != nil || at.Status != http.StatusOK {
+		t.Fatalf("Mara decides: %v %s", err, at.Response)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // TestAttackRevoke plays section 4.8 of the catalogue, as far as one server and no sub-tasks go.
 func TestAttackRevoke(t *testing.T) {
-	play(t, map[string]row{"RV1": rv1, "RV2": rv2, "RV3": rv3, "RV4": rv4, "RV5": rv5, "RV6": rv6, "RV7": rv7, "RV9": rv9})
+	play(t, map[string]row{"RV1": rv1, "RV2": rv2, "RV3": rv3, "RV4": rv4, "RV5": rv5, "RV6": rv6, "RV7": rv7, "RV8": rv8, "RV9": rv9})
 }
 
 // revoke sends a revocation of a public client (RFC 7009 §2.1).
@@ -222,4 +222,21 @@ func (w *world) refuseVariant(t *testing.T, f *blackbox.Flow) {
 		return // no header can carry it
 	}
 	w.refusedBy(t, w.r1, f)
+}
+
+// rv8: fifty sub-agents die with their parent.
+func rv8(t *testing.T, w *world) {
+	c := w.crew(t)
+	children := make([]*blackbox.Flow, 50)
+	for i := range children {
+		children[i] = c.hands(t)
+	}
+	if res := w.complete(t, c.parent); res.Status != http.StatusOK && res.Status != http.StatusNoContent {
+		t.Fatalf("complete: %s", res)
+	}
+	for _, f := range children {
+		w.refusedBy(t, w.r1, f)
+		w.inactive(t, w.r1, f.Access())
+	}
+	w.works(t, w.token(t))
 }

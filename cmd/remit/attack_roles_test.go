@@ -338,7 +338,9 @@ func rs14(t *testing.T, w *world) {
 		if res := pair[0].post(t, authorization("DPoP", f.Access()), proof); res.Status != http.StatusOK {
 			t.Fatalf("the first use: %s", res)
 		}
-		t.Run("again at "+name, func(t *testing.T) { refused401At(t, pair[1].post(t, authorization("DPoP", f.Access()), proof), "invalid_dpop_proof") })
+		t.Run("again at "+name, func(t *testing.T) {
+			refused401At(t, pair[1].post(t, authorization("DPoP", f.Access()), proof), "invalid_dpop_proof")
+		})
 	}
 	if res := w.at(t, first, f, "get_ticket", readArguments); res.Status != http.StatusOK {
 		t.Errorf("a good call: %s", res)

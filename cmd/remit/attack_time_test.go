@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"testing"
 	"time"
 
@@ -15,8 +16,10 @@ import (
 // request is made older in the database of a stopped server instead.
 func TestAttackTime(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	v := newVendor(t)
+	w := newWorld(t, v.env(t)...)
 	start := time.Now()
+	published := changing(t, w, v)
 
 	short := w.flow()
 	short.Details = withDuration(t, short.Details, 5)
@@ -69,6 +72,7 @@ func TestAttackTime(t *testing.T) {
 		expires(t, w)
 		good(t, w.flow(), (*blackbox.Flow).ToToken)
 	})
+	t.Run("CM9", func(t *testing.T) { plays(t); published(t) })
 	t.Run("DP18 two windows", func(t *testing.T) {
 		plays(t)
 		until(t, start.Add(125*time.Second))
@@ -87,6 +91,66 @@ func TestAttackTime(t *testing.T) {
 		PAGE().check(t, w.landed(t, f.AuthorizeURL()))
 		good(t, w.flow(), (*blackbox.Flow).ToToken)
 	})
+}
+
+// changing is CM9: a client whose document counts for a minute changes where it sends users, and its key.
+// What was asked before stays as it was asked; afterwards the new document counts, and no former key.
+func changing(t *testing.T, w *world, v *vendor) (later func(*testing.T)) {
+	t.Helper()
+	former, next := blackbox.NewKey(), blackbox.NewKey()
+	document := func(key blackbox.Key, redirect string) string {
+		id := v.publishes("/changing.json", blackbox.Object{
+			"redirect_uris": []string{redirect}, "token_endpoint_auth_method": "private_key_jwt",
+			"jwks": blackbox.Object{"keys": []any{key.JWK().With("kid", key.JKT()).With("alg", "ES256").With("use", "sig")}},
+		})
+		page := v.pages["/changing.json"]
+		v.serves("/changing.json", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-store")
+			page(w, r)
+		})
+		return id
+	}
+	id := document(former, redirectA)
+	push := func(key blackbox.Key, redirect string) (*blackbox.Flow, blackbox.Response) {
+		t.Helper()
+		f := w.documented(id)
+		f.Redirect = redirect
+		w.nonce(t)
+		res, err := w.server.Send(t.Context(), f.Key, w.server.PAR, blackbox.Asserted(f.PushForm(), key, blackbox.NewAssertion(id, w.issuer)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.RequestURI = res.Text("request_uri")
+		return f, res
+	}
+	redeem := func(f *blackbox.Flow, redirect string) (blackbox.Response, error) {
+		return w.server.Send(t.Context(), f.Key, w.server.Token, blackbox.Asserted(f.RedeemForm().Set("redirect_uri", redirect), former, blackbox.NewAssertion(id, w.issuer)))
+	}
+	f, res := push(former, redirectA)
+	if res.Status != http.StatusCreated {
+		t.Fatalf("push: %s", res)
+	}
+	must(t, f, (*blackbox.Flow).Consent)
+	document(next, redirectB)
+	w.nonce(t)
+	if res, err := redeem(f, redirectB); err != nil || res.Status == http.StatusOK {
+		t.Errorf("a code was redeemed under an address that it was not asked with: %v %s", err, res)
+	}
+	w.nonce(t)
+	if res, err := redeem(f, redirectA); err != nil || res.Status != http.StatusOK {
+		t.Errorf("a code of the former document: %v %s", err, res)
+	}
+	stale := time.Now().Add(65 * time.Second)
+	return func(t *testing.T) {
+		until(t, stale)
+		_, res := push(former, redirectB) // which reads the document anew, and tells that it changed
+		E401().check(t, res)
+		w.refuses(t, E("invalid_request"), func() (blackbox.Response, error) { _, res := push(next, redirectA); return res, nil })
+		if _, res := push(next, redirectB); res.Status != http.StatusCreated {
+			t.Errorf("the new document: %s", res)
+		}
+		jot(t, goodAfter)
+	}
 }
 
 // until waits for a moment.

@@ -62,6 +62,7 @@ const (
 // world is a server with users, clients and two protected MCP servers.
 type world struct {
 	*process
+	second *process // of a pair
 	server *blackbox.Server
 	mara   *blackbox.Browser
 
@@ -86,9 +87,17 @@ type protected struct {
 func newWorld(t *testing.T, env ...string) *world {
 	t.Helper()
 	if *engine == "pair" {
-		return newPair(t, append(env, "REMIT_REDIS_URL="+aRedis(t))...)
+		if !sets(env, "REMIT_REDIS_URL") {
+			env = append(env, "REMIT_REDIS_URL="+aRedis(t))
+		}
+		return newPair(t, env...)
 	}
 	return settle(t, serve(t, "", env...))
+}
+
+// sets reports whether the settings set this one.
+func sets(env []string, name string) bool {
+	return slices.ContainsFunc(env, func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
 }
 
 // settle adds users, clients and protected servers to a server.
@@ -114,6 +123,14 @@ func settle(t *testing.T, p *process) *world {
 		t.Fatalf("Mara signs in: %v %s", err, at.Response)
 	}
 	return w
+}
+
+// all are the world's instances.
+func (w *world) all() []*process {
+	if w.second == nil {
+		return []*process{w.process}
+	}
+	return []*process{w.process, w.second}
 }
 
 func with(m map[string]any, name string, value any) map[string]any {
@@ -148,7 +165,7 @@ func (w *world) protectWith(t *testing.T, name, lines string, opts *mcpauth.Opti
 type protection struct {
 	name, lines string
 	opts        *mcpauth.Options
-	change      func(*resource.Config)              // of the Guard's settings
+	change      func(*resource.Config)             // of the Guard's settings
 	serve       func(*resource.Guard) http.Handler // instead of the demo's tools
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ func engineEnv(t *testing.T) []string {
 
 // databaseURL is the PostgreSQL database of the server; empty: it has a file.
 func (p *process) databaseURL() string {
-	for _, pair := range p.env {
+	for _, pair := range slices.Backward(p.env) { // the last counts
 		if url, ok := strings.CutPrefix(pair, "REMIT_DATABASE_URL=postgres"); ok {
 			return "postgres" + url
 		}
@@ -38,24 +39,52 @@ func (p *process) databaseURL() string {
 // behind runs a statement in the database behind the server's back, and returns how many rows it changed.
 func (p *process) behind(t *testing.T, statement string) int64 {
 	t.Helper()
-	driver, name := "sqlite", filepath.Join(p.dir, "remit.db")
+	n, err := p.exec(statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// try is behind, for what the database may refuse.
+func (p *process) try(statement string) error {
+	_, err := p.exec(statement)
+	return err
+}
+
+func (p *process) exec(statement string) (int64, error) {
+	driver, name := "sqlite", filepath.Join(p.dir, "remit.db")+"?_pragma=busy_timeout(5000)"
 	if url := p.databaseURL(); url != "" {
 		driver, name = "pgx", url
 	}
 	db, err := sql.Open(driver, name)
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
 	defer db.Close()
 	result, err := db.Exec(statement)
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
-	n, err := result.RowsAffected()
+	return result.RowsAffected()
+}
+
+// below is a statement that runs below what the database guards.
+func (p *process) below(t *testing.T, statement string) string {
+	t.Helper()
+	if p.databaseURL() != "" {
+		return "SET session_replication_role = replica; " + statement
+	}
+	db, err := sql.Open("sqlite", filepath.Join(p.dir, "remit.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	defer db.Close()
+	var drop string
+	if err := db.QueryRow("SELECT coalesce(group_concat('DROP TRIGGER ' || name || '; ', ''), '') FROM sqlite_master WHERE type = 'trigger'").Scan(&drop); err != nil {
+		t.Fatal(err)
+	}
+	return drop + statement
 }
 
 // falsify changes a word in a stored record, below what the database guards.

@@ -93,5 +93,7 @@ func (p *Provider) redeemDeviceOnce(ctx context.Context, in DeviceExchange) (Res
 	if err := p.store.RedeemCode(ctx, redemption, issued("token.issued", claims)); err != nil {
 		return Response{}, err
 	}
-	return p.respond(rec, claims, m.detail), nil
+	response := p.respond(rec, claims, m.detail)
+	response.IDToken, err = p.idToken(st)
+	return response, err
 }
