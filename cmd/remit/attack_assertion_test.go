@@ -106,18 +106,26 @@ func TestAttackAssertion(t *testing.T) {
 	t.Run("JB5", func(t *testing.T) { plays(t); jb5(t, w) })
 }
 
-// jb5: a workload is a client by a rule that matches it, and by nothing else. The rule names a client, so
-// that the server begins anew with it.
-func jb5(t *testing.T, w *world) {
-	cluster := provider{"https://cluster.acme.example", blackbox.NewKey()}
-	job := w.client(t, "Nightly job", map[string]any{"token_endpoint_auth_method": "none", "grant_types": []string{bearerGrant}})
-	w.remit(t, nil, "", "client", "assign", "--client", job, "--resource", w.r1.URL, "--role", "reader")
-	keys := blackbox.Object{"keys": []any{cluster.key.JWK().With("kid", "k1").With("alg", "ES256").With("use", "sig")}}
-	rule := blackbox.Object{"match": blackbox.Object{"sub": "system:serviceaccount:jobs:*"}, "client": job, "scopes": []string{"tickets.read"}}
-	trust := blackbox.Object{"trusted_issuers": []any{blackbox.Object{"issuer": cluster.issuer, "kind": "workload", "jwks": keys, "audience": "remit", "rules": []any{rule}}}}
+// workload is the trust in a platform, one of whose workloads is this client.
+func (p provider) workload(client, sub string) blackbox.Object {
+	keys := blackbox.Object{"keys": []any{p.key.JWK().With("kid", "k1").With("alg", "ES256").With("use", "sig")}}
+	rule := blackbox.Object{"match": blackbox.Object{"sub": sub}, "client": client, "scopes": []string{"tickets.read"}}
+	return blackbox.Object{"issuer": p.issuer, "kind": "workload", "jwks": keys, "audience": "remit", "rules": []any{rule}}
+}
+
+// asserts is what the platform gives a workload.
+func (p provider) asserts(sub string) string {
+	now := time.Now().Unix()
+	claims := blackbox.Object{"iss": p.issuer, "sub": sub, "aud": []string{"remit"}, "iat": now, "exp": now + 3600, "jti": blackbox.Random(16)}
+	return p.key.JWS(blackbox.Object{"alg": "ES256", "kid": "k1"}.JSON(), claims.JSON())
+}
+
+// trusts lets the server begin anew, trusting these issuers.
+func (w *world) trusts(t *testing.T, issuers ...blackbox.Object) {
+	t.Helper()
 	for _, pair := range w.env {
 		if file, ok := strings.CutPrefix(pair, "REMIT_TRUST_FILE="); ok {
-			if err := os.WriteFile(file, []byte(trust.JSON()), 0o600); err != nil {
+			if err := os.WriteFile(file, []byte(blackbox.Object{"trusted_issuers": issuers}.JSON()), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -126,6 +134,15 @@ func jb5(t *testing.T, w *world) {
 		p.stop(t)
 		p.start(t)
 	}
+}
+
+// jb5: a workload is a client by a rule that matches it, and by nothing else. The rule names a client, so
+// that the server begins anew with it.
+func jb5(t *testing.T, w *world) {
+	cluster := provider{"https://cluster.acme.example", blackbox.NewKey()}
+	job := w.client(t, "Nightly job", map[string]any{"token_endpoint_auth_method": "none", "grant_types": []string{bearerGrant}})
+	w.remit(t, nil, "", "client", "assign", "--client", job, "--resource", w.r1.URL, "--role", "reader")
+	w.trusts(t, cluster.workload(job, "system:serviceaccount:jobs:*"))
 	now := time.Now().Unix()
 	good := blackbox.Object{"iss": cluster.issuer, "sub": "system:serviceaccount:jobs:nightly", "aud": []string{"remit"}, "iat": now, "exp": now + 3600}
 	form := func(key blackbox.Key, header, claims blackbox.Object) blackbox.Form {

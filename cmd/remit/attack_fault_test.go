@@ -127,7 +127,7 @@ func TestAttackFault(t *testing.T) {
 func away(t *testing.T, what string, res blackbox.Response) {
 	t.Helper()
 	jot(t, fmt.Sprint(what, ": ", res.Status))
-	if res.Status != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || res.Code() != "temporarily_unavailable" {
+	if res.Status != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" || res.Code() != "temporarily_unavailable" && res.Code() != "server_error" {
 		t.Errorf("%s: %s", what, res)
 	}
 	for _, inside := range []string{"sql", "pgx", "postgres", "redis", "dial", "127.0.0.1:"} {
@@ -141,7 +141,13 @@ func away(t *testing.T, what string, res blackbox.Response) {
 func (w *world) back(t *testing.T) {
 	t.Helper()
 	began := time.Now()
-	eventually(t, blackbox.Timeout, "served again", func() bool { return w.flow().Push(t.Context()) == nil })
+	inRow := 0
+	eventually(t, blackbox.Timeout, "served again", func() bool { // by every instance: they take turns
+		if inRow++; w.flow().Push(t.Context()) != nil {
+			inRow = 0
+		}
+		return inRow == 6
+	})
 	if took := time.Since(began); took > 10*time.Second { // five on a machine of its own
 		t.Errorf("served again after %v", took)
 	}
@@ -166,7 +172,10 @@ func ft1(t *testing.T, w *world, g *gate) {
 	g.set(false)
 	w.back(t)
 	good(t, f, (*blackbox.Flow).Redeem)
-	w.refusesToken(t, E("invalid_grant"), f.Key, map[string]blackbox.Form{"again": f.RedeemForm()})
+	if res, err = w.server.Send(t.Context(), f.Key, w.server.Token, f.RedeemForm()); err != nil {
+		t.Fatal(err)
+	}
+	E("invalid_grant").check(t, res)
 }
 
 // ft2: a database that can only be read takes nothing, and nobody is told that something was done.
@@ -174,8 +183,8 @@ func ft2(t *testing.T, w *world) {
 	f := w.token(t)
 	name := strings.Trim(mustURL(t, w.databaseURL()).Path, "/")
 	write := func(on string) {
-		w.behind(t, fmt.Sprintf("ALTER DATABASE %s SET default_transaction_read_only = %s", name, on))
-		_ = w.try("SET default_transaction_read_only = off; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		w.behind(t, fmt.Sprintf("START TRANSACTION READ WRITE; ALTER DATABASE %s SET default_transaction_read_only = %s; COMMIT", name, on))
+		w.behind(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 	}
 	write("on")
 	eventually(t, blackbox.Timeout, "writing is refused", func() bool {
@@ -186,8 +195,7 @@ func ft2(t *testing.T, w *world) {
 	if res := w.revoke503(t, f); res.Status != http.StatusServiceUnavailable {
 		t.Errorf("a revocation that was not done: %s", res)
 	}
-	_ = w.try("SET default_transaction_read_only = off; ALTER DATABASE " + name + " SET default_transaction_read_only = off")
-	_ = w.try("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	write("off")
 	w.back(t)
 	eventually(t, blackbox.Timeout, "the token is as good as before", func() bool {
 		res, err := w.r1.Call(t.Context(), f.Key, f.Access(), "get_ticket", readArguments)
@@ -229,8 +237,12 @@ func ad5(t *testing.T, w *world, g *gate) {
 	jot(t, "refused while the store is away")
 	g.set(false)
 	w.back(t)
-	w.remit(t, nil, "", "task", "end", f.TaskID())
-	w.remit(t, nil, "", "task", "end", f.TaskID()) // and once more
+	for range 2 { // and once more
+		eventually(t, blackbox.Timeout, "the same again does it", func() bool {
+			_, err := w.typed(t, "", "task", "end", f.TaskID())
+			return err == nil
+		})
+	}
 	w.dead(t, f)
 }
 
@@ -398,6 +410,7 @@ func TestAttackFT17(t *testing.T) {
 	backup := filepath.Join(shortDir(t), "backup.db")
 	copies := func(from, to string) { // databases of PostgreSQL, while nobody is connected
 		t.Helper()
+		w.db.SetMaxIdleConns(0)
 		admin := mustURL(t, w.databaseURL())
 		admin.Path = "/postgres"
 		db, err := sql.Open("pgx", admin.String())

@@ -92,7 +92,11 @@ func plays(t *testing.T) {
 		if maps.Copy(recorder.done.of(id, test), saw); *update {
 			return
 		}
-		if was := written(t, *engine).of(id, test); !reflect.DeepEqual(was, saw) {
+		was := written(t, *engine).of(id, test)
+		if len(was) == 0 { // nothing is written of this engine yet: it has to answer as a file does
+			was = written(t, "sqlite").of(id, test)
+		}
+		if !reflect.DeepEqual(was, saw) {
 			t.Errorf("%s of %s: seen\n%v\nwritten (-update writes it anew)\n%v", id, test, saw, was)
 		}
 	})

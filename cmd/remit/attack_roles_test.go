@@ -74,7 +74,7 @@ func rm2(t *testing.T, w *world) {
 	w.remit(t, nil, "", "user", "assign", "--email", b.Email, "--resource", w.r1.URL, "--role", "reader")
 	w.remit(t, nil, "", "user", "unassign", "--email", b.Email, "--resource", w.r1.URL, "--role", "admin")
 	var res blackbox.Response
-	eventually(t, 2*time.Second, "the role is gone", func() bool {
+	eventually(t, 5*time.Second, "the role is gone", func() bool {
 		res = w.call(t, f, "add_comment", comment)
 		return res.Status != http.StatusOK
 	})
@@ -329,7 +329,7 @@ func rs14(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	server, _ := demo.NewTickets()
-	guarded(t, listen, second, func(g *resource.Guard) http.Handler { return mcpauth.Protect(g, server, nil) })
+	servesGuarded(t, listen, second, func(g *resource.Guard) http.Handler { return mcpauth.Protect(g, server, nil) })
 	replica := &protected{Tools: &blackbox.Tools{URL: "http://" + listen.Addr().String() + "/mcp"}}
 	f := w.scoped(t, first, "tickets.read")
 	w.at(t, first, f, "get_ticket", readArguments)

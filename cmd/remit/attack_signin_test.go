@@ -135,6 +135,11 @@ func lg6(t *testing.T, w *world) {
 		t.Errorf("one password for 1 000 users: %v", counts)
 	}
 	jot(t, "one password for 1 000 users: at most 70 are looked at, then 429")
+	for range 20 { // what has come back meanwhile is used up
+		if w.tries(t, crowd, lin.Email, "guess").Status == http.StatusTooManyRequests {
+			break
+		}
+	}
 	if res := w.tries(t, crowd, lin.Email, lin.Password); res.Status != http.StatusTooManyRequests {
 		t.Errorf("a stranger's browser while the account is guessed at: %s", res)
 	}

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
 	"github.com/remit-auth/remit/cmd/remit/demo"
@@ -74,7 +76,8 @@ type world struct {
 	mustPush    string // public, PAR required
 	headless    string // public, device grant alone
 	r1, r2      *protected
-	seq, issued int64 // newest ledger record seen, and how many of them tell of something granted
+	db          *sql.DB // of PostgreSQL, for the tests' own look
+	seq, issued int64   // newest ledger record seen, and how many of them tell of something granted
 }
 
 // protected is an MCP server behind a Guard.
@@ -107,6 +110,13 @@ func settle(t *testing.T, p *process) *world {
 	var err error
 	if w.server, err = blackbox.Discover(t.Context(), w.issuer); err != nil {
 		t.Fatal(err)
+	}
+	if url := w.databaseURL(); url != "" {
+		if w.db, err = sql.Open("pgx", url); err != nil {
+			t.Fatal(err)
+		}
+		w.db.SetConnMaxIdleTime(5 * time.Second)
+		t.Cleanup(func() { w.db.Close() })
 	}
 	w.remit(t, nil, w.mara.Password+"\n", "user", "add", "--email", w.mara.Email, "--name", "Mara", "--password-stdin")
 	w.r1, w.r2 = w.protect(t, "Tickets"), w.protect(t, "Archive")
@@ -201,11 +211,11 @@ func (w *world) protectBy(t *testing.T, p protection) *protected {
 	if p.serve == nil {
 		p.serve = func(g *resource.Guard) http.Handler { return mcpauth.Protect(g, server, p.opts) }
 	}
-	return guarded(t, listen, c, p.serve)
+	return servesGuarded(t, listen, c, p.serve)
 }
 
-// guarded serves what a Guard with these settings protects.
-func guarded(t *testing.T, listen net.Listener, c resource.Config, serve func(*resource.Guard) http.Handler) *protected {
+// servesGuarded serves what a Guard with these settings protects.
+func servesGuarded(t *testing.T, listen net.Listener, c resource.Config, serve func(*resource.Guard) http.Handler) *protected {
 	t.Helper()
 	guard, err := resource.New(t.Context(), c)
 	if err != nil {
@@ -273,6 +283,9 @@ var granting = []string{"task.", "token.", "consent.", "code.", "client.", "user
 // rows counts the ledger's records of those kinds, and the tasks.
 func (w *world) rows(t *testing.T) (records int64, tasks int) {
 	t.Helper()
+	if w.db != nil {
+		return w.counted(t)
+	}
 	for lines := bufio.NewScanner(bytes.NewReader(w.admin(t, fmt.Sprintf("/admin/api/audit/records?limit=10000&after=%d", w.seq)))); lines.Scan(); {
 		var r struct {
 			Seq  int64
@@ -293,6 +306,25 @@ func (w *world) rows(t *testing.T) (records int64, tasks int) {
 	return w.issued, len(list.Tasks)
 }
 
+// counted is rows of a server on PostgreSQL, where a record gets its place in the ledger a moment after it
+// was written: what was written counts.
+func (w *world) counted(t *testing.T) (records int64, tasks int) {
+	t.Helper()
+	const count = `SELECT (SELECT count(*) FROM (SELECT kind FROM ledger UNION ALL SELECT kind FROM ledger_inbox) written WHERE split_part(kind, '.', 1) || '.' = ANY($1)),
+ (SELECT coalesce(max(seq), 0) FROM ledger), (SELECT count(*) FROM tasks)`
+	look := func() error { return w.db.QueryRow(count, granting).Scan(&records, &w.seq, &tasks) }
+	err := look()
+	for range 3 { // a connection may have been cut by an attack on the store
+		if err != nil {
+			err = look()
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records, tasks
+}
+
 // refuses checks one attack: the answer is one of those wanted, and nothing was added.
 func (w *world) refuses(t *testing.T, x want, send func() (blackbox.Response, error)) blackbox.Response {
 	t.Helper()
@@ -304,9 +336,18 @@ func (w *world) refuses(t *testing.T, x want, send func() (blackbox.Response, er
 	}
 	x.check(t, res)
 	if r, n := w.rows(t); r != records || n != tasks {
-		t.Errorf("the refused request added %d ledger records and %d tasks", r-records, n-tasks)
+		t.Errorf("the refused request added %d ledger records and %d tasks%s", r-records, n-tasks, w.newest(t))
 	}
 	return res
+}
+
+// newest tells the kinds of the newest records, for who asks why there are more.
+func (w *world) newest(t *testing.T) (kinds string) {
+	t.Helper()
+	if w.db != nil {
+		_ = w.db.QueryRow("SELECT ': ' || string_agg(kind, ', ') FROM (SELECT kind FROM ledger ORDER BY seq DESC LIMIT 5) newest").Scan(&kinds)
+	}
+	return kinds
 }
 
 // goodAfter is what is noted of good requests after the attacks.

@@ -11,8 +11,8 @@ import (
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
 )
 
-// grantsPage shows every grant as curl sees it.
-const grantsPage = "../../docs/grants-curl.md"
+// grantPage is the page of a grant.
+func grantPage(name string) string { return "../../docs/grants/" + name + ".md" }
 
 // signed is a terminal whose requests carry a DPoP proof, which the page calls $PROOF.
 type signed struct {
@@ -62,12 +62,12 @@ func TestGrantsCurl(t *testing.T) {
 		s.write("# The user opens http://localhost:8080/authorize?client_id=…&request_uri=… and allows it. The browser comes back with a code.")
 		issued := s.post(f.Key, w.server.Token, f.RedeemForm())
 		s.wants(issued, http.StatusOK)
-		s.goldenOn(t, grantsPage, "code")
+		s.goldenOn(t, grantPage("authorization-code"), "code")
 		f.Issued = issued.JSON()
 
 		s = w.terminalOf(t)
 		s.wants(s.post(f.Key, w.server.Token, f.RefreshForm()), http.StatusOK)
-		s.goldenOn(t, grantsPage, "refresh")
+		s.goldenOn(t, grantPage("refresh"), "refresh")
 	})
 	t.Run("client credentials", func(t *testing.T) {
 		s := w.terminalOf(t)
@@ -76,7 +76,7 @@ func TestGrantsCurl(t *testing.T) {
 		s.wants(s.post(blackbox.NewKey(), w.server.Token, blackbox.Form{
 			{Name: "grant_type", Value: "client_credentials"}, {Name: "client_id", Value: id}, {Name: "client_secret", Value: secret}, {Name: "resource", Value: w.r1.URL}, {Name: "scope", Value: "tickets.read"},
 		}), http.StatusOK)
-		s.goldenOn(t, grantsPage, "client_credentials")
+		s.goldenOn(t, grantPage("client-credentials"), "client_credentials")
 	})
 	t.Run("token exchange", func(t *testing.T) {
 		s, c, sub := w.terminalOf(t), w.crew(t), blackbox.NewKey()
@@ -84,7 +84,7 @@ func TestGrantsCurl(t *testing.T) {
 		s.as(url.QueryEscape(form.Get("subject_token_proof")), "$PARENTS_PROOF")
 		s.as(form.Get("subject_token_proof"), "$PARENTS_PROOF")
 		s.wants(s.post(sub, w.server.Token, form), http.StatusOK)
-		s.goldenOn(t, grantsPage, "token_exchange")
+		s.goldenOn(t, grantPage("token-exchange"), "token_exchange")
 	})
 	t.Run("device", func(t *testing.T) {
 		s, key := w.terminalOf(t), blackbox.NewKey()
@@ -98,12 +98,42 @@ func TestGrantsCurl(t *testing.T) {
 		w.allowsDevice(t, asked)
 		s.write("# The user typed the code at /activate, compared the words, and allowed it.")
 		s.wants(s.post(key, w.server.Token, poll), http.StatusOK)
-		s.goldenOn(t, grantsPage, "device")
+		s.goldenOn(t, grantPage("device"), "device")
 	})
 	t.Run("jwt-bearer", func(t *testing.T) {
 		s := w.terminalOf(t)
 		id, secret := w.secretClient(t, "Desktop", bearerGrant)
 		s.wants(s.post(blackbox.NewKey(), w.server.Token, idp.form(w, id, secret, nil, nil)), http.StatusOK)
-		s.goldenOn(t, grantsPage, "jwt_bearer")
+		s.goldenOn(t, grantPage("jwt-bearer"), "jwt_bearer")
+	})
+	t.Run("step-up", func(t *testing.T) {
+		s, f := w.terminalOf(t), w.reading(t, w.mara)
+		s.as(f.TaskID(), "tsk_…")
+		s.write("# The Guard refused add_comment, and said what is missing. The task's own key asks for it.")
+		up := w.extends(w.a, f.Key, f.TaskID())
+		form := up.PushForm()
+		s.as(up.Verifier, "$VERIFIER")
+		pushed := s.post(f.Key, w.server.PAR, form)
+		s.wants(pushed, http.StatusCreated)
+		up.RequestURI = pushed.Text("request_uri")
+		must(t, up, (*blackbox.Flow).Consent)
+		s.write("# The user saw what is new, and allowed it. The token is good for both.")
+		s.wants(s.post(f.Key, w.server.Token, up.RedeemForm()), http.StatusOK)
+		s.goldenOn(t, grantPage("step-up"), "step_up")
+	})
+	t.Run("workload", func(t *testing.T) { // the last: the server begins anew
+		job := w.client(t, "Nightly job", map[string]any{"token_endpoint_auth_method": "none", "grant_types": []string{bearerGrant}})
+		w.remit(t, nil, "", "client", "assign", "--client", job, "--resource", w.r1.URL, "--role", "reader")
+		cluster, spire := provider{"https://kubernetes.default.svc.cluster.local", blackbox.NewKey()}, provider{"https://spire.acme.example", blackbox.NewKey()}
+		w.trusts(t, cluster.workload(job, "system:serviceaccount:jobs:nightly"), spire.workload(job, "spiffe://acme.example/jobs/nightly"))
+		for name, assertion := range map[string]string{
+			"kubernetes": cluster.asserts("system:serviceaccount:jobs:nightly"), "spiffe": spire.asserts("spiffe://acme.example/jobs/nightly"),
+		} {
+			s := w.terminalOf(t)
+			s.write("# $ASSERTION is what the platform gave the workload, with the audience remit: " + map[string]string{"kubernetes": "a Kubernetes service account token.", "spiffe": "a SPIFFE JWT-SVID."}[name])
+			s.as(assertion, "$ASSERTION")
+			s.wants(s.post(blackbox.NewKey(), w.server.Token, blackbox.Form{{Name: "grant_type", Value: bearerGrant}, {Name: "assertion", Value: assertion}, {Name: "resource", Value: w.r1.URL}}), http.StatusOK)
+			s.goldenOn(t, grantPage("jwt-bearer"), name)
+		}
 	})
 }
