@@ -319,8 +319,14 @@ func TestAttackFT13(t *testing.T) {
 	plays(t)
 	running := serve(t, "")
 	for _, tt := range []struct{ env, says string }{
-		{"REMIT_LISTEN=0.0.0.0:0", "dev mode listens on loopback alone"}, {"REMIT_ISSUER=http://as.example", "REMIT_ISSUER"}, {"REMIT_DEV=maybe", "REMIT_DEV"}, {"REMIT_MASTER_KEY_FILE=/nowhere/key", "master key"},
-		{"REMIT_TLS_CERT=/nowhere/cert", "REMIT_TLS"}, {"REMIT_CONFIG=/nowhere/config.yaml", "config"}, {"REMIT_TRUST_FILE=/nowhere/trust.json", "TRUST_FILE"}, {"REMIT_DATABASE_URL=mysql://x", "REMIT_DATABASE_URL"},
+		{"REMIT_LISTEN=0.0.0.0:0", "dev mode listens on loopback alone"},
+		{"REMIT_ISSUER=http://as.example", "REMIT_ISSUER"},
+		{"REMIT_DEV=maybe", "REMIT_DEV"},
+		{"REMIT_MASTER_KEY_FILE=/nowhere/key", "master key"},
+		{"REMIT_TLS_CERT=/nowhere/cert", "REMIT_TLS"},
+		{"REMIT_CONFIG=/nowhere/config.yaml", "config"},
+		{"REMIT_TRUST_FILE=/nowhere/trust.json", "TRUST_FILE"},
+		{"REMIT_DATABASE_URL=mysql://x", "REMIT_DATABASE_URL"},
 		{"REMIT_LISTEN=" + running.listen, "REMIT_LISTEN"},
 	} {
 		refusesToStart(t, []string{tt.env}, tt.says)
