@@ -118,25 +118,19 @@ func (s *Server) meantBy(ctx context.Context, out upstream.Logout) (sessions []s
 	return sessions, users, err
 }
 
-// endBegunBy ends the user's live tasks that had begun by then.
+// endBegunBy ends the user's live tasks that had begun by then, whatever has begun since.
 func (s *Server) endBegunBy(ctx context.Context, userID string, then time.Time) error {
-	for {
-		live, err := s.store.TaskList(ctx, store.TaskFilter{UserID: userID, Live: true})
-		if err != nil {
+	live, err := s.store.WouldEnd(ctx, store.Target{UserID: userID})
+	if err != nil {
+		return err
+	}
+	for _, t := range live {
+		if t.CreatedAt.After(then) {
+			continue
+		}
+		if _, err := s.endOne(ctx, t.ID, reasonSignedOut); err != nil {
 			return err
 		}
-		n := 0
-		for _, t := range live {
-			if t.CreatedAt.After(then) {
-				continue
-			}
-			if _, err := s.endOne(ctx, t.ID, reasonSignedOut); err != nil {
-				return err
-			}
-			n++
-		}
-		if n == 0 {
-			return nil
-		}
 	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -193,7 +194,7 @@ func TestBackChannelLogoutForgeries(t *testing.T) {
 
 // TestBackChannelLogoutEndsTasks: where the operator wants it, nobody's agents go on without them.
 func TestBackChannelLogoutEndsTasks(t *testing.T) {
-	for name, ends := range map[string]bool{"sessions alone": false, "tasks too": true} {
+	for name, ends := range map[string]bool{"sessions alone": false, "tasks too": true, "tasks too, of many": true} {
 		t.Run(name, func(t *testing.T) {
 			w, p := withIDP(t, func(c *upstream.Config) { c.LogoutEndsTasks = ends })
 			must(t, w.store.LinkUpstream(t.Context(), w.user.ID, p.http.URL, "s-1"))
@@ -204,7 +205,14 @@ func TestBackChannelLogoutEndsTasks(t *testing.T) {
 			claims := p.logoutClaims(w)
 			w.clock.Add(2 * time.Minute)
 			claims["exp"] = w.clock.Now().Unix() + 60
-			_, after := w.lend() // begun since
+			_, after := w.lend()                                                   // begun since
+			for n := range map[bool]int{true: 100}[name == "tasks too, of many"] { // a page of them
+				id, now := fmt.Sprint("tsk_since", n), w.clock.Now()
+				must(t, w.store.StartTask(t.Context(), store.Start{
+					Task:   store.Task{ID: id, UserID: w.user.ID, ClientID: w.client, State: store.TaskActive, CreatedAt: now, EndsAt: now.Add(time.Hour)},
+					Access: store.AccessToken{JTI: id, TaskID: id, Resource: ticketsURI, ClientID: w.client, IssuedAt: now, ExpiresAt: now.Add(time.Minute)},
+				}))
+			}
 			if got := p.signsOut(w, "logout+jwt", claims); got.Status != http.StatusOK || b.isIn() {
 				t.Fatalf("logout: %d %s", got.Status, got.Body)
 			}
@@ -215,7 +223,7 @@ func TestBackChannelLogoutEndsTasks(t *testing.T) {
 					t.Errorf("task is %s (%s)", task.State, task.Reason)
 				}
 			}
-			if ends && !strings.Contains(w.mara().get("/agents").Body, "Ended when you signed out at your provider") {
+			if name == "tasks too" && !strings.Contains(w.mara().get("/agents").Body, "Ended when you signed out at your provider") {
 				t.Error("the page does not say why the task ended")
 			}
 		})
