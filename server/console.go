@@ -189,21 +189,35 @@ func (s *Server) at(path string, query ...string) string {
 	return s.base + path + "?" + values.Encode()
 }
 
-// cli is a command line that a shell reads as it is meant; flags without a value are left out.
-func cli(words ...string) string {
-	line := []string{"remit"}
-	for i := 0; i < len(words); i++ {
-		if strings.HasPrefix(words[i], "--") && i+1 < len(words) {
-			if words[i+1] != "" {
-				line = append(line, words[i]+"="+shellWord(words[i+1]))
-			}
-			i++
-			continue
+// cli is a command line that a shell and remit read as it is meant: a verb, what it is about, and
+// flags in pairs of a name and a value. A flag of no value is left out; a last one without any stands alone.
+func cli(verb string, about []string, flags ...string) string {
+	line := []string{"remit", verb}
+	var end []string
+	for _, word := range about {
+		if strings.HasPrefix(word, "-") { // a tool may have any name, also that of a flag
+			end = []string{"--"}
 		}
-		line = append(line, shellWord(words[i]))
 	}
-	return strings.Join(line, " ")
+	for _, word := range about {
+		end = append(end, shellWord(word))
+	}
+	if len(end) == len(about) {
+		line, end = append(line, end...), nil
+	}
+	for i := 0; i < len(flags); i += 2 {
+		switch {
+		case i+1 == len(flags):
+			line = append(line, flags[i])
+		case flags[i+1] != "":
+			line = append(line, flags[i]+"="+shellWord(flags[i+1]))
+		}
+	}
+	return strings.Join(append(line, end...), " ")
 }
+
+// on is what a command line is about.
+func on(words ...string) []string { return words }
 
 // shellWord quotes what a shell would not take as it is.
 func shellWord(s string) string {

@@ -20,7 +20,7 @@ func (s *Server) consoleAccess(w http.ResponseWriter, r *http.Request, d *desk) 
 		return err
 	}
 	view := web.ConsoleItem{
-		Desk: s.desk(ctx, d, "/admin/resources", cli("resource", "access", res.URI)), Title: say(ctx, textWhoCan, res.Name),
+		Desk: s.desk(ctx, d, "/admin/resources", cli("resource access", on(res.URI))), Title: say(ctx, textWhoCan, res.Name),
 		Back: web.Link{Text: res.Name, Href: s.at("/admin/resource", web.FieldResource, res.URI)}, State: ableChip(ctx, res.Disabled),
 	}
 	asked := supposed{URI: res.URI, User: strings.TrimSpace(q.Get(web.FieldUser)), Client: strings.TrimSpace(q.Get(web.FieldClient)), Tool: q.Get(web.FieldTool)}
@@ -94,8 +94,7 @@ func (s *Server) supposeSection(ctx context.Context, res store.Resource, asked s
 	if asked.User == "" || asked.Client == "" || asked.Tool == "" {
 		return section, nil
 	}
-	line := []string{"resource", "simulate", res.URI, asked.Tool, "--user", asked.User, "--client", asked.Client, "--arguments", string(asked.Arguments)}
-	view.CLI = append(view.CLI, cli(line...))
+	view.CLI = append(view.CLI, cli("resource simulate", on(res.URI, asked.Tool), "--user", asked.User, "--client", asked.Client, "--arguments", string(asked.Arguments)))
 	v, err := s.suppose(ctx, asked)
 	switch p := problemOf(err); {
 	case errors.Is(err, store.ErrUserNotFound), errors.Is(err, store.ErrClientNotFound), err != nil && p.Status == http.StatusBadRequest:

@@ -53,7 +53,7 @@ func (s *Server) consoleReviewEnd(w http.ResponseWriter, r *http.Request, d *des
 	}
 	for _, id := range ids {
 		form.Hidden = append(form.Hidden, web.Field{Name: web.FieldTask, Value: id})
-		view.CLI = append(view.CLI, cli("task", "end", id, "--reason", "…"))
+		view.CLI = append(view.CLI, cli("task end", on(id), "--reason", "…"))
 	}
 	if len(planned) == 0 {
 		view.Title = say(r.Context(), textNothingEnds)
@@ -164,7 +164,7 @@ func (s *Server) consoleEnded(w http.ResponseWriter, r *http.Request, d *desk) e
 		Sections: []web.Section{*reach, {ID: "tasks", Title: say(r.Context(), textTasks), Table: &table}},
 	}
 	for _, id := range ids {
-		view.CLI = append(view.CLI, cli("task", "show", id))
+		view.CLI = append(view.CLI, cli("task show", on(id)))
 	}
 	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
 }

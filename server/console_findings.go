@@ -26,7 +26,7 @@ func (s *Server) consoleFindings(w http.ResponseWriter, r *http.Request, d *desk
 		return err
 	}
 	view := web.ConsoleFindings{Desk: s.desk(r.Context(), d, "/admin/findings",
-		cli("audit", "tail", "--kind", "rule.fired"), cli("audit", "tail", "--kind", kindDisputed))}
+		cli("audit tail", nil, "--kind", "rule.fired"), cli("audit tail", nil, "--kind", kindDisputed))}
 	recs, view.Newest, view.Older = pageOf(recs, before, s.base+"/admin/findings")
 	if view.Findings, err = s.findings(r.Context(), d, recs); err != nil {
 		return err

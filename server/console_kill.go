@@ -25,7 +25,7 @@ func (s *Server) consoleKills(w http.ResponseWriter, r *http.Request, d *desk) e
 		return err
 	}
 	view := web.ConsoleList{
-		Desk: s.desk(ctx, d, "/admin/kill", cli("kill", "list", "--all")), Title: say(ctx, textKill), Note: say(ctx, textKillNote),
+		Desk: s.desk(ctx, d, "/admin/kill", cli("kill list", nil, "--all")), Title: say(ctx, textKill), Note: say(ctx, textKillNote),
 		Table: web.Table{Name: say(ctx, textKill), Heads: sayAll(ctx, "Stops", "State", "Made", "Until", "By"), Empty: say(ctx, textNoKills)},
 	}
 	book, err := s.consoleBook(ctx)
@@ -41,7 +41,7 @@ func (s *Server) consoleKills(w http.ResponseWriter, r *http.Request, d *desk) e
 	}
 	if d.may(store.RoleRevoker) {
 		view.Filter = s.killForm(ctx, r)
-		view.CLI = append(view.CLI, cli("kill", "user", "EMAIL", "--for", "1h", "--reason", "…"))
+		view.CLI = append(view.CLI, cli("kill user", on("EMAIL"), "--for", "1h", "--reason", "…"))
 	}
 	return s.render(w, r, http.StatusOK, web.ConsoleListPage(view))
 }
@@ -128,17 +128,11 @@ func killAsked(get func(string) string) (in throwing, err error) {
 
 // line is the command that does the same.
 func (in throwing) line(more ...string) string {
-	words := []string{"kill", string(in.Level)}
-	if in.Subject != "" {
-		words = append(words, in.Subject)
-	}
-	if in.Tool != "" {
-		words = append(words, in.Tool)
-	}
+	about, flags := slices.DeleteFunc(on(in.Subject, in.Tool), func(word string) bool { return word == "" }), []string(nil)
 	if in.Seconds > 0 {
-		words = append(words, "--for", strconv.FormatInt(in.Seconds, 10)+"s")
+		flags = append(flags, "--for", strconv.FormatInt(in.Seconds, 10)+"s")
 	}
-	return cli(append(words, more...)...)
+	return cli("kill "+string(in.Level), about, append(flags, more...)...)
 }
 
 // consoleKillReview serves GET /admin/kill/review?level=…: what would stop, before it does.
@@ -237,7 +231,7 @@ func (s *Server) consoleKillOne(w http.ResponseWriter, r *http.Request, d *desk)
 		return err
 	}
 	view := web.ConsoleItem{
-		Desk: s.desk(ctx, d, "/admin/kill", cli("kill", "show", sw.ID)), Title: killName(ctx, sw), Free: sw.Reason, State: killChip(ctx, sw),
+		Desk: s.desk(ctx, d, "/admin/kill", cli("kill show", on(sw.ID))), Title: killName(ctx, sw), Free: sw.Reason, State: killChip(ctx, sw),
 		Back: web.Link{Text: say(ctx, textKill), Href: s.base + "/admin/kill"},
 		Facts: []web.Fact{
 			{Name: say(ctx, "Made"), Cells: row.Cells[2:3]}, {Name: say(ctx, "Until"), Cells: row.Cells[3:4]}, {Name: say(ctx, "By"), Cells: []web.Cell{{Text: row.Cells[4].Text}}},
@@ -270,7 +264,7 @@ func (s *Server) consoleKillOne(w http.ResponseWriter, r *http.Request, d *desk)
 func (s *Server) killForms(ctx context.Context, d *desk, sw store.Switch, view *web.ConsoleItem) {
 	id := []web.Field{{Name: web.FieldSwitch, Value: sw.ID}}
 	if sw.State == store.SwitchWaiting && d.may(store.RoleAdmin) && sw.Person != d.person {
-		view.CLI = append(view.CLI, cli("kill", "confirm", sw.ID, "--reason", "…"))
+		view.CLI = append(view.CLI, cli("kill confirm", on(sw.ID), "--reason", "…"))
 		view.Forms = append(view.Forms, web.ConsoleForm{
 			ID: "confirm", Title: say(ctx, textConfirm), Note: say(ctx, textConfirmNote), Hidden: id,
 			Buttons: []web.ConsoleButton{{Text: say(ctx, textConfirm), Action: s.base + "/admin/kill/confirm", Icon: "stop", Danger: true}},
@@ -278,7 +272,7 @@ func (s *Server) killForms(ctx context.Context, d *desk, sw store.Switch, view *
 	}
 	open := []store.SwitchState{store.SwitchThrown, store.SwitchWaiting}
 	if slices.Contains(open, sw.State) && d.may(store.RoleRevoker) && (d.may(store.RoleAdmin) || sw.By == store.ByRevoker) {
-		view.CLI = append(view.CLI, cli("kill", "lift", sw.ID, "--reason", "…"))
+		view.CLI = append(view.CLI, cli("kill lift", on(sw.ID), "--reason", "…"))
 		view.Forms = append(view.Forms, web.ConsoleForm{
 			ID: "lift", Title: say(ctx, textLift), Note: say(ctx, textLiftNote), Hidden: id,
 			Buttons: []web.ConsoleButton{{Text: say(ctx, textLift), Action: s.base + "/admin/kill/lift", Icon: "play"}},

@@ -35,7 +35,7 @@ func (s *Server) consoleUsers(w http.ResponseWriter, r *http.Request, d *desk) e
 	}
 	part := strings.TrimSpace(r.URL.Query().Get(web.FieldUser))
 	view := web.ConsoleList{
-		Desk: s.desk(r.Context(), d, "/admin/users", cli("user", "list")), Title: say(r.Context(), textUsers), Filter: s.search("/admin/users", web.FieldUser, say(r.Context(), "E-mail or name"), part),
+		Desk: s.desk(r.Context(), d, "/admin/users", cli("user list", nil)), Title: say(r.Context(), textUsers), Filter: s.search("/admin/users", web.FieldUser, say(r.Context(), "E-mail or name"), part),
 		Table: web.Table{Name: say(r.Context(), textUsers), Heads: []string{say(r.Context(), "E-mail"), say(r.Context(), "Name"), say(r.Context(), "Console role"), say(r.Context(), "State")}, Empty: say(r.Context(), textNoUsers)},
 	}
 	for _, u := range users {
@@ -61,7 +61,7 @@ func (s *Server) consoleUser(w http.ResponseWriter, r *http.Request, d *desk) er
 	}
 	u := l.user
 	view := web.ConsoleItem{
-		Desk: s.desk(r.Context(), d, "/admin/users", cli("user", "show", "--email", u.Email)), Back: web.Link{Text: say(r.Context(), textUsers), Href: s.base + "/admin/users"}, Title: u.Email,
+		Desk: s.desk(r.Context(), d, "/admin/users", cli("user show", nil, "--email", u.Email)), Back: web.Link{Text: say(r.Context(), textUsers), Href: s.base + "/admin/users"}, Title: u.Email,
 		Facts: []web.Fact{
 			{Name: say(r.Context(), "Name"), Cells: []web.Cell{{Text: u.Name}}},
 			{Name: say(r.Context(), "Id"), Cells: []web.Cell{{Text: u.ID}}},
@@ -93,7 +93,7 @@ func (s *Server) consoleUser(w http.ResponseWriter, r *http.Request, d *desk) er
 	case d.may(store.RoleAdmin):
 		view.Forms = append(view.Forms, s.roleForm(r.Context(), u))
 	}
-	view.CLI = append(view.CLI, cli("user", "role", "--email", u.Email, "--console-role", cmp.Or(string(u.ConsoleRole), "user"), "--reason", "…"))
+	view.CLI = append(view.CLI, cli("user role", nil, "--email", u.Email, "--console-role", cmp.Or(string(u.ConsoleRole), "user"), "--reason", "…"))
 	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
 }
 
@@ -144,7 +144,7 @@ func (s *Server) consoleClients(w http.ResponseWriter, r *http.Request, d *desk)
 	}
 	part := strings.TrimSpace(r.URL.Query().Get(web.FieldClient))
 	view := web.ConsoleList{
-		Desk: s.desk(r.Context(), d, "/admin/clients", cli("client", "list")), Title: say(r.Context(), textClients), Filter: s.search("/admin/clients", web.FieldClient, "client_id or name", part),
+		Desk: s.desk(r.Context(), d, "/admin/clients", cli("client list", nil)), Title: say(r.Context(), textClients), Filter: s.search("/admin/clients", web.FieldClient, "client_id or name", part),
 		Table: web.Table{Name: say(r.Context(), textClients), Heads: []string{say(r.Context(), "Client"), "client_id", say(r.Context(), "Known by"), say(r.Context(), "State")}, Empty: say(r.Context(), textNoClients)},
 	}
 	for _, c := range clients {
@@ -185,7 +185,7 @@ func (s *Server) consoleClient(w http.ResponseWriter, r *http.Request, d *desk) 
 		return err
 	}
 	view := web.ConsoleItem{
-		Desk: s.desk(r.Context(), d, "/admin/clients", cli("client", "list")), Back: web.Link{Text: say(r.Context(), textClients), Href: s.base + "/admin/clients"}, Title: cmp.Or(l.name, c.ID),
+		Desk: s.desk(r.Context(), d, "/admin/clients", cli("client list", nil)), Back: web.Link{Text: say(r.Context(), textClients), Href: s.base + "/admin/clients"}, Title: cmp.Or(l.name, c.ID),
 		Facts: []web.Fact{
 			{Name: "client_id", Cells: []web.Cell{{Text: c.ID}}},
 			{Name: say(r.Context(), "Known by"), Cells: []web.Cell{{Text: originText(r.Context(), c)}}},

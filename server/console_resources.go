@@ -18,7 +18,7 @@ func (s *Server) consoleResources(w http.ResponseWriter, r *http.Request, d *des
 		return err
 	}
 	view := web.ConsoleList{
-		Desk: s.desk(r.Context(), d, "/admin/resources", cli("resource", "list")), Title: say(r.Context(), textResources),
+		Desk: s.desk(r.Context(), d, "/admin/resources", cli("resource list", nil)), Title: say(r.Context(), textResources),
 		Table: web.Table{Name: say(r.Context(), textResources), Heads: []string{say(r.Context(), "Resource"), "URI", say(r.Context(), "Tools"), "Guard", say(r.Context(), "State")}, Empty: say(r.Context(), textNoResources)},
 	}
 	for _, res := range resources {
@@ -54,7 +54,7 @@ func (s *Server) consoleResource(w http.ResponseWriter, r *http.Request, d *desk
 		return err
 	}
 	view := web.ConsoleItem{
-		Desk: s.desk(r.Context(), d, "/admin/resources", cli("resource", "show", res.URI)), Back: web.Link{Text: say(r.Context(), textResources), Href: s.base + "/admin/resources"}, Title: res.Name,
+		Desk: s.desk(r.Context(), d, "/admin/resources", cli("resource show", on(res.URI))), Back: web.Link{Text: say(r.Context(), textResources), Href: s.base + "/admin/resources"}, Title: res.Name,
 		Facts: []web.Fact{
 			{Name: "URI", Cells: []web.Cell{{Text: res.URI}}},
 			{Name: "Guard", Cells: []web.Cell{guardCell(r.Context(), res)}},
@@ -100,7 +100,7 @@ func (s *Server) drifts(ctx context.Context, d *desk, l lever, res store.Resourc
 			}
 		}
 		waiting.Diffs = append(waiting.Diffs, diff)
-		view.CLI = append(view.CLI, cli("resource", "approve", res.URI, drift.Tool, "--hash", drift.LiveHash))
+		view.CLI = append(view.CLI, cli("resource approve", on(res.URI, drift.Tool), "--hash", drift.LiveHash))
 	}
 	for _, section := range []web.Section{waiting, gone} {
 		if len(section.Diffs) > 0 {
@@ -159,7 +159,7 @@ func (s *Server) consoleKeys(w http.ResponseWriter, r *http.Request, d *desk) er
 		return err
 	}
 	view := web.ConsoleList{
-		Desk: s.desk(r.Context(), d, "/admin/keys", cli("key", "list"), cli("key", "rotate")), Title: say(r.Context(), textKeys), Note: say(r.Context(), textKeyNote),
+		Desk: s.desk(r.Context(), d, "/admin/keys", cli("key list", nil), cli("key rotate", nil)), Title: say(r.Context(), textKeys), Note: say(r.Context(), textKeyNote),
 		Table: web.Table{Name: say(r.Context(), textKeys), Heads: []string{say(r.Context(), "Key"), say(r.Context(), "For"), say(r.Context(), "Algorithm"), say(r.Context(), "State"), say(r.Context(), "Made")}},
 	}
 	for _, k := range keys {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/remit-auth/remit/store"
@@ -19,7 +20,9 @@ type lever struct {
 	field    web.Field
 	target   store.Target
 	reason   string   // why its tasks end
-	cli      []string // remit …, up to the verb, and what follows it
+	noun     string   // remit noun verb …
+	about    []string // and what it is about, by its place or by a flag
+	flags    []string
 	disabled bool
 	user     store.User // of a user's
 }
@@ -32,19 +35,19 @@ func (s *Server) lever(ctx context.Context, get func(string) string) (lever, err
 		u, err := s.userNamed(ctx, user)
 		return lever{
 			name: u.Email, note: say(ctx, textDisableUser), page: s.at("/admin/user", web.FieldUser, u.ID), field: web.Field{Name: web.FieldUser, Value: u.ID},
-			target: store.Target{UserID: u.ID}, reason: "user_disabled", cli: []string{"user", "--email", u.Email}, disabled: u.Disabled, user: u,
+			target: store.Target{UserID: u.ID}, reason: "user_disabled", noun: "user", flags: []string{"--email", u.Email}, disabled: u.Disabled, user: u,
 		}, err
 	case client != "" && user+resource == "":
 		c, err := s.store.ClientByID(ctx, client)
 		return lever{
 			name: clientHost(ctx, c), note: say(ctx, textDisableClient), page: s.at("/admin/client", web.FieldClient, c.ID), field: web.Field{Name: web.FieldClient, Value: c.ID},
-			target: store.Target{ClientID: c.ID}, reason: "client_disabled", cli: []string{"client", c.ID}, disabled: c.Disabled,
+			target: store.Target{ClientID: c.ID}, reason: "client_disabled", noun: "client", about: on(c.ID), disabled: c.Disabled,
 		}, err
 	case resource != "" && user+client == "":
 		res, err := s.store.ResourceByURI(ctx, resource)
 		return lever{
 			name: res.Name, note: say(ctx, textDisableServer), page: s.at("/admin/resource", web.FieldResource, res.URI), field: web.Field{Name: web.FieldResource, Value: res.URI},
-			target: store.Target{Resource: res.URI}, reason: "resource_disabled", cli: []string{"resource", res.URI}, disabled: res.Disabled,
+			target: store.Target{Resource: res.URI}, reason: "resource_disabled", noun: "resource", about: on(res.URI), disabled: res.Disabled,
 		}, err
 	}
 	return lever{}, bad("name one user, one client or one resource")
@@ -52,7 +55,7 @@ func (s *Server) lever(ctx context.Context, get func(string) string) (lever, err
 
 // line is the command that does the same.
 func (l lever) line(verb string, more ...string) string {
-	return cli(append(append([]string{l.cli[0], verb}, l.cli[1:]...), more...)...)
+	return cli(l.noun+" "+verb, l.about, slices.Concat(l.flags, more)...)
 }
 
 // throw moves the switch.

@@ -34,7 +34,7 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 			return bad("state is any, pending, active, suspended, completed, revoked or expired")
 		}
 	}
-	line := cli("task", "list", "--user", user, "--client", client, "--resource", resource, "--state", string(f.State))
+	line := cli("task list", nil, "--user", user, "--client", client, "--resource", resource, "--state", string(f.State))
 	if f.Live {
 		line += " --live"
 	}
@@ -127,7 +127,7 @@ func (s *Server) consoleTask(w http.ResponseWriter, r *http.Request, d *desk) er
 		return err
 	}
 	view := web.ConsoleItem{
-		Desk: s.desk(r.Context(), d, "/admin", cli("task", "show", t.ID)), Title: t.ID, Free: t.Purpose, State: book.state(r.Context(), t),
+		Desk: s.desk(r.Context(), d, "/admin", cli("task show", on(t.ID))), Title: t.ID, Free: t.Purpose, State: book.state(r.Context(), t),
 		Back: web.Link{Text: say(r.Context(), textTasks), Href: s.base + "/admin"}, Facts: book.facts(r.Context(), t, grants),
 	}
 	if view.Forms, err = s.taskForms(r.Context(), d, t); err != nil {
@@ -136,7 +136,7 @@ func (s *Server) consoleTask(w http.ResponseWriter, r *http.Request, d *desk) er
 	for _, f := range view.Forms {
 		for _, b := range f.Buttons {
 			verb := strings.TrimPrefix(b.Action, s.base+"/admin/")
-			view.CLI = append(view.CLI, cli("task", verb, t.ID, "--reason", "…"))
+			view.CLI = append(view.CLI, cli("task "+verb, on(t.ID), "--reason", "…"))
 		}
 	}
 	reach, err := s.propagation(r.Context(), []string{t.ID})
@@ -151,7 +151,7 @@ func (s *Server) consoleTask(w http.ResponseWriter, r *http.Request, d *desk) er
 		return err
 	}
 	view.Sections = append(view.Sections, timeline)
-	view.CLI = append(view.CLI, cli("audit", "tail", "--task", t.ID))
+	view.CLI = append(view.CLI, cli("audit tail", nil, "--task", t.ID))
 	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
 }
 

@@ -77,14 +77,7 @@ func main() {
 // command line or, of commands that judge a file, for one that cannot be judged.
 func run(ctx context.Context, args []string, a app) int {
 	var c commands
-	parser, err := kong.New(&c,
-		kong.Name("remit"),
-		kong.Description("Remit lends AI agents a task: an OAuth 2.1 authorization server. Every agent stays within its remit."),
-		kong.Vars{"version": version()},
-		kong.Writers(a.out, a.err),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-	)
+	parser, err := newParser(&c, kong.Writers(a.out, a.err), kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
 		fmt.Fprintln(a.err, "remit:", err)
 		return 2
@@ -105,6 +98,16 @@ func run(ctx context.Context, args []string, a app) int {
 		return 1
 	}
 	return 0
+}
+
+// newParser reads command lines into c.
+func newParser(c *commands, opts ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append(opts,
+		kong.Name("remit"),
+		kong.Description("Remit lends AI agents a task: an OAuth 2.1 authorization server. Every agent stays within its remit."),
+		kong.Vars{"version": version()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+	)...)
 }
 
 // version is the module's version, or the commit it was built from.
