@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"server/fetch":                 {},
 	"server/fetch/fetchtest":       {},
 	"server/passkey":               {},
+	"server/export":                {},
 	"server/onetime":               {},
 	"server/notify":                {},
 	"server/upstream":              {"server/fetch"},

@@ -14,6 +14,7 @@ import (
 
 type auditCmd struct {
 	Tail   auditTailCmd   `cmd:"" help:"Print the ledger's records in order."`
+	Export auditExportCmd `cmd:"" help:"Write records as CSV, JSON, JSON Lines or OCSF events, without any argument's value."`
 	Verify auditVerifyCmd `cmd:"" help:"Check the ledger of a database file, trusting nothing in it."`
 }
 

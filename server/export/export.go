@@ -1,0 +1,175 @@
+// Package export writes records of the ledger for tools that keep or search them: CSV, JSON, JSON
+// Lines, and OCSF events. It never writes a value of a tool's argument: of what a record says, it
+// takes the members named here and no other. Who wants to check the chain needs the ledger itself.
+package export
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Record is a record as the admin API tells it.
+type Record struct {
+	Seq       int64           `json:"seq"`
+	At        time.Time       `json:"at"`
+	Kind      string          `json:"kind"`
+	Task      string          `json:"task"`
+	User      string          `json:"user"`
+	Client    string          `json:"client"`
+	Agent     string          `json:"agent"`
+	Resource  string          `json:"resource"`
+	JTI       string          `json:"jti"`
+	Execution string          `json:"execution"`
+	Payload   json.RawMessage `json:"payload"`
+	Hash      string          `json:"hash"`
+}
+
+// Row is what is written of a record.
+type Row struct {
+	Seq       int64     `json:"seq"`
+	At        time.Time `json:"at"`
+	Kind      string    `json:"kind"`
+	Task      string    `json:"task,omitempty"`
+	User      string    `json:"user,omitempty"`
+	Client    string    `json:"client,omitempty"`
+	Agent     string    `json:"agent,omitempty"`
+	Resource  string    `json:"resource,omitempty"`
+	JTI       string    `json:"jti,omitempty"`
+	Execution string    `json:"execution,omitempty"`
+	said
+	Hash string `json:"hash"` // of the chain up to and with this record
+}
+
+// said are the members of a payload that are written. None holds a value of an argument.
+type said struct {
+	Tool            string `json:"tool,omitempty"`
+	Method          string `json:"method,omitempty"`
+	Decision        string `json:"decision,omitempty"`
+	Observed        string `json:"observed,omitempty"`
+	Outcome         string `json:"outcome,omitempty"`
+	Reason          string `json:"reason,omitempty"`
+	Rule            string `json:"rule,omitempty"`
+	By              string `json:"by,omitempty"`
+	Person          string `json:"person,omitempty"`
+	ArgumentsDigest string `json:"arguments_digest,omitempty"`
+	DurationUS      int64  `json:"duration_us,omitempty"`
+}
+
+// row reads what may be written. A member of another type than it should have is left out alone.
+func (rec Record) row() Row {
+	r := Row{
+		Seq: rec.Seq, At: rec.At.UTC(), Kind: rec.Kind, Task: rec.Task, User: rec.User, Client: rec.Client, Agent: rec.Agent,
+		Resource: rec.Resource, JTI: rec.JTI, Execution: rec.Execution, Hash: rec.Hash,
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(rec.Payload, &members) != nil {
+		return r // erased
+	}
+	for name, into := range map[string]any{
+		"tool": &r.Tool, "method": &r.Method, "decision": &r.Decision, "observed": &r.Observed, "outcome": &r.Outcome, "reason": &r.Reason, "rule": &r.Rule,
+		"by": &r.By, "person": &r.Person, "arguments_digest": &r.ArgumentsDigest, "duration_us": &r.DurationUS,
+	} {
+		if raw, there := members[name]; there {
+			_ = json.Unmarshal(raw, into)
+		}
+	}
+	return r
+}
+
+// Writer writes records one after the other. What was not closed is not whole.
+type Writer interface {
+	Write(rec Record) error
+	Close() error
+}
+
+// Formats are what New takes.
+var Formats = []string{"csv", "json", "jsonl", "ocsf"}
+
+// New writes to w in this format.
+func New(format string, w io.Writer) (Writer, error) {
+	switch format {
+	case "csv":
+		c := &csvWriter{csv.NewWriter(w)}
+		return c, c.Writer.Write(columns)
+	case "json":
+		return &jsonWriter{w: w, before: "[\n"}, nil
+	case "jsonl":
+		return lineWriter{json.NewEncoder(w), func(rec Record) any { return rec.row() }}, nil
+	case "ocsf":
+		return lineWriter{json.NewEncoder(w), func(rec Record) any { return eventOf(rec.row()) }}, nil
+	}
+	return nil, fmt.Errorf("the format is one of %s", strings.Join(Formats, ", "))
+}
+
+type lineWriter struct {
+	lines *json.Encoder
+	view  func(Record) any
+}
+
+func (l lineWriter) Write(rec Record) error { return l.lines.Encode(l.view(rec)) }
+func (l lineWriter) Close() error           { return nil }
+
+// jsonWriter writes one array; without Close it is none.
+type jsonWriter struct {
+	w      io.Writer
+	before string
+}
+
+func (j *jsonWriter) Write(rec Record) error {
+	raw, err := json.Marshal(rec.row())
+	if err == nil {
+		_, err = io.WriteString(j.w, j.before+string(raw))
+	}
+	j.before = ",\n"
+	return err
+}
+
+func (j *jsonWriter) Close() error {
+	end := "\n]\n"
+	if j.before != ",\n" {
+		end = "[]\n"
+	}
+	_, err := io.WriteString(j.w, end)
+	return err
+}
+
+var columns = []string{
+	"seq", "at", "kind", "task", "user", "client", "agent", "resource", "jti", "execution",
+	"tool", "method", "decision", "observed", "outcome", "reason", "rule", "by", "person", "arguments_digest", "duration_us", "hash",
+}
+
+type csvWriter struct{ *csv.Writer }
+
+func (c *csvWriter) Write(rec Record) error {
+	r := rec.row()
+	duration := ""
+	if r.DurationUS != 0 {
+		duration = strconv.FormatInt(r.DurationUS, 10)
+	}
+	cells := []string{
+		strconv.FormatInt(r.Seq, 10), r.At.Format(time.RFC3339Nano), r.Kind, r.Task, r.User, r.Client, r.Agent, r.Resource, r.JTI, r.Execution,
+		r.Tool, r.Method, r.Decision, r.Observed, r.Outcome, r.Reason, r.Rule, r.By, r.Person, r.ArgumentsDigest, duration, r.Hash,
+	}
+	for i, cell := range cells {
+		cells[i] = inert(cell)
+	}
+	return c.Writer.Write(cells)
+}
+
+func (c *csvWriter) Close() error {
+	c.Flush()
+	return c.Error()
+}
+
+// inert keeps a spreadsheet from taking a cell for a formula.
+func inert(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}
