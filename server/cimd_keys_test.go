@@ -167,7 +167,7 @@ func TestChangedDocumentIsTold(t *testing.T) {
 	v.publish(nil)
 	a := v.w.agent(v.id())
 	first := v.w.mara().get(a.push(a.request()))
-	if !strings.Contains(first.Body, "You have not let this app work for you before.") || strings.Contains(first.Body, "has changed what it says") {
+	if !strings.Contains(first.Body, "Nobody here has let this app work for them before.") || strings.Contains(first.Body, "has changed what it says") {
 		t.Error("the first page speaks of a past")
 	}
 	a.tokens()

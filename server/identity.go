@@ -112,8 +112,12 @@ func shownDigest(o consent.Offer, c store.Client) string {
 // clientHistory says how the user has met this client before, and what it has changed of itself since.
 func (s *Server) clientHistory(ctx context.Context, v *visitor, c store.Client) (history, changes string, err error) {
 	times, last, err := s.store.TaskHistory(ctx, v.User.ID, c.ID)
-	if err != nil || times == 0 {
-		return say(ctx, textFirstTime), "", err
+	if err != nil {
+		return "", "", err
+	}
+	if times == 0 {
+		history, err = s.firstTime(ctx, c)
+		return history, "", err
 	}
 	history = say(ctx, textTimesBefore, times, sayTime(ctx, last, formDay))
 	if times == 1 {
@@ -133,6 +137,19 @@ func (s *Server) clientHistory(ctx context.Context, v *visitor, c store.Client) 
 		changes = say(ctx, textClientChanged, clientHost(ctx, c), sayTime(ctx, last, formDay), strings.Join(parts, "; "))
 	}
 	return history, changes, nil
+}
+
+// firstTime says that the user has not met this client, and whether anybody here has. Of the others it
+// says neither who nor how many.
+func (s *Server) firstTime(ctx context.Context, c store.Client) (string, error) {
+	tasks, err := s.store.TaskList(ctx, store.TaskFilter{ClientID: c.ID, Begun: true, Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	if len(tasks) == 0 {
+		return say(ctx, textFirstOfAll), nil
+	}
+	return say(ctx, textFirstTime), nil
 }
 
 // documentChanges says what differs for the user between two versions of a client's metadata.

@@ -131,3 +131,28 @@ func TestCM13LogosAreNotLoaded(t *testing.T) {
 		t.Error(csp)
 	}
 }
+
+// TestFirstSeen: the page says whether the user, or anybody here, has let the client work; a consent that
+// led to nothing counts for nobody else, and of the others it says no more than that.
+func TestFirstSeen(t *testing.T) { // ux C5
+	w := newWorld(t)
+	a, noor := w.agent(w.client), w.noor()
+	says := func(b *browser, want string) {
+		t.Helper()
+		page := b.get(a.push(a.request()))
+		for _, text := range []string{"Nobody here has let", "others here have", "once before", "times before"} {
+			if got := strings.Contains(page.Body, text); page.Status != 200 || got != (text == want) {
+				t.Errorf("%d, %q: %t, want %q alone", page.Status, text, got, want)
+			}
+		}
+		if strings.Contains(page.Body, "mara@") && b == noor {
+			t.Error("the page names another user")
+		}
+	}
+	says(w.mara(), "Nobody here has let")
+	w.mara().consent(a.push(a.request()), "search_tickets") // the code is never redeemed
+	says(noor, "Nobody here has let")
+	says(w.mara(), "once before")
+	a.tokens()
+	says(noor, "others here have")
+}

@@ -20,7 +20,8 @@ const (
 	textGradeNoneNote      = "This app registered itself. Nobody has checked who made it, and anybody can use any name."
 	textUnverified         = "an unverified app"
 
-	textFirstTime       = "You have not let this app work for you before."
+	textFirstOfAll      = "Nobody here has let this app work for them before."
+	textFirstTime       = "You have not let this app work for you before; others here have."
 	textOnceBefore      = "You have let this app work for you once before, on %s."
 	textTimesBefore     = "You have let this app work for you %d times before, last on %s."
 	textClientChanged   = "%s has changed what it says about this app since you allowed it last, on %s: %s."

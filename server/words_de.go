@@ -22,7 +22,8 @@ var textGermanPages = map[string]string{
 	textGradeNoneNote:      "Diese App hat sich selbst angemeldet. Niemand hat geprüft, von wem sie ist, und jeder kann jeden Namen verwenden.",
 	textUnverified:         "eine ungeprüfte App",
 
-	textFirstTime:       "Bisher haben Sie diese App noch nicht für sich arbeiten lassen.",
+	textFirstOfAll:      "Hier hat noch niemand diese App für sich arbeiten lassen.",
+	textFirstTime:       "Sie haben diese App noch nicht für sich arbeiten lassen; andere hier schon.",
 	textOnceBefore:      "Sie haben diese App schon einmal für sich arbeiten lassen, am %s.",
 	textTimesBefore:     "Sie haben diese App schon %d-mal für sich arbeiten lassen, zuletzt am %s.",
 	textClientChanged:   "%s hat geändert, was dort über diese App steht, seit Sie sie zuletzt am %s zugelassen haben: %s.",

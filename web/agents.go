@@ -29,6 +29,24 @@ func (t TaskRow) initial() string {
 	return ""
 }
 
+// chips are what is to be known of a task at a glance.
+func (t TaskRow) chips(ctx context.Context) []Chip {
+	all := []Chip{{Text: t.State, Tone: t.StateTone, Icon: stateIcon(t)}}
+	if t.Offline {
+		all = append(all, Chip{Text: say(ctx).Narrow.Offline, Tone: ToneInfo, Icon: "info"})
+	}
+	if t.Twins != "" {
+		all = append(all, Chip{Text: t.Twins, Tone: ToneWarn, Icon: "alert"})
+	}
+	if t.Unbound {
+		all = append(all, Chip{Text: say(ctx).NotKeyBound, Tone: ToneWarn, Icon: "alert"})
+	}
+	if t.Reached != "" {
+		all = append(all, Chip{Text: t.Reached, Tone: t.ReachedTone, Icon: toneIcon(t.ReachedTone)})
+	}
+	return all
+}
+
 // stateIcon is the mark beside the state of a task that has not ended.
 func stateIcon(t TaskRow) string {
 	if t.CanResume {

@@ -21,6 +21,7 @@ type words struct {
 	ByItself                                             string
 	KeyBound, KeyBoundNote, NotKeyBound, NotKeyBoundNote string
 	DidYouStart, LoopbackRisk, OtherwiseChoose           string
+	NoAnswer                                             string
 
 	WhatFor, Task, AgentsWords, NoPurpose, Server, EndsAfter string
 	WhatItMayDo, Untick, NoTools                             string
@@ -85,6 +86,7 @@ var english = words{
 	NotKeyBound:     "Not key-bound",
 	NotKeyBoundNote: "whoever copies the token can use it",
 	DidYouStart:     "Did you just start this yourself?",
+	NoAnswer:        "Your answer takes this browser to that program. If the browser then says that it cannot connect, the program has stopped or runs on another computer: nothing works in your name, and what you allowed ends by itself. Go back to the program and start again; on another computer, let it show you a code to enter here instead (device authorization). Never copy an address or a code from this browser into a program.",
 	LoopbackRisk:    "Any program on this computer could be waiting at that address.",
 	OtherwiseChoose: "If you did not start it, or somebody sent you a link, choose “Don’t allow”.",
 

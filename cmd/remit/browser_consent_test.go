@@ -4,7 +4,9 @@ package main_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
@@ -19,6 +21,7 @@ func TestBrowserConsent(t *testing.T) {
 		t.Run(look.String(), func(t *testing.T) {
 			for name, play := range map[string]func(*journey){
 				"allow": allowAsTicked, "allow less": allowLess, "deny": deny, "allow nothing": allowNothing, "without PAR": allowUnpushed,
+				"nobody there": allowNobody,
 			} {
 				t.Run(name, func(t *testing.T) { play(s.journey(t, look)) })
 			}
@@ -69,6 +72,26 @@ func allowLess(j *journey) {
 	if issued, _ := claims["iat"].(float64); ends <= issued || ends > issued+900 {
 		j.Errorf("allowed for 15 minutes, the task ends %v s after the token was made", ends-issued)
 	}
+}
+
+// allowNobody: the program on this computer has stopped. The page has said beforehand what that means;
+// the answer counts once, and nothing works for the person.
+func allowNobody(j *journey) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	j.f.Redirect = gone.URL + "/callback"
+	j.asks()
+	j.Shows("If the browser then says that it cannot connect", "Never copy an address or a code from this browser into a program.")
+	j.Accessible()
+	j.Click(allowButton)
+	j.Until("the browser says that nobody is there", func() bool { return strings.Contains(j.Text(), "ERR_CONNECTION_REFUSED") })
+	j.Open(j.f.AuthorizeURL())
+	j.stays(http.StatusBadRequest, "This request has been answered already.")
+	j.Open(j.s.issuer + "/agents")
+	j.Shows("Starting")
+	again := j.also(j.Tab) // as the page says: from the beginning
+	again.opens()
+	again.allows(preset...)
 }
 
 // deny: the client is told so, and the request is spent (CS8).
