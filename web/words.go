@@ -86,7 +86,7 @@ var english = words{
 	NotKeyBound:     "Not key-bound",
 	NotKeyBoundNote: "whoever copies the token can use it",
 	DidYouStart:     "Did you just start this yourself?",
-	NoAnswer:        "Your answer takes this browser to that program. If the browser then says that it cannot connect, the program has stopped or runs on another computer: nothing works in your name, and what you allowed ends by itself. Go back to the program and start again; on another computer, let it show you a code to enter here instead (device authorization). Never copy an address or a code from this browser into a program.",
+	NoAnswer:        "Your answer takes this browser to that program. If the browser then cannot connect, the program has stopped or runs on another computer, and nothing works in your name. Start again from the program; on another computer, let it show you a code to enter here (device authorization). Never copy an address or a code from this browser into a program.",
 	LoopbackRisk:    "Any program on this computer could be waiting at that address.",
 	OtherwiseChoose: "If you did not start it, or somebody sent you a link, choose “Don’t allow”.",
 

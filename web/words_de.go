@@ -31,7 +31,7 @@ var german = words{
 	NotKeyBound:     "An keinen Schlüssel gebunden",
 	NotKeyBoundNote: "wer das Token kopiert, kann es benutzen",
 	DidYouStart:     "Haben Sie das gerade selbst gestartet?",
-	NoAnswer:        "Ihre Antwort führt diesen Browser zu jenem Programm. Sagt der Browser dann, dass er keine Verbindung bekommt, läuft das Programm nicht mehr oder auf einem anderen Computer: Nichts arbeitet in Ihrem Namen, und was Sie erlaubt haben, endet von selbst. Gehen Sie zum Programm zurück und beginnen Sie neu; auf einem anderen Computer lassen Sie sich von ihm stattdessen einen Code zeigen, den Sie hier eingeben (device authorization). Kopieren Sie nie eine Adresse oder einen Code aus diesem Browser in ein Programm.",
+	NoAnswer:        "Ihre Antwort führt diesen Browser zu jenem Programm. Bekommt der Browser dort keine Verbindung, läuft es nicht mehr oder auf einem anderen Computer, und nichts arbeitet in Ihrem Namen. Beginnen Sie neu beim Programm; läuft es auf einem anderen Computer, lassen Sie sich von ihm einen Code zeigen, den Sie hier eingeben (device authorization). Kopieren Sie nie eine Adresse oder einen Code aus diesem Browser in ein Programm.",
 	LoopbackRisk:    "An dieser Adresse könnte jedes beliebige Programm auf diesem Computer warten.",
 	OtherwiseChoose: "Wenn nicht, oder wenn Ihnen jemand einen Link geschickt hat, wählen Sie „Nicht erlauben“.",
 

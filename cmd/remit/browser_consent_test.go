@@ -81,7 +81,7 @@ func allowNobody(j *journey) {
 	gone.Close()
 	j.f.Redirect = gone.URL + "/callback"
 	j.asks()
-	j.Shows("If the browser then says that it cannot connect", "Never copy an address or a code from this browser into a program.")
+	j.Shows("If the browser then cannot connect", "Never copy an address or a code from this browser into a program.")
 	j.Accessible()
 	j.Click(allowButton)
 	j.Until("the browser says that nobody is there", func() bool { return strings.Contains(j.Text(), "ERR_CONNECTION_REFUSED") })
