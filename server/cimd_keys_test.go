@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/remit-auth/remit/server"
 	"github.com/remit-auth/remit/tokens"
 )
 
@@ -206,5 +207,32 @@ func TestChangedDocumentIsTold(t *testing.T) {
 	v.w.clock.Add(time.Second)
 	if page := v.w.mara().get(a.push(a.request())); strings.Contains(page.Body, "has changed what it says") {
 		t.Error("what was agreed to anew is told as new")
+	}
+}
+
+// TestChangedDocumentIsAskedAgain: what a client says of itself is part of what was agreed to; when it says
+// something else, a remembered choice does not go on, and the whole page says what is new.
+func TestChangedDocumentIsAskedAgain(t *testing.T) { // ux C5, C22
+	v := newVendor(t, func(c *server.Config) { c.Remember = 7 * 24 * time.Hour })
+	v.publish(nil)
+	a, b := v.w.agent(v.id()), v.w.mara()
+	form := b.consentForm(a.push(a.reads()))
+	form["tool"] = []string{"search_tickets"}
+	form.Set("remember", "1")
+	leads(t, b.post("/consent", form))
+	v.later()
+	if page := b.get(a.push(a.reads("state", "another"))); !strings.Contains(page.Body, "Continuing as before") {
+		t.Fatalf("nothing was remembered: %d %s", page.Status, page.Body)
+	}
+	v.publish(map[string]any{"redirect_uris": []string{"http://127.0.0.1/callback", "https://evil.example/cb"}})
+	v.later()
+	page := b.get(a.push(a.reads("state", "a third")))
+	for _, text := range []string{"What it may do", "has changed what it says", "https://evil.example/cb"} {
+		if !strings.Contains(page.Body, text) {
+			t.Errorf("the page does not say %q", text)
+		}
+	}
+	if strings.Contains(page.Body, "Continuing as before") {
+		t.Error("a choice goes on for a client that says something else of itself")
 	}
 }

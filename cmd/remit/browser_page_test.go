@@ -68,7 +68,7 @@ func inertText(j *journey) {
 		if is := j.Read(`String(window.pwned)`); is != "undefined" {
 			j.Errorf("a stranger's text ran: %s", is)
 		}
-		if made := j.Values(`img, iframe, style, script:not([src^="/static/agents-"]), [onerror], [style], a[href^=javascript i]`, "outerHTML"); len(made) > 0 {
+		if made := j.Values(`img, iframe, style, script:not([src^="/static/agents-"], [src^="/static/consent-"], [src^="/static/push-"]), [onerror], [style], a[href^=javascript i]`, "outerHTML"); len(made) > 0 {
 			j.Errorf("a stranger's text made %q", made)
 		}
 		if strings.ContainsAny(j.Text(), "\u202e\u200b\u001b") {
