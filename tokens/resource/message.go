@@ -133,6 +133,19 @@ func (m *message) find(name string) int {
 	return -1
 }
 
+// digest is that of the call's arguments: of those that were checked, else as they were sent; empty where
+// they have no canonical form.
+func (m *message) digest() string {
+	if m.canonical == nil {
+		sent, err := tokens.Canonical(m.arguments)
+		if err != nil {
+			return ""
+		}
+		return tokens.HashBytes(sent)
+	}
+	return tokens.HashBytes(m.canonical)
+}
+
 // encode writes the message again, with the arguments that were checked in their canonical form.
 func (m *message) encode() []byte {
 	b := make([]byte, 0, 512)

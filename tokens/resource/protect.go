@@ -195,7 +195,7 @@ func (c *call) record() *refusal {
 	e.Decision, e.Duration = allowed, c.took()
 	e.Definition, e.Policy = c.live.definition, c.rules.Version()
 	if c.msg.method == methodCall {
-		e.Arguments = tokens.HashBytes(c.msg.canonical)
+		e.Arguments = c.msg.digest()
 		e.Values = c.g.values(c.msg.tool, c.msg.canonical)
 	}
 	if len(c.would) > 0 {
@@ -262,6 +262,9 @@ func (c *call) refused(f *refusal, n int) {
 	}
 	e := c.about(kindDecided)
 	e.Decision, e.Reason, e.Duration = refused, f.Code, c.took()
+	if c.msg.method == methodCall {
+		e.Arguments = c.msg.digest()
+	}
 	all := c.passed()
 	e.Checks = append(all[:n:n], check{Name: all[n].Name, Detail: f.text})
 	if suppressed > 0 {

@@ -86,6 +86,18 @@ func TestRM3Arguments(t *testing.T) {
 	}
 }
 
+// TestRefusedArgumentsAreRecorded: a refusal tells by its digest what was asked for, as a permission does.
+func TestRefusedArgumentsAreRecorded(t *testing.T) {
+	w := newWorld(t)
+	grant := reader()
+	grant.Tools[0].Constraints = constraints(t, `{"project":{"const":"WEB"}}`)
+	w.wants(w.call(w.token(grant), "search_tickets", json.RawMessage(`{ "project":"OPS", "limit":5.0 }`)), http.StatusForbidden, resource.ArgumentLimit)
+	e := w.issuer.Executions(w.uri, 1)[0]
+	if e.Decision != "refused" || e.Arguments != tokens.HashBytes([]byte(`{"limit":5,"project":"OPS"}`)) {
+		t.Errorf("recorded %+v", e)
+	}
+}
+
 func TestRM4NothingInTheToken(t *testing.T) {
 	w := newWorld(t)
 	full := reader()
