@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -17,69 +16,9 @@ import (
 )
 
 const (
-	runningShown  = 100 // live tasks on the page
-	finishedShown = 50  // ended ones
-	newestShown   = 4   // calls of each running task
-	callsShown    = 100 // calls on the page of one task
-	endedAll      = "all"
+	callsShown = 100 // calls on the page of one task
+	endedAll   = "all"
 )
-
-// agents serves GET /agents: what works in the user's name.
-func (s *Server) agents(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.visitor(r)
-	if err != nil {
-		return err
-	}
-	if v == nil {
-		return s.signInPage(w, r, http.StatusOK, "", "", "", s.base+"/agents")
-	}
-	live, err := s.store.TaskList(r.Context(), store.TaskFilter{UserID: v.User.ID, Live: true, Limit: runningShown})
-	if err != nil {
-		return err
-	}
-	recent, err := s.store.TaskList(r.Context(), store.TaskFilter{UserID: v.User.ID, Limit: finishedShown})
-	if err != nil {
-		return err
-	}
-	ended := slices.DeleteFunc(recent, func(t store.Task) bool { return !t.State.Terminal() })
-	told := r.URL.Query().Get("ended")
-	if told != "" && told != endedAll && !slices.ContainsFunc(ended, func(t store.Task) bool { return t.ID == told }) {
-		t, err := s.ownTask(r.Context(), v, told)
-		if err != nil {
-			return err
-		}
-		if t.State.Terminal() {
-			ended = append(ended, t)
-		}
-	}
-	b, err := s.gatherTasks(r.Context(), append(slices.Clone(live), ended...))
-	if err != nil {
-		return err
-	}
-	view := web.Agents{Page: s.frame(r.Context(), v), Action: s.base + "/agents", Live: web.Live{Source: s.base + "/agents/live"}, Push: s.pushView(v)}
-	if view.Waiting, err = s.waiting(r.Context(), v); err != nil {
-		return err
-	}
-	for _, t := range b.together(live) {
-		row, err := b.running(r.Context(), t)
-		if err != nil {
-			return err
-		}
-		view.Running = append(view.Running, row)
-	}
-	for _, t := range b.together(ended) {
-		view.Finished = append(view.Finished, b.row(r.Context(), t))
-	}
-	if view.Remembered, err = s.remembered(r.Context(), v); err != nil {
-		return err
-	}
-	view.Live.Again = b.again(append(live, ended...)...)
-	view.Notice, view.NoticeTone = b.notice(r.Context(), told, ended)
-	if text := textTold[r.URL.Query().Get("told")]; text != "" {
-		view.Notice = say(r.Context(), text)
-	}
-	return s.renderLive(w, r, http.StatusOK, web.AgentsPage(view))
-}
 
 // ownTask returns a task of this user. Somebody else's does not exist.
 func (s *Server) ownTask(ctx context.Context, v *visitor, id string) (store.Task, error) {
@@ -103,7 +42,7 @@ func (s *Server) taskCalls(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	before, err := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
+	before, err := strconv.ParseInt(r.URL.Query().Get(queryBefore), 10, 64)
 	if err != nil || before < 0 {
 		before = 0
 	}
@@ -160,7 +99,7 @@ func (s *Server) moveAgents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !errors.Is(err, store.ErrTaskEnded) && !errors.Is(err, store.ErrTaskNotActive) && !errors.Is(err, store.ErrTaskNotSuspended) {
 		return err
 	}
-	http.Redirect(w, r, s.base+"/agents", http.StatusSeeOther)
+	http.Redirect(w, r, s.agentsURL(r), http.StatusSeeOther)
 	return nil
 }
 
@@ -187,7 +126,7 @@ func (s *Server) endTasks(w http.ResponseWriter, r *http.Request, v *visitor, wh
 	if page != nil {
 		s.awaitGuards(r.Context(), page.changed, ended)
 	}
-	http.Redirect(w, r, s.base+"/agents?"+url.Values{"ended": {which}}.Encode(), http.StatusSeeOther)
+	http.Redirect(w, r, s.agentsURL(r, "ended", which), http.StatusSeeOther)
 	return nil
 }
 

@@ -153,13 +153,9 @@ func (s *Server) overviewOf(ctx context.Context, view *web.ConsoleTasks) error {
 	if err != nil {
 		return err
 	}
-	running, err := s.store.TaskList(ctx, store.TaskFilter{State: store.TaskActive, Limit: tasksListed + 1})
+	many, err := s.countTasks(ctx, store.TaskFilter{State: store.TaskActive})
 	if err != nil {
 		return err
-	}
-	many := fmt.Sprint(len(running))
-	if len(running) > tasksListed {
-		many = fmt.Sprintf("%d+", tasksListed)
 	}
 	calls, blocked := 0, 0
 	for _, b := range v.calls {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/remit-auth/remit/store"
@@ -11,7 +12,35 @@ import (
 )
 
 // thingsListed is how many users or clients a page lists.
-const thingsListed = 200
+const thingsListed = 25
+
+// queryAfter is where a page of a list begins that is not by time: after the thing of this id.
+const queryAfter = "after"
+
+// section cuts the page that a request asks for out of a list, and adds to the view where it stands.
+func section[T any](s *Server, r *http.Request, view *web.ConsoleList, path string, all []T, id func(T) string) []T {
+	part := view.Filter.Texts[0]
+	after := r.URL.Query().Get(queryAfter)
+	start := slices.IndexFunc(all, func(one T) bool { return id(one) == after }) + 1 // 0: the first, also for the unknown
+	end := min(start+thingsListed, len(all))
+	if len(all) > thingsListed && start < end {
+		view.Count = say(r.Context(), textRange, start+1, end, len(all))
+	}
+	place := func(last int) string {
+		after := ""
+		if last >= 0 {
+			after = id(all[last])
+		}
+		return s.at(path, set([]string{part.Name, part.Value, queryAfter, after})...)
+	}
+	if start > 0 {
+		view.Earlier = place(start - thingsListed - 1)
+	}
+	if end < len(all) {
+		view.Further = place(end - 1)
+	}
+	return all[start:end]
+}
 
 // search is the filter of a list of things by a part of what names them.
 func (s *Server) search(path, name, label, value string) web.Filter {
@@ -38,14 +67,8 @@ func (s *Server) consoleUsers(w http.ResponseWriter, r *http.Request, d *desk) e
 		Desk: s.desk(r.Context(), d, "/admin/users", cli("user list", nil)), Title: say(r.Context(), textUsers), Filter: s.search("/admin/users", web.FieldUser, say(r.Context(), "E-mail or name"), part),
 		Table: web.Table{Name: say(r.Context(), textUsers), Heads: []string{say(r.Context(), "E-mail"), say(r.Context(), "Name"), say(r.Context(), "Console role"), say(r.Context(), "State")}, Empty: say(r.Context(), textNoUsers)},
 	}
-	for _, u := range users {
-		if !names(part, u.Email, u.Name, u.ID) {
-			continue
-		}
-		if len(view.Table.Rows) == thingsListed {
-			view.Note = say(r.Context(), textNewestOnly, thingsListed)
-			break
-		}
+	users = slices.DeleteFunc(users, func(u store.User) bool { return !names(part, u.Email, u.Name, u.ID) })
+	for _, u := range section(s, r, &view, "/admin/users", users, func(u store.User) string { return u.ID }) {
 		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{
 			{Text: u.Email, Href: s.at("/admin/user", web.FieldUser, u.ID)}, {Text: u.Name}, {Text: string(u.ConsoleRole)}, {Chip: ableChip(r.Context(), u.Disabled)},
 		}})
@@ -147,14 +170,8 @@ func (s *Server) consoleClients(w http.ResponseWriter, r *http.Request, d *desk)
 		Desk: s.desk(r.Context(), d, "/admin/clients", cli("client list", nil)), Title: say(r.Context(), textClients), Filter: s.search("/admin/clients", web.FieldClient, "client_id or name", part),
 		Table: web.Table{Name: say(r.Context(), textClients), Heads: []string{say(r.Context(), "Client"), "client_id", say(r.Context(), "Known by"), say(r.Context(), "State")}, Empty: say(r.Context(), textNoClients)},
 	}
-	for _, c := range clients {
-		if !names(part, c.ID, c.Metadata.ClientName) {
-			continue
-		}
-		if len(view.Table.Rows) == thingsListed {
-			view.Note = say(r.Context(), textNewestOnly, thingsListed)
-			break
-		}
+	clients = slices.DeleteFunc(clients, func(c store.Client) bool { return !names(part, c.ID, c.Metadata.ClientName) })
+	for _, c := range section(s, r, &view, "/admin/clients", clients, func(c store.Client) string { return c.ID }) {
 		who := web.Cell{Text: cmp.Or(clientHost(r.Context(), c), c.ID), Href: s.at("/admin/client", web.FieldClient, c.ID)}
 		if c.Origin != store.ByAdmins {
 			who.Free = c.Metadata.ClientName

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	tasksListed    = 100
+	tasksListed    = 20
 	recordsShown   = 100
 	newestFindings = 3              // above the tasks
 	findingsFresh  = 24 * time.Hour // and no older ones
@@ -28,7 +28,7 @@ const (
 func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) error {
 	q := r.URL.Query()
 	user, client, resource, state := strings.TrimSpace(q.Get(web.FieldUser)), strings.TrimSpace(q.Get(web.FieldClient)), q.Get(web.FieldResource), q.Get(web.FieldState)
-	f := store.TaskFilter{ClientID: client, Resource: resource, Live: state == "", Limit: tasksListed + 1}
+	f := store.TaskFilter{ClientID: client, Resource: resource, Live: state == "", Before: q.Get(queryBefore), Limit: tasksListed + 1}
 	if state != "" && state != anyState {
 		if f.State = store.TaskState(state); !slices.Contains(taskStates, f.State) {
 			return bad("state is any, pending, active, suspended, completed, revoked or expired")
@@ -39,15 +39,23 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 		line += " --live"
 	}
 	view := web.ConsoleTasks{Desk: s.desk(r.Context(), d, "/admin", line), AllOf: s.base + "/admin/findings"}
-	tasks, err := s.filtered(r.Context(), user, f)
+	tasks, count, err := s.filtered(r.Context(), user, f)
 	if errors.Is(err, store.ErrUserNotFound) {
 		view.Notice, view.NoticeTone, err = say(r.Context(), textNoSuchUser), web.ToneWarn, nil
 	}
 	if err != nil {
 		return err
 	}
-	if view.Counts = countText(r.Context(), len(tasks)); len(tasks) > tasksListed {
-		tasks, view.Counts = tasks[:tasksListed], say(r.Context(), textNewestTasks, tasksListed)
+	here := []string{web.FieldUser, user, web.FieldClient, client, web.FieldResource, resource, web.FieldState, state}
+	if len(tasks) > tasksListed {
+		tasks = tasks[:tasksListed]
+		view.Pages.Older = s.at("/admin", set(append(here, queryBefore, tasks[tasksListed-1].ID))...)
+	}
+	if f.Before != "" {
+		view.Pages.Newest = s.at("/admin", set(here)...)
+	}
+	if view.Counts = countText(r.Context(), len(tasks)); view.Pages != (web.Pages{}) {
+		view.Counts = say(r.Context(), textNewestTasks, len(tasks), count)
 	}
 	book, err := s.consoleBook(r.Context(), tasks...)
 	if err != nil {
@@ -72,15 +80,31 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 	return s.render(w, r, http.StatusOK, web.ConsoleTasksPage(view))
 }
 
-func (s *Server) filtered(ctx context.Context, user string, f store.TaskFilter) ([]store.Task, error) {
+// filtered returns a page of tasks, and how many the filter selects in all.
+func (s *Server) filtered(ctx context.Context, user string, f store.TaskFilter) (tasks []store.Task, count string, err error) {
 	if user != "" {
 		u, err := s.userNamed(ctx, user)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		f.UserID = u.ID
 	}
-	return s.store.TaskList(ctx, f)
+	if tasks, err = s.store.TaskList(ctx, f); err != nil {
+		return nil, "", err
+	}
+	f.Before = ""
+	count, err = s.countTasks(ctx, f)
+	return tasks, count, err
+}
+
+// set leaves out of a query's names and values those that say nothing.
+func set(query []string) (said []string) {
+	for i := 0; i+1 < len(query); i += 2 {
+		if query[i+1] != "" {
+			said = append(said, query[i], query[i+1])
+		}
+	}
+	return said
 }
 
 func countText(ctx context.Context, n int) string {

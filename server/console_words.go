@@ -24,8 +24,9 @@ const (
 	textNoTasks     = "There are no such tasks."
 	textOneTask     = "1 task"
 	textManyTasks   = "%d tasks"
-	textNewestTasks = "The newest %d tasks; narrow the filter to see others."
+	textNewestTasks = "%d of %s tasks, newest first"
 	textNoSuchUser  = "There is no such user."
+	textRange       = "%d to %d of %d"
 	textNewestOnly  = "The first %d; narrow the filter to see others."
 
 	textNoPurpose   = "The agent did not say what for."

@@ -3,9 +3,7 @@
 package server_test
 
 import (
-	"database/sql"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -22,24 +20,8 @@ const liveTasks = 10_000
 func TestPaint(t *testing.T) {
 	w := newWorld(t)
 	_, claims := w.lend()
-	for i := range liveTasks / 100 {
-		must(t, w.store.AddUser(t.Context(), store.User{ID: fmt.Sprintf("usr_%d", i), Email: fmt.Sprintf("u%d@example.com", i), ConsoleRole: store.RoleUser}))
-	}
-	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(w.path)+"?_pragma=busy_timeout(20000)")
-	must(t, err)
-	t.Cleanup(func() { db.Close() })
-	const ids = `'tsk_' || printf('%026d', n.i)`
-	const numbers = ` FROM %s x, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT i FROM n) n WHERE x.%s = ?`
-	for _, copies := range []string{
-		`INSERT INTO tasks (id, parent, user_id, client_id, jkt, purpose, state, suspended_by, reason, max_calls, calls_used, created_at, activated_at, seen_at, suspended_at, ends_at, ended_at, pending_until)
-			SELECT ` + ids + `, parent, iif(n.i <= 100, user_id, 'usr_' || (n.i % 100)), client_id, jkt, purpose || n.i, state, suspended_by, reason, max_calls, calls_used, created_at + n.i, activated_at, seen_at, suspended_at, ends_at + n.i, ended_at, pending_until` +
-			fmt.Sprintf(numbers, "tasks", "id"),
-		`INSERT INTO grants (id, task_id, resource, scopes, details, hash, created_at, ended_at)
-			SELECT id || n.i, ` + ids + `, resource, scopes, details, hash, created_at, ended_at` + fmt.Sprintf(numbers, "grants", "task_id"),
-	} {
-		_, err := db.ExecContext(t.Context(), copies, liveTasks-1, claims.Task.ID)
-		must(t, err)
-	}
+	w.crowd(100)
+	w.copies(claims.Task.ID, liveTasks-1, 100)
 	w.staff("admin@example.com", store.RoleAdmin)
 	tab := webtest.Start(t, nil).Person(t, webtest.Look{})
 	see := func(name, path string) {
@@ -69,7 +51,7 @@ func TestPaint(t *testing.T) {
 	see("sign-in", "/agents")
 	signIn("mara@example.com")
 	see("consent", w.agent(w.client).push(w.agent(w.client).request()))
-	see("agents, 100 of them", "/agents")
+	see("agents, 101 tasks of theirs", "/agents")
 	see("calls of a task", "/agents/"+claims.Task.ID)
 	see("account", "/account")
 	tab.Press(".account form button")

@@ -16,8 +16,9 @@ var textGermanConsole = map[string]string{
 	textNoTasks:     "Solche Aufgaben gibt es nicht.",
 	textOneTask:     "1 Aufgabe",
 	textManyTasks:   "%d Aufgaben",
-	textNewestTasks: "Die neuesten %d Aufgaben; filtern Sie enger, um andere zu sehen.",
+	textNewestTasks: "%d von %s Aufgaben, neueste zuerst",
 	textNoSuchUser:  "Diese Person gibt es nicht.",
+	textRange:       "%d bis %d von %d",
 	textNewestOnly:  "Die ersten %d; filtern Sie enger, um andere zu sehen.",
 
 	textNoPurpose:   "Der Agent hat nicht gesagt, wofür.",

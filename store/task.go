@@ -133,9 +133,11 @@ type TaskFilter struct {
 	Resource string
 	Tool     string // granted, by name
 	State    TaskState
-	Live     bool // pending, active or suspended
-	Begun    bool // not pending
-	Limit    int  // 0: 100
+	Live     bool   // pending, active or suspended
+	Ended    bool   // completed, revoked or expired
+	Begun    bool   // not pending
+	Before   string // made before the task with this id; the unknown has none before it
+	Limit    int    // 0: 100
 }
 
 // Target is whose tasks are meant; one field is set.
@@ -182,6 +184,8 @@ type Tasks interface {
 	TaskHistory(ctx context.Context, userID, clientID string) (n int, last time.Time, err error)
 	// TaskList returns tasks, newest first.
 	TaskList(ctx context.Context, f TaskFilter) ([]Task, error)
+	// TaskCount tells how many tasks the filter selects, Limit at most.
+	TaskCount(ctx context.Context, f TaskFilter) (int, error)
 	// EndTask ends the task and all under it, and tells every resource of theirs, in one step.
 	// It returns the tasks that it ended. A task that had ended is returned alone, unchanged, with
 	// ErrTaskEnded. Each ended task gets a ledger record of kind task.ended; recs are added to them.

@@ -173,7 +173,7 @@ func (a Accent) css() []byte {
 func (b Brand) add(name, ext, kind string, body []byte) string {
 	sum := sha256.Sum256(body)
 	url := brandPrefix + name + "-" + base64.RawURLEncoding.EncodeToString(sum[:9]) + ext
-	b.files[path.Base(url)] = asset{url, kind, body}
+	b.files[path.Base(url)] = asset{url: url, contentType: kind, body: body}
 	return url
 }
 

@@ -107,6 +107,7 @@ type ConsoleTasks struct {
 	Counts   string
 	EndURL   string // where ticked tasks are ended; empty: not by this person
 	Table    Table
+	Pages    Pages
 }
 
 // ConsoleFindings lists all findings, a page at a time.
@@ -123,6 +124,9 @@ type ConsoleList struct {
 	Filter      Filter // none, when it has no texts
 	Forms       []ConsoleForm
 	Table       Table
+	Count       string // which of how many are listed
+	Earlier     string // the page before, in the list's order; empty: this is the first
+	Further     string // the page after
 }
 
 // ConsoleItem is a page about one thing, or one decision.

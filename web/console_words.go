@@ -8,6 +8,7 @@ type consoleWords struct {
 	CommandLine, Reason, ReasonNote, TypeCount, Back         string
 	AsTable                                                  string
 	Newest, Older, Was, Is, LeftOut, Differs, Definition     string
+	Earlier, Further                                         string
 }
 
 var consoleEnglish = consoleWords{
@@ -33,6 +34,8 @@ var consoleEnglish = consoleWords{
 	AsTable:      "As a table",
 	Newest:       "Newest",
 	Older:        "Older",
+	Earlier:      "Previous page",
+	Further:      "Next page",
 	Was:          "approved:",
 	Is:           "offered now:",
 	LeftOut:      "lines that are the same",

@@ -83,7 +83,8 @@ func sampleConsoleTasks(m func(string) string) ConsoleTasks {
 			ID: "calls", Title: m("Calls per minute, last 60 minutes"), Note: m("The red part of a bar was blocked."), Bars: []Bar{{10, 0}, {0, 0}, {40, 12}, {1, 1}, {-3, 5}},
 			Table: Table{Name: m("Calls per minute"), Heads: mutated(m, "Minute", "Calls", "Blocked"), Rows: []TableRow{{Cells: []Cell{{Text: m("14:19 UTC")}, {Text: m("40")}, {Text: m("12")}}}}},
 		}},
-		Findings: sampleFindings(m), AllOf: "/admin/findings", Filter: sampleFilter(m), Counts: m("3 tasks"), EndURL: "/admin/end", Table: sampleTaskTable(m, FieldTask),
+		Findings: sampleFindings(m), AllOf: "/admin/findings", Filter: sampleFilter(m), Counts: m("3 of 1000+ tasks, newest first"), EndURL: "/admin/end", Table: sampleTaskTable(m, FieldTask),
+		Pages: Pages{Newest: "/admin", Older: "/admin?before=tsk_3"},
 	}
 }
 
@@ -140,7 +141,7 @@ func sampleConsoleReview(m func(string) string) ConsoleItem {
 
 func sampleConsoleUsers(m func(string) string) ConsoleList {
 	return ConsoleList{
-		Desk: sampleDesk(m, 2, "remit user list"), Title: m("Users"), Note: m("The first 200; narrow the filter to see others."),
+		Desk: sampleDesk(m, 2, "remit user list"), Title: m("Users"), Note: m("A note."), Count: m("26 to 27 of 30"), Earlier: "/admin/users", Further: "/admin/users?after=usr_2",
 		Filter: Filter{Action: "/admin/users", Texts: []TextField{{"user", m("E-mail or name"), ""}}},
 		Table: Table{Name: m("Users"), Heads: mutated(m, "E-mail", "Name", "Console role", "State"), Rows: []TableRow{
 			{Cells: []Cell{{Text: m("li@acme.example"), Href: "/admin/user?user=usr_1"}, {Text: m("Li")}, {Text: m("user")}, {Chip: Chip{Text: m("Disabled"), Tone: ToneBad, Icon: "cross"}}}},

@@ -159,6 +159,7 @@ func sampleAgents(m func(string) string) Agents {
 	return Agents{
 		Page: samplePage(m), Live: Live{Source: "/agents/live", Again: 60},
 		Notice: m("“Book three 1:1s” is ended: dead everywhere in 0.3 s."),
+		InAll:  m("1000+"), Pages: Pages{Newest: "/agents", Older: "/agents?before=tsk_2"}, FinishedPages: Pages{Older: "/agents?finished=tsk_4"},
 		Running: []TaskRow{
 			{
 				ID: "tsk_1", Client: m("claude.ai"), Name: m("Claude Code"), Resource: m("Tickets"), Purpose: m("Triage this week’s open bugs in project WEB"),

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -18,7 +20,7 @@ var staticFiles embed.FS
 // asset is one embedded file under the name that browsers see, which holds a hash of its content.
 type asset struct {
 	url, contentType string
-	body             []byte
+	body, packed     []byte // packed with gzip, where that pays: a file holds no secret that its size could tell
 }
 
 var assets = loadAssets("remit.css", "remit.svg", "agents.js", "passkey.js", "push.js", "consent.js")
@@ -38,9 +40,37 @@ func loadAssets(names ...string) map[string]asset {
 			url:         staticPrefix + strings.TrimSuffix(name, ext) + "-" + hash + ext,
 			contentType: types[ext],
 			body:        body,
+			packed:      pack(body),
 		}
 	}
 	return loaded
+}
+
+func pack(body []byte) []byte {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = w.Write(body)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		panic("web: an embedded file cannot be packed: " + err.Error()) // nothing here can fail
+	}
+	return b.Bytes()
+}
+
+// unpacks reports whether a client takes gzip (RFC 9110 §12.5.3).
+func unpacks(r *http.Request) bool {
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+		coding, weight, _ := strings.Cut(part, ";")
+		_, q, weighed := strings.Cut(weight, "=")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			return !weighed || strings.Trim(strings.TrimSpace(q), "0.") != ""
+		}
+	}
+	return false
 }
 
 // StaticPath returns the hash-named path of an embedded file, or "" for a name that is not embedded.
@@ -83,6 +113,12 @@ func serveAssets(prefix string, byName map[string]asset) http.Handler {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'none'")
-		_, _ = w.Write(a.body)
+		h.Set("Vary", "Accept-Encoding")
+		body := a.body
+		if len(a.packed) > 0 && unpacks(r) {
+			h.Set("Content-Encoding", "gzip")
+			body = a.packed
+		}
+		_, _ = w.Write(body)
 	})
 }

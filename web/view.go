@@ -176,16 +176,22 @@ type Link struct{ Text, Href string }
 // Agents is the user's page of running and finished tasks.
 type Agents struct {
 	Page
-	Action     string // where its forms post to; empty: /agents
-	Live       Live
-	Push       Push
-	Waiting    []Waiting // calls that wait for the user
-	Running    []TaskRow
-	Finished   []TaskRow
-	Remembered []RememberedRow // choices that go on
-	Notice     string          // what the last action did
-	NoticeTone string          // empty: ToneOK
+	Action        string // where its forms post to; empty: /agents
+	Live          Live
+	Push          Push
+	Waiting       []Waiting // calls that wait for the user
+	Running       []TaskRow
+	InAll         string // how many run, when not all are on this page
+	Pages         Pages  // of those that run
+	Finished      []TaskRow
+	FinishedPages Pages
+	Remembered    []RememberedRow // choices that go on
+	Notice        string          // what the last action did
+	NoticeTone    string          // empty: ToneOK
 }
+
+// Pages are the ways from one page of a list to others; empty where there is none.
+type Pages struct{ Newest, Older string }
 
 // Live is how a page keeps itself up to date where scripts run. Where they do not, it has a link.
 type Live struct {

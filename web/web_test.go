@@ -1,7 +1,9 @@
 package web
 
 import (
+	"compress/gzip"
 	"flag"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -364,6 +366,31 @@ func TestTransferredSize(t *testing.T) {
 			if size > most {
 				t.Errorf("%s in %s: %d bytes, more than %d", name, language, size, most)
 			}
+		}
+	}
+}
+
+func TestStaticFilesArePacked(t *testing.T) {
+	path := StaticPath("remit.css")
+	for accepted, packed := range map[string]bool{
+		"": false, "br": false, "gzip": true, "deflate, GZIP;q=0.5": true, "gzip;q=0": false, "br, gzip; q=0.000": false, "gzip;q=1.0": true, "notgzip": false,
+	} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("Accept-Encoding", accepted)
+		got := httptest.NewRecorder()
+		Static().ServeHTTP(got, r)
+		if is := got.Header().Get("Content-Encoding") == "gzip"; is != packed || got.Header().Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%q: %v", accepted, got.Header())
+		}
+		var body io.Reader = got.Body
+		if packed {
+			var err error
+			if body, err = gzip.NewReader(body); err != nil {
+				t.Fatalf("%q: %v", accepted, err)
+			}
+		}
+		if text, err := io.ReadAll(body); err != nil || string(text) != string(assets["remit.css"].body) {
+			t.Errorf("%q: %d bytes, %v", accepted, len(text), err)
 		}
 	}
 }

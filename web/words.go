@@ -33,7 +33,7 @@ type words struct {
 	Logged, SeeOrStop                                          string
 
 	YourAgents, StopEverything, Reload, NoneRunning, NoneRunningNote string
-	OneRunning, ManyRunning, ToServer                                string
+	OneRunning, ManyRunning, SomeRunning, OtherRunning, ToServer     string
 	UpdatesItself, UpdatesPaused, UpdatesLost                        string
 	PauseUpdates, ResumeUpdates                                      string
 	NewestCalls, AllCalls, OneCall, Allowed, BlockedCall, TimeUsed   string
@@ -122,6 +122,8 @@ var english = words{
 	NoneRunningNote: "When you allow one, it appears here, and you can end it with one click.",
 	OneRunning:      "1 task is running.",
 	ManyRunning:     "{0} tasks are running.",
+	SomeRunning:     "{0} tasks are running, {1} of them on this page. “Stop everything now” stops them all.",
+	OtherRunning:    "Other running tasks",
 	ToServer:        "in",
 	UpdatesItself:   "This page updates by itself.",
 	UpdatesPaused:   "Updates are paused.",
@@ -206,8 +208,11 @@ func allCallsText(ctx context.Context, n int) string {
 	return fill(say(ctx).AllCalls, strconv.Itoa(n))
 }
 
-// runningText counts the running tasks.
-func runningText(ctx context.Context, n int) string {
+// runningText counts the running tasks: n on this page, and how many in all where that is not all.
+func runningText(ctx context.Context, n int, inAll string) string {
+	if inAll != "" {
+		return fill(say(ctx).SomeRunning, exact(inAll), strconv.Itoa(n))
+	}
 	if n == 1 {
 		return say(ctx).OneRunning
 	}

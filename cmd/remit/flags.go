@@ -12,7 +12,7 @@ type settings struct {
 	OpsListen      *string  `help:"Address of health and metrics (REMIT_OPS_LISTEN)." placeholder:"HOST:PORT" group:"Settings"`
 	DatabaseURL    *string  `help:"Database (REMIT_DATABASE_URL, remit.db in the data directory)." placeholder:"URL" group:"Settings"`
 	RedisURL       *string  `help:"Shared replay memory (REMIT_REDIS_URL)." placeholder:"URL" group:"Settings"`
-	DataDir        *string  `help:"Data directory (REMIT_DATA_DIR)." placeholder:"DIR" group:"Settings"`
+	DataDir        *string  `help:"Data directory (REMIT_DATA_DIR, ~/.local/state/remit)." placeholder:"DIR" group:"Settings"`
 	MasterKeyFile  *string  `help:"File of the master key (REMIT_MASTER_KEY_FILE)." placeholder:"FILE" group:"Settings"`
 	KeyAlgorithm   *string  `help:"Of signing keys made from now on, ES256 or EdDSA (REMIT_KEY_ALGORITHM, ES256)." placeholder:"ALG" group:"Settings"`
 	KeyAge         *string  `help:"How old a signing key gets, or off (REMIT_KEY_AGE, 90d)." placeholder:"TIME" group:"Settings"`

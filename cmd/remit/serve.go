@@ -61,7 +61,7 @@ func (s *service) sayHowToSetUp(ctx context.Context, a *app) error {
 	if err != nil || at == "" {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "no user yet: make the first admin at %s\n", at)
+	_, err = fmt.Fprintf(a.out, "no user yet: make the first admin at %s (open until any user is added)\n", at)
 	return err
 }
 

@@ -16,6 +16,10 @@ func TestPlans(t *testing.T) {
 		query, _ := taskListSQL(f, 1)
 		return query
 	}
+	count := func(f store.TaskFilter) string {
+		query, _ := taskCountSQL(f, 1)
+		return query
+	}
 	queries := map[string]string{
 		"taskSQL": taskSQL, "treeSQL": treeSQL, "aboveSQL": aboveSQL, "holdTaskSQL": holdTaskSQL, "holdTasksSQL": holdTasksSQL, "holdFreeSQL": holdFreeSQL,
 		"holdCodeSQL": holdCodeSQL, "holdRefreshSQL": holdRefreshSQL, "holdAccessSQL": holdAccessSQL, "holdRequestSQL": holdRequestSQL,
@@ -33,7 +37,12 @@ func TestPlans(t *testing.T) {
 		"lastCheckpointSQL": lastCheckpointSQL, "firstUseSQL": firstUseSQL, "takeSQL": takeSQL, "forgetReplaysSQL": forgetReplaysSQL, "forgetBucketsSQL": forgetBucketsSQL,
 		"tasks of a user": list(store.TaskFilter{UserID: "u"}), "tasks of a client": list(store.TaskFilter{ClientID: "c"}), "tasks": list(store.TaskFilter{}),
 		"live tasks of a user": list(store.TaskFilter{UserID: "u", Live: true}), "live tasks": list(store.TaskFilter{Live: true}),
-		"active tasks": list(store.TaskFilter{State: store.TaskActive}), "live tasks of a resource": list(store.TaskFilter{Resource: "r", Live: true}),
+		"ended tasks of a user, a page": list(store.TaskFilter{UserID: "u", Ended: true, Before: "b"}),
+		"live tasks of a user, a page":  list(store.TaskFilter{UserID: "u", Live: true, Before: "b"}),
+		"live tasks, a page":            list(store.TaskFilter{Live: true, Before: "b"}),
+		"live tasks, counted":           count(store.TaskFilter{Live: true}),
+		"live tasks of a user, counted": count(store.TaskFilter{UserID: "u", Live: true}),
+		"active tasks":                  list(store.TaskFilter{State: store.TaskActive}), "live tasks of a resource": list(store.TaskFilter{Resource: "r", Live: true}),
 	}
 	c, err := s.pool.Acquire(t.Context())
 	check(t, err)

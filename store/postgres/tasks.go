@@ -183,6 +183,19 @@ func (s *Store) GrantByHash(ctx context.Context, resource, hash string) (g store
 // taskListSQL selects by the filter's set fields, so that each finds its index, and returns the
 // arguments of the statement after the first two.
 func taskListSQL(f store.TaskFilter, limit int) (query string, args []any) {
+	from, args := tasksFromSQL(f)
+	args = append(args, limit)
+	return `SELECT ` + taskColumns + from + fmt.Sprintf(` ORDER BY t.n DESC LIMIT $%d`, len(args)+2), args
+}
+
+// taskCountSQL counts no further than the limit.
+func taskCountSQL(f store.TaskFilter, limit int) (query string, args []any) {
+	from, args := tasksFromSQL(f)
+	args = append(args, limit)
+	return `SELECT count(*) FROM (SELECT 1` + from + fmt.Sprintf(` LIMIT $%d) few`, len(args)+2), args
+}
+
+func tasksFromSQL(f store.TaskFilter) (from string, args []any) {
 	where := []string{"$1::bigint >= $2::bigint"} // both are there, whatever else is
 	add := func(condition string, v any) {
 		args = append(args, v)
@@ -209,29 +222,48 @@ func taskListSQL(f store.TaskFilter, limit int) (query string, args []any) {
 	if f.Live {
 		where = append(where, effectiveState+" <> 'expired'")
 	}
+	if f.Ended {
+		where = append(where, effectiveState+" IN ('completed', 'revoked', 'expired')")
+	}
+	if f.Before != "" {
+		add("t.n < (SELECT b.n FROM tasks b WHERE b.id = $%d)", f.Before)
+	}
 	if f.Begun {
 		where = append(where, "t.state <> 'pending'")
 	}
 	if f.State != "" {
 		add(effectiveState+" = $%d", string(f.State))
 	}
-	args = append(args, limit)
-	return `SELECT ` + taskColumns + ` FROM tasks t WHERE ` + strings.Join(where, " AND ") + fmt.Sprintf(` ORDER BY t.n DESC LIMIT $%d`, len(args)+2), args
+	return ` FROM tasks t WHERE ` + strings.Join(where, " AND "), args
 }
 
 // TaskList returns tasks, newest first.
 func (s *Store) TaskList(ctx context.Context, f store.TaskFilter) (tasks []store.Task, err error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 100
-	}
 	err = s.read(ctx, func(c *conn) error {
 		now := c.now()
-		query, args := taskListSQL(f, limit)
+		query, args := taskListSQL(f, limitOf(f))
 		tasks, err = c.taskRows(query, append([]any{micros(now), micros(now.Add(-store.IdleAfter))}, args...)...)
 		return err
 	})
 	return tasks, err
+}
+
+// TaskCount counts the tasks that the filter selects, up to its limit.
+func (s *Store) TaskCount(ctx context.Context, f store.TaskFilter) (n int, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		now := c.now()
+		query, args := taskCountSQL(f, limitOf(f))
+		_, err := c.one(query, append([]any{micros(now), micros(now.Add(-store.IdleAfter))}, args...), &n)
+		return err
+	})
+	return n, err
+}
+
+func limitOf(f store.TaskFilter) int {
+	if f.Limit <= 0 {
+		return 100
+	}
+	return f.Limit
 }
 
 const taskHistorySQL = `SELECT count(*), coalesce(max(created_at), 0) FROM tasks WHERE user_id = $1 AND client_id = $2`

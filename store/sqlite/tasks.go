@@ -138,6 +138,15 @@ func (s *Store) GrantByHash(ctx context.Context, resource, hash string) (g store
 // taskListSQL selects by the filter's set fields, so that each finds its index. Rows are stored in
 // the order of their making, which makes the newest first without sorting.
 func taskListSQL(f store.TaskFilter) string {
+	return `SELECT ` + taskColumns + tasksFromSQL(f) + ` ORDER BY t.rowid DESC LIMIT ?7`
+}
+
+// taskCountSQL counts no further than the limit.
+func taskCountSQL(f store.TaskFilter) string {
+	return `SELECT count(*) FROM (SELECT 1` + tasksFromSQL(f) + ` LIMIT ?7) few`
+}
+
+func tasksFromSQL(f store.TaskFilter) string {
 	where := []string{"1"}
 	if f.UserID != "" {
 		where = append(where, "t.user_id = ?3")
@@ -160,13 +169,19 @@ func taskListSQL(f store.TaskFilter) string {
 	if f.Live {
 		where = append(where, effectiveState+" <> 'expired'")
 	}
+	if f.Ended {
+		where = append(where, effectiveState+" IN ('completed', 'revoked', 'expired')")
+	}
+	if f.Before != "" {
+		where = append(where, "t.rowid < (SELECT b.rowid FROM tasks b WHERE b.id = ?10)")
+	}
 	if f.Begun {
 		where = append(where, "t.state <> 'pending'")
 	}
 	if f.State != "" {
 		where = append(where, effectiveState+" = ?6")
 	}
-	return `SELECT ` + taskColumns + ` FROM tasks t ` + taskIndex(f) + ` WHERE ` + strings.Join(where, " AND ") + ` ORDER BY t.rowid DESC LIMIT ?7`
+	return ` FROM tasks t ` + taskIndex(f) + ` WHERE ` + strings.Join(where, " AND ")
 }
 
 // taskIndex names the index of a user's or client's live tasks: left alone, SQLite takes that of all.
@@ -183,17 +198,33 @@ func taskIndex(f store.TaskFilter) string {
 
 // TaskList returns tasks, newest first.
 func (s *Store) TaskList(ctx context.Context, f store.TaskFilter) (tasks []store.Task, err error) {
+	err = s.snapshot(ctx, func(c *conn) error {
+		now := s.clock()
+		tasks, err = c.taskRows(now, taskListSQL(f), taskFilterArgs(f, now)...)
+		return err
+	})
+	return tasks, err
+}
+
+// TaskCount counts the tasks that the filter selects, up to its limit.
+func (s *Store) TaskCount(ctx context.Context, f store.TaskFilter) (n int, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		_, err := c.one(taskCountSQL(f), taskFilterArgs(f, s.clock()), &n)
+		return err
+	})
+	return n, err
+}
+
+// taskFilterArgs are what ?1 to ?10 of a filter's statements stand for.
+func taskFilterArgs(f store.TaskFilter, now time.Time) []any {
 	limit := f.Limit
 	if limit <= 0 {
 		limit = 100
 	}
-	err = s.snapshot(ctx, func(c *conn) error {
-		now := s.clock()
-		args := []any{micros(now), micros(now.Add(-store.IdleAfter)), f.UserID, f.ClientID, f.Resource, string(f.State), limit, f.JKT, toJSON(f.Tool)}
-		tasks, err = c.taskRows(now, taskListSQL(f), args...)
-		return err
-	})
-	return tasks, err
+	return []any{
+		micros(now), micros(now.Add(-store.IdleAfter)), f.UserID, f.ClientID, f.Resource, string(f.State), limit,
+		f.JKT, toJSON(f.Tool), f.Before,
+	}
 }
 
 const taskHistorySQL = `SELECT count(*), coalesce(max(created_at), 0) FROM tasks WHERE user_id = ? AND client_id = ?`

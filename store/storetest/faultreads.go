@@ -111,6 +111,7 @@ var faultReads = map[string]func(r *reading) (any, error){
 	},
 	"TaskHistory": func(r *reading) (any, error) { return both(r.s.TaskHistory(r.ctx, r.user.ID, r.client.ID)) },
 	"TaskList":    func(r *reading) (any, error) { return single(r.s.TaskList(r.ctx, store.TaskFilter{Live: true})) },
+	"TaskCount":   func(r *reading) (any, error) { return single(r.s.TaskCount(r.ctx, store.TaskFilter{Live: true})) },
 	"WouldEnd, a task": func(r *reading) (any, error) {
 		return single(r.s.WouldEnd(r.ctx, store.Target{TaskIDs: []string{r.top.ID}}))
 	},

@@ -50,10 +50,18 @@ var tasks = map[string]func(*world){
 			"revoked":   {store.TaskFilter{State: store.TaskRevoked}, []string{over}},
 			"no such":   {store.TaskFilter{State: store.TaskRevoked, Live: true}, nil},
 			"suspended": {store.TaskFilter{State: store.TaskSuspended, ClientID: w.client.ID}, []string{suspended}},
+			"ended":     {store.TaskFilter{UserID: w.user.ID, Ended: true}, []string{over}},
+			"before":    {store.TaskFilter{Before: over}, []string{active, pending}},
+			"a page":    {store.TaskFilter{UserID: w.user.ID, Live: true, Before: theirs, Limit: 2}, []string{suspended, active}},
+			"the last":  {store.TaskFilter{Before: pending}, nil},
+			"nobody's":  {store.TaskFilter{Before: "tsk_nobody"}, nil},
 		} {
 			got, err := w.s.TaskList(w.ctx, tt.filter)
 			w.must(err)
 			w.same(name, ids(got), tt.want)
+			n, err := w.s.TaskCount(w.ctx, tt.filter)
+			w.must(err)
+			w.same(name+", counted", n, len(tt.want))
 		}
 		got, err := w.s.TaskList(w.ctx, store.TaskFilter{Resource: mail})
 		w.must(err)
@@ -70,10 +78,14 @@ var tasks = map[string]func(*world){
 			"active":    {store.TaskFilter{State: store.TaskActive}, nil},
 			"suspended": {store.TaskFilter{State: store.TaskSuspended}, []string{idle}},
 			"expired":   {store.TaskFilter{State: store.TaskExpired}, []string{over, pending}},
+			"ended":     {store.TaskFilter{Ended: true}, []string{over, pending}},
 		} {
 			got, err := w.s.TaskList(w.ctx, tt.filter)
 			w.must(err)
 			w.same(name, ids(got), tt.want)
+			n, err := w.s.TaskCount(w.ctx, tt.filter)
+			w.must(err)
+			w.same(name+", counted", n, len(tt.want))
 		}
 	},
 	"text of any kind is kept": func(w *world) {
