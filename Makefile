@@ -47,7 +47,7 @@ fuzz: ## every fuzz target for FUZZTIME (5m)
 	.ci/fuzz $(FUZZTIME)
 
 race: ## the tests under the race detector, ten times
-	$(GO) test -race -gcflags='modernc.org/...=-race=false' -count=10 ./...
+	$(GO) test -race -count=10 ./...
 
 chaos: ## two instances on PostgreSQL and Redis, killed, cut off and taken down under load; -chaos.seed=N repeats a run
 	.ci/install

@@ -133,7 +133,11 @@ func (s *Server) recall(r *http.Request, v *visitor, client store.Client, offer 
 func (s *Server) consider(w http.ResponseWriter, r *http.Request, v *visitor, client store.Client, ask consent.Ask, secret string) error {
 	if len(ask.Targets) == 0 && ask.Task() == "" && !r.URL.Query().Has(fieldChange) {
 		offer, err := s.offer(r, v, client, ask)
-		if err == nil {
+		switch {
+		case errors.Is(err, errNotExtendable): // which the page answers
+		case err != nil:
+			return err
+		default:
 			k, err := s.recall(r, v, client, offer)
 			if err != nil {
 				return err
@@ -141,7 +145,7 @@ func (s *Server) consider(w http.ResponseWriter, r *http.Request, v *visitor, cl
 			if k != nil && k.covers {
 				return s.goOn(w, speak(r, ask.UILocales), v, client, k, secret)
 			}
-		} // what is wrong with the offer, the page says
+		}
 	}
 	return s.showConsent(w, r, v, client, ask, secret, http.StatusOK, "")
 }
@@ -237,7 +241,10 @@ func (s *Server) decideContinued(w http.ResponseWriter, r *http.Request, v *visi
 	switch {
 	case !s.freshEnough(ask, v):
 		return s.tooOld(w, r, v, client, ask, held.ID)
-	case form.Get(web.FieldDecision) != web.Allow:
+	case form.Get(web.FieldDecision) != web.Allow: // a no to what goes on ends that too
+		if err := s.forgetChoice(r.Context(), v, id); err != nil && !errors.Is(err, store.ErrNotRemembered) {
+			return err
+		}
 		return s.deny(w, r, v, ask, held.ID)
 	}
 	offer, err := s.offer(r, v, client, ask)

@@ -80,9 +80,7 @@ func usedText(ctx context.Context, n int, last time.Time) string {
 
 // forget forgets one choice of the user. Somebody else's does not exist.
 func (s *Server) forget(w http.ResponseWriter, r *http.Request, v *visitor, id string) error {
-	rec := store.NewRecord("consent.forgotten", map[string]any{"remembered": id, "by": store.ByUser})
-	rec.User = v.User.ID
-	err := s.store.Forget(r.Context(), v.User.ID, id, rec)
+	err := s.forgetChoice(r.Context(), v, id)
 	if errors.Is(err, store.ErrNotRemembered) {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: say(r.Context(), textNoSuchChoice), HTTPStatus: http.StatusNotFound}
 	}
@@ -91,6 +89,13 @@ func (s *Server) forget(w http.ResponseWriter, r *http.Request, v *visitor, id s
 	}
 	http.Redirect(w, r, s.base+"/agents?told="+forgotten, http.StatusSeeOther)
 	return nil
+}
+
+// forgetChoice forgets one of the user's own.
+func (s *Server) forgetChoice(ctx context.Context, v *visitor, id string) error {
+	rec := store.NewRecord("consent.forgotten", map[string]any{"remembered": id, "by": store.ByUser})
+	rec.User = v.User.ID
+	return s.store.Forget(ctx, v.User.ID, id, rec)
 }
 
 // forgetAll forgets every choice of the user, with all their tasks.

@@ -433,3 +433,21 @@ func TestForget(t *testing.T) { // C22, U6, U7
 		t.Error("the ledger does not tell of it")
 	}
 }
+
+// TestNoOnTheShortPageForgets: whoever says no to going on as before is asked in full the next time.
+func TestNoOnTheShortPageForgets(t *testing.T) { // C22
+	w := rememberWorld(t)
+	a, b := w.agent(w.client), w.mara()
+	leads(t, b.remembers(a.push(a.reads()), "search_tickets"))
+	form := hidden(b.get(a.push(a.reads())).Body)
+	form.Set("decision", "deny")
+	if got := b.post("/consent", form); got.Status != http.StatusSeeOther || !strings.Contains(got.Header.Get("Location"), "error=access_denied") {
+		t.Fatalf("no: %d %s", got.Status, got.Header.Get("Location"))
+	}
+	asksAnew(t, b.get(a.push(a.reads())))
+	if !w.recorded("consent.forgotten", `"by":"user"`) {
+		t.Error("the ledger does not tell of it")
+	}
+	leads(t, b.remembers(a.push(a.reads()), "search_tickets"))
+	leads(t, b.goesOn(a.push(a.reads())))
+}

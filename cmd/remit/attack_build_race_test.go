@@ -4,5 +4,4 @@ package main_test
 
 // buildFlags of the binary under attack: with the race detector on, it runs in the server too, and
 // a race there ends the server with a status that its test does not accept.
-// SQLite, which is C turned into Go, is spared, as in .ci/test.
-var buildFlags = []string{"-race", "-gcflags=modernc.org/...=-race=false"}
+var buildFlags = []string{"-race"}

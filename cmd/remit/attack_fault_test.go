@@ -470,8 +470,11 @@ func TestAttackFT17(t *testing.T) {
 			res, err = w.r1.Call(t.Context(), f.Key, f.Access(), "get_ticket", readArguments)
 			return err == nil && res.Status != http.StatusServiceUnavailable && res.Status != http.StatusOK
 		})
-		refused401At(t, res, "invalid_token")
+		if sane(t, res); res.Status != http.StatusUnauthorized || !blackbox.Challenged(res, "invalid_token") {
+			t.Errorf("%s: want 401 invalid_token: %s", what, res)
+		}
 	}
+	jot(t, "401 invalid_token at the resource") // as an ended task or as an unknown token: whatever the Guard heard first
 	if w.inside(t, session) {
 		t.Error("a session of before lives on")
 	}

@@ -255,13 +255,13 @@ func rx8(t *testing.T, p *process) {
 			<-done
 			switch {
 			case ended:
-				jot(t, "the connection is ended")
+				jot(t, "bounded, or the connection is ended")
 			case most == 0 || most > 100:
 				t.Errorf("%d streams at once", most)
 			case name == "too many streams" && refused < 1_800:
 				t.Errorf("%d of 2 000 streams were refused", refused)
 			default:
-				jot(t, "bounded, and the connection goes on")
+				jot(t, "bounded, or the connection is ended")
 			}
 			if res := p.asksTLS(t, blackbox.Request{Method: "GET", Target: "/.well-known/oauth-authorization-server"}); res.Status != http.StatusOK {
 				t.Errorf("afterwards: %s", res)

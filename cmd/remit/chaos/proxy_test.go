@@ -67,8 +67,11 @@ func TestProxy(t *testing.T) {
 	if _, err := say(open, "hello"); err == nil {
 		t.Error("an open connection outlives a cut")
 	}
-	if _, err := say(dial(), "hello"); err == nil {
-		t.Error("a new connection passes a cut")
+	if c, err := net.Dial("tcp", p.Addr); err == nil { // or it is reset already
+		if _, err := say(c, "hello"); err == nil {
+			t.Error("a new connection passes a cut")
+		}
+		c.Close()
 	}
 	for _, m := range []Mode{Stall, HalfOpen} {
 		p.Set(m)
