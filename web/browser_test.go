@@ -239,7 +239,7 @@ var emptyLimits = regexp.MustCompile(`limit\.[^=&]+=&`)
 
 // TestBrowserDecision presses keys and buttons as a person does (research/ux.md C12, C17).
 func TestBrowserDecision(t *testing.T) {
-	const denied = "decision=deny&duration=1800&request=req_1&tool=search_tickets&tool=get_ticket&tool=add_comment"
+	const denied = "decision=deny&duration=1800&limit.search_tickets.project.only=WEB&request=req_1&tool=search_tickets&tool=get_ticket&tool=add_comment"
 	type steps = []chromedp.Action[chromedp.Void]
 	allow, search := chromedp.CSS("[value=allow]"), chromedp.CSS("#tool-0-0")
 	tests := map[string]struct {
@@ -252,7 +252,7 @@ func TestBrowserDecision(t *testing.T) {
 		"allow takes a press":        {steps{chromedp.Click(allow)}, strings.Replace(denied, "deny", "allow", 1)},
 		"an unticked tool is not sent": {
 			steps{chromedp.Click(search), chromedp.Click(chromedp.CSS(".dur-0")), chromedp.Click(allow)},
-			"decision=allow&duration=900&request=req_1&tool=get_ticket&tool=add_comment",
+			"decision=allow&duration=900&limit.search_tickets.project.only=WEB&request=req_1&tool=get_ticket&tool=add_comment",
 		},
 	}
 	url, b := serve(t, samples(asIs)), browse(t)
