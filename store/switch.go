@@ -71,6 +71,22 @@ type Switch struct {
 	LiftedAt  time.Time
 }
 
+// Confirm puts a waiting switch in force in the name of a second person: for as long as the first meant
+// it to be, from now on.
+func (s *Switch) Confirm(person string, now time.Time) error {
+	switch {
+	case s.State != SwitchWaiting:
+		return ErrSwitchLifted
+	case s.Person == person:
+		return ErrSwitchSame
+	}
+	if !s.Until.IsZero() {
+		s.Until = s.Until.Add(now.Sub(s.CreatedAt))
+	}
+	s.State, s.Second, s.ThrownAt = SwitchThrown, person, now
+	return nil
+}
+
 // AsOf is the switch as it stands now.
 func (s Switch) AsOf(now time.Time) Switch {
 	switch {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -123,6 +124,32 @@ type Narrowing struct {
 	Replaces []string  // the ids of all grants in force
 	Grants   []Grant   // in their place, one for a resource at most; without one, its part ends
 	EndsAt   time.Time // zero: the deadline stays; it never moves away
+}
+
+// Fits refuses what is somebody else's, has ended, or is not what the caller has read.
+func (n Narrowing) Fits(t Task, grants []Grant) error {
+	var inForce, resources []string
+	for _, g := range grants {
+		if g.EndedAt.IsZero() {
+			inForce, resources = append(inForce, g.ID), append(resources, g.Resource)
+		}
+	}
+	switch {
+	case t.UserID != n.UserID:
+		return ErrTaskNotFound
+	case t.State.Terminal():
+		return ErrTaskEnded
+	case !slices.Equal(slices.Sorted(slices.Values(inForce)), slices.Sorted(slices.Values(n.Replaces))):
+		return ErrGrantChanged
+	}
+	for _, g := range n.Grants {
+		i := slices.Index(resources, g.Resource)
+		if i < 0 {
+			return ErrGrantChanged
+		}
+		resources = slices.Delete(resources, i, i+1) // one for each
+	}
+	return nil
 }
 
 // TaskFilter selects tasks; zero fields select all.

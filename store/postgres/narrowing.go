@@ -25,7 +25,7 @@ func (s *Store) NarrowTask(ctx context.Context, n store.Narrowing, recs ...store
 		if err != nil {
 			return err
 		}
-		if err := narrowable(before, grants, n); err != nil {
+		if err := n.Fits(before, grants); err != nil {
 			return err
 		}
 		tx.later(supersedeTaskSQL, micros(tx.now()), n.TaskID)
@@ -42,32 +42,6 @@ func (s *Store) NarrowTask(ctx context.Context, n store.Narrowing, recs ...store
 		return tx.record(recs...)
 	})
 	return t, err
-}
-
-// narrowable refuses what is somebody else's, has ended, or is not what the caller has read.
-func narrowable(t store.Task, grants []store.Grant, n store.Narrowing) error {
-	var inForce, resources []string
-	for _, g := range grants {
-		if g.EndedAt.IsZero() {
-			inForce, resources = append(inForce, g.ID), append(resources, g.Resource)
-		}
-	}
-	switch {
-	case t.UserID != n.UserID:
-		return store.ErrTaskNotFound
-	case t.State.Terminal():
-		return store.ErrTaskEnded
-	case !slices.Equal(slices.Sorted(slices.Values(inForce)), slices.Sorted(slices.Values(n.Replaces))):
-		return store.ErrGrantChanged
-	}
-	for _, g := range n.Grants {
-		i := slices.Index(resources, g.Resource)
-		if i < 0 {
-			return store.ErrGrantChanged
-		}
-		resources = slices.Delete(resources, i, i+1) // one for each
-	}
-	return nil
 }
 
 // endLegs tells the resources of which nothing is left.

@@ -160,19 +160,12 @@ func (s *Store) ConfirmSwitch(ctx context.Context, id, person string, recs ...st
 		if sw, err = tx.openSwitch(id); err != nil {
 			return err
 		}
-		switch {
-		case sw.State != store.SwitchWaiting:
-			return store.ErrSwitchLifted
-		case sw.Person == person:
-			return store.ErrSwitchSame
+		if err := sw.Confirm(person, tx.now()); err != nil {
+			return err
 		}
 		if sw.Tasks, err = tx.subject(sw); err != nil {
 			return err
 		}
-		if !sw.Until.IsZero() {
-			sw.Until = sw.Until.Add(tx.now().Sub(sw.CreatedAt))
-		}
-		sw.State, sw.Second, sw.ThrownAt = store.SwitchThrown, person, tx.now()
 		if err := tx.moveSwitch(sw); err != nil {
 			return err
 		}
