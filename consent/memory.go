@@ -20,6 +20,7 @@ type Memory struct {
 	Decision
 	Declined []string `json:"declined,omitempty"` // tools and scopes that were offered, and not allowed
 	Asks     []string `json:"asks,omitempty"`     // tools that were allowed, and are asked about each time
+	Typed    string   `json:"typed,omitempty"`    // the limits as the page's form had them; Limits is what counts
 }
 
 // Memorable reports whether there is anything in the offer that may be remembered: a task of its own,

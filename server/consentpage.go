@@ -47,7 +47,8 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 	if err != nil {
 		return err
 	}
-	if notice, err = s.fillIn(r, v, client, &offer, notice); err != nil {
+	remembered, notice, err := s.fillIn(r, v, client, &offer, notice)
+	if err != nil {
 		return err
 	}
 	digest, earlier := shownDigest(offer, client), sealAnswers(before)
@@ -92,6 +93,7 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 	if view.Expiry, err = s.expiry(r, client, secret); err != nil {
 		return err
 	}
+	asRemembered(remembered, &view)
 	v.chosen(ask, &view)
 	s.tellSignAgain(r.Context(), v, offer, view.Groups)
 	s.fatigue.asked(v.User.ID, s.now())

@@ -115,7 +115,7 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	if offer.Ask.Device != "" {
 		return s.allowDevice(w, r, v, offer.Ask, decided, recs)
 	}
-	kept, more, err := s.toRemember(r.Context(), v, client, offer, d, form.Get(web.FieldRemember) != "")
+	kept, more, err := s.toRemember(r.Context(), v, client, offer, d, form)
 	if err != nil {
 		return err
 	}

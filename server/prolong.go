@@ -76,6 +76,10 @@ func fillRow(form oauth.Params, row *web.ToolRow) {
 			row.Modes[i].Selected = row.Modes[i].Value == mode
 		}
 	}
+	fillLimits(form, row)
+}
+
+func fillLimits(form oauth.Params, row *web.ToolRow) {
 	for i := range row.Limits {
 		for k := range row.Limits[i].Fields {
 			one := &row.Limits[i].Fields[k]

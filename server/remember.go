@@ -284,14 +284,14 @@ func (s *Server) continueBy(w http.ResponseWriter, r *http.Request, v *visitor, 
 
 // toRemember is what an answer on the whole page leaves remembered: what only reads, where the user
 // ticked that, and otherwise nothing; a former choice is void either way.
-func (s *Server) toRemember(ctx context.Context, v *visitor, client store.Client, offer consent.Offer, d consent.Decision, ticked bool) (*store.Remembered, []store.Record, error) {
+func (s *Server) toRemember(ctx context.Context, v *visitor, client store.Client, offer consent.Offer, d consent.Decision, form oauth.Params) (*store.Remembered, []store.Record, error) {
 	grade := rememberGrade(client, offer.Ask)
 	if grade == "" || offer.Extends != nil || s.isIdentity(offer.Resource.URI) {
 		return nil, nil, nil
 	}
 	kept := &store.Remembered{UserID: v.User.ID, ClientID: client.ID, Grade: grade, Resource: offer.Resource.URI}
 	life := s.rememberLife(client)
-	if !ticked || life == 0 {
+	if form.Get(web.FieldRemember) == "" || life == 0 {
 		return kept, nil, nil
 	}
 	match, err := s.matchOf(ctx, v, client, offer)
@@ -302,6 +302,7 @@ func (s *Server) toRemember(ctx context.Context, v *visitor, client store.Client
 	if !ok {
 		return kept, nil, nil
 	}
+	memory.Typed = typedLimits(form, memory)
 	if kept.Choice, err = memory.Encode(); err != nil {
 		return nil, nil, err
 	}
@@ -322,15 +323,45 @@ func (s *Server) canRemember(client store.Client, offer consent.Offer) int {
 	return int(s.rememberLife(client) / (24 * time.Hour))
 }
 
-// fillIn ticks what was allowed before, where the page asks about the same; or says that it is not.
-func (s *Server) fillIn(r *http.Request, v *visitor, client store.Client, offer *consent.Offer, notice string) (string, error) {
+// typedLimits are the fields of the form that limit what is remembered.
+func typedLimits(form oauth.Params, m consent.Memory) string {
+	return form.Only(func(name string) bool {
+		limit, ok := strings.CutPrefix(name, web.FieldLimit)
+		return ok && slices.ContainsFunc(m.Tools, func(tool string) bool { return strings.HasPrefix(limit, tool+".") })
+	}).Encode()
+}
+
+// fillIn ticks what was allowed before, where the page asks about the same, and returns it; or says that
+// it is not the same.
+func (s *Server) fillIn(r *http.Request, v *visitor, client store.Client, offer *consent.Offer, notice string) (*consent.Memory, string, error) {
 	k, err := s.recall(r, v, client, *offer)
 	if err != nil || k == nil {
-		return notice, err
+		return nil, notice, err
 	}
 	if k.same {
 		k.memory.Fill(offer)
-		return notice, nil
+		return &k.memory, notice, nil
 	}
-	return strings.TrimSpace(notice + " " + say(r.Context(), textRememberedNot)), nil
+	return nil, strings.TrimSpace(notice + " " + say(r.Context(), textRememberedNot)), nil
+}
+
+// asRemembered fills in what else was chosen: which scopes may be read, and the limits as they were typed.
+func asRemembered(m *consent.Memory, view *web.Consent) {
+	if m == nil {
+		return
+	}
+	form, refused := oauth.ParseFields(m.Typed)
+	if refused != nil {
+		return // it was made from a form that was read
+	}
+	for _, g := range view.Groups {
+		for i := range g.Tools {
+			switch row := &g.Tools[i]; {
+			case row.Field == web.FieldRead:
+				row.Ticked = slices.Contains(m.Reads, row.Name)
+			case m.Typed != "" && slices.Contains(m.Tools, row.Name):
+				fillLimits(form, row)
+			}
+		}
+	}
 }

@@ -434,6 +434,27 @@ func TestForget(t *testing.T) { // C22, U6, U7
 	}
 }
 
+// TestChangeKeepsLimits: who changes a remembered choice finds it as it was chosen, limits too: a careless
+// "Allow" there grants what was granted before, and no more.
+func TestChangeKeepsLimits(t *testing.T) { // C22
+	w := rememberWorld(t)
+	a, b := w.agent(w.client), w.mara()
+	form := b.consentForm(a.push(a.reads()))
+	form["tool"] = []string{"search_tickets"}
+	form.Set("limit.search_tickets.limit.max", "7")
+	form.Set("remember", "1")
+	leads(t, b.post("/consent", form))
+	target := a.push(a.reads())
+	if !asBefore(b.get(target)) {
+		t.Fatal("no short page")
+	}
+	page := b.get(target + "&change=1")
+	asksAnew(t, page)
+	if !regexp.MustCompile(`name="limit\.search_tickets\.limit\.max"[^>]*>7<`).MatchString(page.Body) || ticked(page.Body, "get_ticket") {
+		t.Errorf("the page is not as it was filled in: %s", page.Body)
+	}
+}
+
 // TestNoOnTheShortPageForgets: whoever says no to going on as before is asked in full the next time.
 func TestNoOnTheShortPageForgets(t *testing.T) { // C22
 	w := rememberWorld(t)
