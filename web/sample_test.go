@@ -159,13 +159,13 @@ func sampleAgents(m func(string) string) Agents {
 	return Agents{
 		Page: samplePage(m), Live: Live{Source: "/agents/live", Again: 60},
 		Notice: m("“Book three 1:1s” is ended: dead everywhere in 0.3 s."),
-		InAll:  m("1000+"), Pages: Pages{Newest: "/agents", Older: "/agents?before=tsk_2"}, FinishedPages: Pages{Older: "/agents?finished=tsk_4"},
+		InAll:  m("12"), Pages: Pages{Newest: "/agents", Older: "/agents?before=tsk_2"}, FinishedPages: Pages{Older: "/agents?finished=tsk_4"},
 		Running: []TaskRow{
 			{
 				ID: "tsk_1", Client: m("claude.ai"), Name: m("Claude Code"), Resource: m("Tickets"), Purpose: m("Triage this week’s open bugs in project WEB"),
 				State: m("Running"), StateTone: ToneOK, Started: m("22 Nov 14:02 UTC"), Ends: m("22 Nov 14:32 UTC"), Calls: 14, Blocked: 1,
 				CallsURL: "/agents/tsk_1", Newest: sampleCallRows(m), Left: m("12 min of 30 min left; ends by itself when finished"),
-				SecondsUsed: 1080, SecondsInAll: 1800, CanEnd: true, CanSuspend: true,
+				SecondsUsed: 1080, SecondsInAll: 1800, CanEnd: true, CanSuspend: true, ChangeURL: "/agents/tsk_1/tools",
 			},
 			{
 				ID: "tsk_2", Client: m("chatgpt.com"), Name: m("ChatGPT"), Resource: m("Calendar"), Purpose: m("Find a slot for the design review"),
