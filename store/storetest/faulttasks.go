@@ -122,12 +122,15 @@ var faultTasks = map[string]func(w *world) func() error{
 		w.lend(endsIn(time.Minute))
 		w.lend()
 		w.approve()
+		w.throw(store.Switch{Level: store.LevelTool, Subject: tickets, Tool: "get_ticket", Until: w.clock.Now().Add(time.Minute)})
 		w.clock.Advance(store.IdleAfter)
 		return func() error { return only1(w.s.SweepTasks(w.ctx)) }
 	},
 	"Prune": func(w *world) func() error {
 		w.end(w.lend(atBoth(w)).ID)
-		w.clock.Advance(store.KeepEnded + time.Hour)
+		w.enrol(tickets, "grd_1")
+		w.must(only1(w.s.AppendExecutions(w.ctx, "grd_1", "rpl_gone", 1, w.batch(1, 1, ""))))
+		w.clock.Advance(max(store.KeepEnded, store.KeepReplicas) + time.Hour)
 		return func() error { return only1(w.s.Prune(w.ctx)) }
 	},
 	"ReserveCall": func(w *world) func() error {
