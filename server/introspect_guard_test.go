@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/remit-auth/remit/store"
@@ -29,11 +30,17 @@ func TestGuardIntrospects(t *testing.T) {
 			g := w.guarded(t, way)
 			g.enforce(introspected)
 			l := lending{scopes: []string{"s0"}, asked: map[string]askedFor{}, roles: []string{"r0"}, ticks: []string{"get_ticket", "search_tickets"}, later: []string{"r0"}}
-			wants := func(a *agent, token string, status int) {
+			wants := func(a *agent, token string, statuses ...int) {
 				t.Helper()
-				if got := a.callWith(g.uri, token, "get_ticket", []byte(`{"project":"WEB"}`)); got != status {
-					t.Errorf("got %d, want %d", got, status)
+				if got := a.callWith(g.uri, token, "get_ticket", []byte(`{"project":"WEB"}`)); !slices.Contains(statuses, got) {
+					t.Errorf("got %d, want one of %d", got, statuses)
 				}
+			}
+			// The feed may be heard before or after the answer: of a task suspended it is a 403, of a token that no longer
+			// stands a 401.
+			refused := func(a *agent, token string) {
+				t.Helper()
+				wants(a, token, http.StatusUnauthorized, http.StatusForbidden)
 			}
 			a, token := g.lend(l)
 			wants(a, token, http.StatusOK)
@@ -48,12 +55,10 @@ func TestGuardIntrospects(t *testing.T) {
 			task := w.claims(token).Task.ID
 			_, err := w.store.SuspendTask(ctx, task, store.ByAdmin, "test")
 			must(t, err)
-			if got := a.callWith(g.uri, token, "get_ticket", []byte(`{"project":"WEB"}`)); got != http.StatusUnauthorized && got != http.StatusForbidden {
-				t.Errorf("suspended: %d", got)
-			}
+			refused(a, token)
 			_, err = w.store.EndTask(ctx, store.End{TaskID: task, State: store.TaskRevoked, By: store.ByUser, Reason: "test"})
 			must(t, err)
-			wants(a, token, http.StatusUnauthorized)
+			refused(a, token)
 			a, token = g.lend(l)
 			wants(a, token, http.StatusOK)
 			if n := g.ran; n != 3 {
