@@ -11,7 +11,6 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/store/memory"
 	"github.com/remit-auth/remit/store/sqlite"
+	"github.com/remit-auth/remit/store/sqlite/sqlitetest"
 	"github.com/remit-auth/remit/tokens"
 )
 
@@ -111,7 +111,7 @@ func newWorldOn(t testing.TB, wrap func(store.Store) store.Store, changes ...fun
 // serve starts the server on an empty store.
 func (w *world) serve(ctx context.Context, wrap func(store.Store) store.Store, changes ...func(*server.Config)) {
 	t := w.t
-	w.path = filepath.Join(t.TempDir(), "remit.db")
+	w.path = sqlitetest.Database(t)
 	db, err := sqlite.Open(ctx, w.path, sqlite.Options{Now: w.clock.Now, Driver: w.driver})
 	must(t, err)
 	t.Cleanup(func() { db.Close() })

@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"consent":                      {"store", "tokens"},
 	"store":                        {},
 	"store/...":                    {"store", "migrations"},
-	"store/sqlite/sqlitetest":      {"store/storetest"},
+	"store/sqlite/sqlitetest":      {"store/storetest", "migrations"},
 	"migrations":                   {},
 	"web":                          {},
 	"web/webtest":                  {},

@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/remit-auth/remit/store"
@@ -13,11 +11,7 @@ import (
 
 func TestFaults(t *testing.T) {
 	storetest.RunFaults(t, func(t *testing.T, now store.Clock, f *storetest.Fault) store.Store {
-		path := filepath.Join(t.TempDir(), "remit.db")
-		db, err := empty()
-		check(t, err)
-		check(t, os.WriteFile(path, db, 0o600))
-		s, err := Open(context.Background(), path, Options{Now: now, Driver: sqlitetest.Driver(f)})
+		s, err := Open(context.Background(), sqlitetest.Database(t), Options{Now: now, Driver: sqlitetest.Driver(f)})
 		check(t, err)
 		t.Cleanup(func() { s.Close() })
 		return s

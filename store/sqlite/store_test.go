@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"os"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/store/sqlite/sqlitetest"
 	"github.com/remit-auth/remit/store/storetest"
 )
 
@@ -18,32 +16,10 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, now store.Clock) store.Store { return open(t, now) }, storetest.Tables(tables))
 }
 
-// empty is a migrated database without rows: to copy it is quicker than to migrate for each test.
-var empty = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "remit")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "remit.db")
-	s, err := Open(context.Background(), path, Options{})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Close(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
-
 // open opens a new database that is closed with the test.
 func open(t testing.TB, now func() time.Time) *Store {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "remit.db")
-	db, err := empty()
-	check(t, err)
-	check(t, os.WriteFile(path, db, 0o600))
-	return reopen(t, path, now)
+	return reopen(t, sqlitetest.Database(t), now)
 }
 
 func reopen(t testing.TB, path string, now func() time.Time) *Store {

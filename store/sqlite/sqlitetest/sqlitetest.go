@@ -1,4 +1,5 @@
-// Package sqlitetest stands between the SQLite store and SQLite, and makes single statements fail.
+// Package sqlitetest gives tests databases, and stands between the SQLite store and SQLite to make single
+// statements fail.
 package sqlitetest
 
 import (
