@@ -66,7 +66,8 @@ type Requests interface {
 	// and the task's client the request's (ErrRequestNotFound). A parent must be running, and the task
 	// ends no later than it. With Extends, of Task count user, client and Generation; that task must be
 	// theirs and running (ErrTaskNotFound, ErrTaskNotActive, ErrTaskEnded), and not narrowed since
-	// (ErrGrantChanged), and the grants wait there until the code is redeemed with the task's key. With Continues, that choice must be live, the
+	// (ErrGrantChanged), and the grants wait there until the code is redeemed with the task's key; with Widened there is no
+	// code, and that grant is in force at once under the conditions of RedeemCode. With Continues, that choice must be live, the
 	// user's and for the request's client and the one resource of the grants, and the task must end no
 	// later than it: ErrNotRemembered. It counts as used.
 	Approve(ctx context.Context, a Approval, recs ...Record) error
@@ -98,6 +99,10 @@ type Approval struct {
 	Code    Code
 	// Extends names the running task that this consent widens (step-up); empty: a new task.
 	Extends string
+	// Widened is what was granted before and now, together, where nobody waits for a code: it takes the
+	// place of the grants named in Replaces at once, as in RedeemCode. Nil: a code is made.
+	Widened  *Grant
+	Replaces []string
 	// Continues is the remembered choice that a new task goes by; empty: the user chose anew.
 	Continues string
 	// Remember takes the place of what was remembered for the same user, client, grade and resource;

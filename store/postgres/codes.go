@@ -108,15 +108,19 @@ const (
 	supersedeSQL = `UPDATE grants SET ended_at = $1 WHERE task_id = $2 AND resource = $3 AND ended_at = 0 AND code IS NULL`
 )
 
-// widen puts the code's grants in force, or the one grant that holds them and all before.
-func (tx *tx) widen(t task, r store.Redemption) error {
-	w := r.Widened
-	if w == nil {
-		tx.later(widenTaskSQL, t.ID, r.Code[:])
-		return nil
+// putInForce is for the grants of a step-up's code, or the one grant that holds them and all before.
+func (tx *tx) putInForce(t task, r store.Redemption) error {
+	if r.Widened != nil {
+		return tx.widen(t.ID, t.grants, *r.Widened, r.Replaces)
 	}
+	tx.later(widenTaskSQL, t.ID, r.Code[:])
+	return nil
+}
+
+// widen puts a grant in the place of those that it was made from.
+func (tx *tx) widen(taskID string, grants []store.Grant, w store.Grant, replaces []string) error {
 	var inForce []string
-	for _, g := range t.grants {
+	for _, g := range grants {
 		if g.Resource == w.Resource && g.EndedAt.IsZero() {
 			inForce = append(inForce, g.ID)
 		}
@@ -124,11 +128,11 @@ func (tx *tx) widen(t task, r store.Redemption) error {
 	switch {
 	case len(inForce) == 0:
 		return store.ErrTaskEnded // its leg
-	case !slices.Equal(slices.Sorted(slices.Values(inForce)), slices.Sorted(slices.Values(r.Replaces))):
+	case !slices.Equal(slices.Sorted(slices.Values(inForce)), slices.Sorted(slices.Values(replaces))):
 		return store.ErrGrantChanged
 	}
-	tx.later(supersedeSQL, micros(tx.now()), t.ID, w.Resource)
-	tx.later(addGrantSQL, w.ID, t.ID, w.Resource, words(w.Scopes), bytes(w.Details), w.Hash, micros(orNow(w.CreatedAt, tx.now())), nil)
+	tx.later(supersedeSQL, micros(tx.now()), taskID, w.Resource)
+	tx.later(addGrantSQL, w.ID, taskID, w.Resource, words(w.Scopes), bytes(w.Details), w.Hash, micros(orNow(w.CreatedAt, tx.now())), nil)
 	return nil
 }
 
@@ -141,7 +145,7 @@ func (s *Store) RedeemCode(ctx context.Context, r store.Redemption, recs ...stor
 		}
 		tx.later(spendCodeSQL, r.Code[:])
 		if extends {
-			if err = tx.widen(t, r); err == nil {
+			if err = tx.putInForce(t, r); err == nil {
 				tx.seen(&t.Task, t.grants, t.State)
 			}
 		} else {

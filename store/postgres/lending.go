@@ -21,6 +21,9 @@ func (s *Store) Approve(ctx context.Context, a store.Approval, recs ...store.Rec
 		} else if err := tx.addPendingTask(a.Task, a.Code.ExpiresAt); err != nil {
 			return err
 		}
+		if a.Extends != "" && a.Widened != nil {
+			return errOr(tx.widenNow(a), func() error { return tx.record(recs...) })
+		}
 		if err := tx.addGrants(a); err != nil {
 			return err
 		}
@@ -116,6 +119,12 @@ func (tx *tx) extendable(a store.Approval) error {
 		return store.ErrGrantChanged
 	}
 	return nil
+}
+
+// widenNow puts what is allowed without a code in force.
+func (tx *tx) widenNow(a store.Approval) error {
+	_, grants, err := tx.task(a.Extends)
+	return errOr(err, func() error { return tx.widen(a.Extends, grants, *a.Widened, a.Replaces) })
 }
 
 // A task under another never outlives it.

@@ -102,13 +102,17 @@ const (
 	supersedeSQL = `UPDATE grants SET ended_at = ? WHERE task_id = ? AND resource = ? AND ended_at = 0 AND code IS NULL`
 )
 
-// widen puts the code's grants in force, or the one grant that holds them and all before.
-func (tx *tx) widen(taskID string, r store.Redemption) error {
-	w := r.Widened
-	if w == nil {
-		_, err := tx.exec(widenTaskSQL, taskID, r.Code[:])
-		return err
+// putInForce is for the grants of a step-up's code, or the one grant that holds them and all before.
+func (tx *tx) putInForce(taskID string, r store.Redemption) error {
+	if r.Widened != nil {
+		return tx.widen(taskID, *r.Widened, r.Replaces)
 	}
+	_, err := tx.exec(widenTaskSQL, taskID, r.Code[:])
+	return err
+}
+
+// widen puts a grant in the place of those that it was made from.
+func (tx *tx) widen(taskID string, w store.Grant, replaces []string) error {
 	var inForce []string
 	err := tx.each(inForceSQL, []any{taskID, w.Resource}, func(scan func(...any) error) error {
 		var id string
@@ -121,7 +125,7 @@ func (tx *tx) widen(taskID string, r store.Redemption) error {
 		return err
 	case len(inForce) == 0:
 		return store.ErrTaskEnded // its leg
-	case !slices.Equal(slices.Sorted(slices.Values(inForce)), slices.Sorted(slices.Values(r.Replaces))):
+	case !slices.Equal(slices.Sorted(slices.Values(inForce)), slices.Sorted(slices.Values(replaces))):
 		return store.ErrGrantChanged
 	}
 	if _, err := tx.exec(supersedeSQL, micros(tx.now), taskID, w.Resource); err != nil {
@@ -142,7 +146,7 @@ func (s *Store) RedeemCode(ctx context.Context, r store.Redemption, recs ...stor
 			return err
 		}
 		if extends {
-			if err = tx.widen(t.ID, r); err == nil {
+			if err = tx.putInForce(t.ID, r); err == nil {
 				err = tx.seen(&t.Task, t.State)
 			}
 		} else {

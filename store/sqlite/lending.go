@@ -22,6 +22,9 @@ func (s *Store) Approve(ctx context.Context, a store.Approval, recs ...store.Rec
 		} else if err := tx.addPendingTask(a.Task, a.Code.ExpiresAt); err != nil {
 			return err
 		}
+		if a.Extends != "" && a.Widened != nil {
+			return errOr(tx.widen(a.Extends, *a.Widened, a.Replaces), func() error { return tx.record(recs...) })
+		}
 		if err := tx.addGrants(a); err != nil {
 			return err
 		}

@@ -29,6 +29,10 @@ var faultTasks = map[string]func(w *world) func() error{
 		a.Extends, a.Code.KeyBound, a.Grants = l.ID, true, []store.Grant{w.grant(l.ID, tickets)}
 		return func() error { return w.s.Approve(w.ctx, a, record("task.widening")) }
 	},
+	"Approve, without a code": func(w *world) func() error {
+		a := w.more(w.lend())
+		return func() error { return w.s.Approve(w.ctx, a, record("task.widened")) }
+	},
 	"Deny": func(w *world) func() error {
 		r := w.shown()
 		return func() error { return w.s.Deny(w.ctx, r.ID, w.session, record("request.denied")) }

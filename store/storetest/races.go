@@ -89,6 +89,15 @@ var races = map[string]func(*world){
 			w.only(race(func(i int) error { return w.s.Approve(w.ctx, as[i]) }), once(store.ErrRequestDecided))
 		}
 	},
+	"one widening of a task": func(w *world) {
+		for range rounds {
+			l := w.lend()
+			as := each(func() store.Approval { return w.more(l) })
+			w.only(race(func(i int) error { return w.s.Approve(w.ctx, as[i]) }), once(store.ErrGrantChanged))
+			w.same("in force", w.grants(l.ID)[1].EndedAt.IsZero(), true)
+			w.same("grants", len(w.grants(l.ID)), 2)
+		}
+	},
 	"approve or deny": func(w *world) {
 		for range rounds {
 			first := w.ask()

@@ -68,8 +68,6 @@ func Run(t *testing.T, open Opener, opts ...Option) {
 		{"approvals", approvals},
 		{"codes", codes},
 		{"starting", starting},
-		{"widening", widening},
-		{"approvals", approvals},
 		{"devices", devices},
 		{"backends", backends},
 		{"tasks", tasks},
