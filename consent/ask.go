@@ -35,6 +35,7 @@ type Ask struct {
 	Bearer       bool           `json:"bearer,omitempty"` // the token may come without a key
 	Device       string         `json:"device,omitempty"` // hash of the device code that is decided about (RFC 8628); empty: none
 	Words        string         `json:"words,omitempty"`  // that the device shows
+	Own          bool           `json:"own,omitempty"`    // the user asks, on a page of ours: no client waits for a code
 
 	// What the client says of the sign-in (OpenID Connect Core 1.0 §3.1.2.1).
 	AskedAt   int64  `json:"asked_at,omitempty"` // Unix µs
@@ -95,6 +96,9 @@ func (a Ask) Task() string {
 	}
 	return a.Details.Task.Task
 }
+
+// Redirects reports whether the answer travels to the client with the user's browser.
+func (a Ask) Redirects() bool { return a.Device == "" && !a.Own }
 
 // Purpose is the task in the agent's words, "" when it gave none.
 func (a Ask) Purpose() string {

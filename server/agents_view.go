@@ -23,16 +23,18 @@ type taskBook struct {
 	registered map[string]int // how often apps have registered themselves: agents_twins.go
 	resources  map[string]store.Resource
 	titles     map[string]map[string]string // of the tools of a resource
+	widenable  map[string]bool              // tasks that may be given more
 }
 
 func (s *Server) gatherTasks(ctx context.Context, tasks []store.Task) (*taskBook, error) {
 	b := &taskBook{
 		s: s, now: s.now(), reach: map[string]reached{}, clients: map[string]store.Client{},
-		resources: map[string]store.Resource{}, titles: map[string]map[string]string{},
+		resources: map[string]store.Resource{}, titles: map[string]map[string]string{}, widenable: map[string]bool{},
 	}
 	var ids, ended []string
 	for _, t := range tasks {
 		ids = append(ids, t.ID)
+		b.widenable[t.ID] = widenable(t)
 		if t.State.Terminal() {
 			ended = append(ended, t.ID)
 		}
@@ -188,7 +190,7 @@ func (b *taskBook) callRows(ctx context.Context, recs []store.Record) []web.Call
 			row.Title = say(ctx, textObservedCall, row.Title)
 		}
 		if row.Blocked {
-			row.Reason = blockedText(ctx, p.Reason)
+			row.Reason, row.MoreURL = blockedText(ctx, p.Reason), b.moreURL(rec, p)
 		}
 		rows = append(rows, row)
 	}

@@ -40,7 +40,7 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 	if err != nil {
 		return err
 	}
-	if ask.Device == "" && !redirectAllowed(client, ask.RedirectURI) { // it was, when the request came
+	if ask.Redirects() && !redirectAllowed(client, ask.RedirectURI) { // it was, when the request came
 		return oauth.Refuse(oauth.InvalidRequest, "The app no longer names the address that this request would send you to. Go back to the app and start again.")
 	}
 	history, changes, err := s.clientHistory(r.Context(), v, client)

@@ -112,7 +112,10 @@ func (s *Server) allow(w http.ResponseWriter, r *http.Request, v *visitor, clien
 	}
 	recs := consentRecords(client, offer, granted, d, "")
 	s.fatigue.answered(true, s.now().Sub(held.CreatedAt))
-	if offer.Ask.Device != "" {
+	switch {
+	case offer.Ask.Own:
+		return s.allowOwn(w, r, v, client, offer.Ask, decided, recs, form.Get("request"))
+	case offer.Ask.Device != "":
 		return s.allowDevice(w, r, v, offer.Ask, decided, recs)
 	}
 	kept, more, err := s.toRemember(r.Context(), v, client, offer, d, form)
@@ -250,7 +253,11 @@ func (s *Server) denyWith(w http.ResponseWriter, r *http.Request, v *visitor, as
 		return requestError(err)
 	}
 	s.fatigue.answered(false, 0)
-	if ask.Device != "" {
+	switch {
+	case ask.Own:
+		http.Redirect(w, r, s.base+"/agents", http.StatusSeeOther)
+		return nil
+	case ask.Device != "":
 		return s.devicePage(w, r, v, say(r.Context(), textDeviceDenied), web.ToneInfo)
 	}
 	return s.redirectRefusal(w, r, ask.RedirectURI, ask.State, refused)

@@ -35,7 +35,10 @@ func clientHost(ctx context.Context, c store.Client) string {
 func clientCard(ctx context.Context, c store.Client, ask consent.Ask) web.ClientCard {
 	card := web.ClientCard{
 		Name: c.Metadata.ClientName, Initial: initial(c.Metadata.ClientName),
-		RedirectHost: redirectHost(ask.RedirectURI), RedirectTone: web.ToneInfo, KeyBound: !ask.Bearer,
+		RedirectTone: web.ToneInfo, KeyBound: !ask.Bearer,
+	}
+	if ask.Redirects() {
+		card.RedirectHost = redirectHost(ask.RedirectURI)
 	}
 	if ask.Device != "" {
 		card.Words, card.RedirectNote, card.RedirectTone = ask.Words, say(ctx, textDeviceNote), web.ToneWarn
@@ -43,7 +46,7 @@ func clientCard(ctx context.Context, c store.Client, ask consent.Ask) web.Client
 	local := false // the browser goes to a program on the user's device
 	u, err := url.Parse(ask.RedirectURI)
 	switch {
-	case err != nil, ask.Device != "":
+	case err != nil, !ask.Redirects():
 	case u.Host == "":
 		card.RedirectNote, card.RedirectTone, local = say(ctx, textRedirectScheme), web.ToneWarn, true
 	case isLoopbackHost(u.Hostname()):

@@ -54,7 +54,7 @@ func redirectLeads(raw string) (where, host string) {
 // that registered itself can be anybody, and so can whoever answers at another site's address.
 func rememberGrade(c store.Client, ask consent.Ask) string {
 	where, host := redirectLeads(ask.RedirectURI)
-	if where == "" || ask.Device != "" {
+	if where == "" || !ask.Redirects() {
 		return ""
 	}
 	switch c.Origin {

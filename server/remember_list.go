@@ -27,7 +27,7 @@ const (
 )
 
 // textTold is what the agents page says after another page has led to it.
-var textTold = map[string]string{forgotten: textForgotten, toldNarrowed: textNarrowed}
+var textTold = map[string]string{forgotten: textForgotten, toldNarrowed: textNarrowed, toldWidened: textWidened}
 
 // remembered are the rows of the agents page about choices that go on.
 func (s *Server) remembered(ctx context.Context, v *visitor) (rows []web.RememberedRow, err error) {

@@ -72,6 +72,7 @@ func (s *Server) publicRoutes() []route {
 		{"GET", "/agents/{id}", s.page(s.taskCalls)},                            // all calls of one task
 		{"GET", "/agents/{id}/tools", s.page(s.changeTools)},                    // what it may do, to be cut down
 		{"POST", "/agents/{id}/tools", s.page(s.narrowTask)},                    //
+		{"GET", "/agents/{id}/more", s.page(s.allowMore)},                       // asks the user about a tool that was refused
 	}, s.consolePages()...) // viewers, revokers, admins: console.go
 }
 

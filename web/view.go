@@ -238,6 +238,7 @@ type CallRow struct {
 	Time    string // the same for people
 	Blocked bool
 	Reason  string // why it was blocked, in plain words
+	MoreURL string // where its tool can be allowed; empty: nowhere
 }
 
 // Calls is the page of all calls of one task.

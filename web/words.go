@@ -37,6 +37,7 @@ type words struct {
 	UpdatesItself, UpdatesPaused, UpdatesLost                        string
 	PauseUpdates, ResumeUpdates                                      string
 	NewestCalls, AllCalls, OneCall, Allowed, BlockedCall, TimeUsed   string
+	AllowTool                                                        string
 	CallsOf, NoCalls, BackToAgents, NewestPage, OlderPage            string
 	Started, Ends, Calls, Blocked                                    string
 	EndNow, Suspend, Resume, OfTask                                  string
@@ -135,6 +136,7 @@ var english = words{
 	OneCall:         "See the call",
 	Allowed:         "Allowed",
 	BlockedCall:     "Blocked",
+	AllowTool:       "Allow this tool…",
 	TimeUsed:        "Time used",
 	CallsOf:         "All calls of this task",
 	NoCalls:         "No call was made yet.",

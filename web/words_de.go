@@ -80,6 +80,7 @@ var german = words{
 	OneCall:         "Den Aufruf ansehen",
 	Allowed:         "Erlaubt",
 	BlockedCall:     "Abgelehnt",
+	AllowTool:       "Dieses Werkzeug erlauben …",
 	TimeUsed:        "Verstrichene Zeit",
 	CallsOf:         "Alle Aufrufe dieser Aufgabe",
 	NoCalls:         "Noch gab es keinen Aufruf.",

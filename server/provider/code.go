@@ -110,7 +110,7 @@ func (p *Provider) redeemOnce(ctx context.Context, in CodeExchange) (Response, e
 	}
 	redemption := store.Redemption{Code: st.Code.ID, JKT: in.JKT}
 	if st.Code.Extends {
-		if grant, redemption.Replaces, err = widen(grant, st.Grants, p.now()); err != nil {
+		if grant, redemption.Replaces, err = Widen(grant, st.Grants, p.now()); err != nil {
 			return Response{}, err
 		}
 		redemption.Widened = &grant

@@ -20,10 +20,10 @@ func granted(st store.CodeState) []store.Grant {
 	return slices.DeleteFunc(slices.Clone(st.Grants), func(g store.Grant) bool { return !g.Waiting })
 }
 
-// widen joins what a step-up grants with what is in force at its resource. Of a tool that both name,
+// Widen joins what a step-up grants with what is in force at its resource. Of a tool that both name,
 // the newer entry holds, whole: it is what the user read last. Purpose, deadline and budget of the task
 // stay as they are.
-func widen(more store.Grant, all []store.Grant, now time.Time) (store.Grant, []string, error) {
+func Widen(more store.Grant, all []store.Grant, now time.Time) (store.Grant, []string, error) {
 	wide := store.Grant{ID: tokens.NewID("gnt_"), TaskID: more.TaskID, Resource: more.Resource, CreatedAt: now}
 	before := slices.DeleteFunc(slices.Clone(all), func(g store.Grant) bool {
 		return g.Waiting || g.Resource != more.Resource || !g.EndedAt.IsZero()
@@ -44,7 +44,7 @@ func widen(more store.Grant, all []store.Grant, now time.Time) (store.Grant, []s
 				wide.Scopes = append(wide.Scopes, scope)
 			}
 		}
-		if !g.Waiting {
+		if g.ID != more.ID {
 			replaces = append(replaces, g.ID)
 		}
 	}
@@ -59,13 +59,18 @@ func widen(more store.Grant, all []store.Grant, now time.Time) (store.Grant, []s
 	return wide, replaces, nil
 }
 
+// Widened is the record of a task that may do more.
+func Widened(t store.Task, g store.Grant) store.Record {
+	rec := store.NewRecord("task.widened", map[string]any{"grant": g.Hash, "granted": string(g.Details), "scope": g.Scopes})
+	rec.Task, rec.User, rec.Client, rec.Agent, rec.Resource = t.ID, t.UserID, t.ClientID, t.JKT, g.Resource
+	return rec
+}
+
 // redeemed are the records of a redeemed code.
 func redeemed(st store.CodeState, g store.Grant, c tokens.Claims) []store.Record {
 	recs := []store.Record{issued("token.issued", c)}
 	if st.Code.Extends {
-		rec := store.NewRecord("task.widened", map[string]any{"grant": g.Hash, "granted": string(g.Details), "scope": g.Scopes})
-		rec.Task, rec.User, rec.Client, rec.Agent, rec.Resource = c.Task.ID, c.Subject, c.ClientID, c.JKT, c.Audience
-		recs = append(recs, rec)
+		recs = append(recs, Widened(st.Task, g))
 	}
 	return recs
 }
