@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,21 +70,13 @@ func taskIDs(tasks []store.Task) []string {
 // taskStates are the values of ?state=.
 var taskStates = []store.TaskState{store.TaskPending, store.TaskActive, store.TaskSuspended, store.TaskCompleted, store.TaskRevoked, store.TaskExpired}
 
-// listTasks serves GET /admin/api/tasks?user=&client=&resource=&state=&live=&limit=.
+// listTasks serves GET /admin/api/tasks?user=&client=&resource=&tool=&key=&state=&live=&limit=.
 func (s *Server) listTasks(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	f := store.TaskFilter{ClientID: q.Get("client"), Resource: q.Get("resource"), State: store.TaskState(q.Get("state")), Live: q.Get("live") == "true"}
-	if f.State != "" && !slices.Contains(taskStates, f.State) {
-		return bad("state is pending, active, suspended, completed, revoked or expired")
+	f, err := s.tasksWanted(r.Context(), q)
+	if err != nil {
+		return err
 	}
-	if user := q.Get("user"); user != "" {
-		u, err := s.userNamed(r.Context(), user)
-		if err != nil {
-			return err
-		}
-		f.UserID = u.ID
-	}
-	var err error
 	if f.Limit, err = queryInt(q.Get("limit"), 100, 1000); err != nil {
 		return err
 	}

@@ -241,12 +241,13 @@ func TestAdminTasks(t *testing.T) {
 	for query, want := range map[string]int{
 		"": 1, "live=true": 1, "state=active": 1, "state=revoked": 0, "user=mara@example.com": 1, "client=" + w.client: 1,
 		"client=" + w.other: 0, "resource=" + url.QueryEscape(ticketsURI): 1,
+		"tool=search_tickets&live=true": 1, "tool=search&live=true": 0, "tool=search_tickets&state=active&key=bound": 1, "key=unbound": 0, "key=unbound&tool=search_tickets": 0,
 	} {
 		if n := len(list(query)); n != want {
 			t.Errorf("%q: %d tasks, want %d", query, n, want)
 		}
 	}
-	for _, query := range []string{"state=x", "limit=0", "limit=x", "limit=100000"} {
+	for _, query := range []string{"state=x", "key=x", "tool=search_tickets", "tool=search_tickets&state=revoked", "limit=0", "limit=x", "limit=100000"} {
 		if got := w.operator("GET", "/admin/api/tasks?"+query, nil); got.Status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", query, got.Status, got.Body)
 		}

@@ -133,7 +133,7 @@ func (b *consoleBook) tableRow(ctx context.Context, t store.Task) web.TableRow {
 		ends = spanText(max(0, t.EndsAt.Sub(b.now)))
 	}
 	agent := b.clientCell(ctx, t.ClientID)
-	if t.JKT == "" && t.State != store.TaskPending {
+	if t.JKT == "" && !t.ActivatedAt.IsZero() {
 		agent.Chip = web.Chip{Text: say(ctx, textUnbound), Tone: web.ToneWarn, Icon: "key"}
 	}
 	row.Cells = []web.Cell{

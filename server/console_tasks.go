@@ -26,27 +26,25 @@ const (
 
 // consoleTasks serves GET /admin: tasks, by a filter that stands in the address.
 func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) error {
-	q := r.URL.Query()
-	user, client, resource, state := strings.TrimSpace(q.Get(web.FieldUser)), strings.TrimSpace(q.Get(web.FieldClient)), q.Get(web.FieldResource), q.Get(web.FieldState)
-	f := store.TaskFilter{ClientID: client, Resource: resource, Live: state == "", Before: q.Get(queryBefore), Limit: tasksListed + 1}
-	if state != "" && state != anyState {
-		if f.State = store.TaskState(state); !slices.Contains(taskStates, f.State) {
-			return bad("state is any, pending, active, suspended, completed, revoked or expired")
+	q := readTaskQuery(r.URL.Query())
+	view := web.ConsoleTasks{Desk: s.desk(r.Context(), d, "/admin", q.line()), AllOf: s.base + "/admin/findings"}
+	f, err := s.tasksWanted(r.Context(), q.wanted())
+	f.Before, f.Limit = r.URL.Query().Get(queryBefore), tasksListed+1
+	var tasks []store.Task
+	var count string
+	switch {
+	case errors.Is(err, store.ErrUserNotFound):
+		view.Notice, view.NoticeTone = say(r.Context(), textNoSuchUser), web.ToneWarn
+	case errors.Is(err, errToolAmongAll):
+		view.Notice, view.NoticeTone = say(r.Context(), textToolAmongAll), web.ToneWarn
+	case err != nil:
+		return err
+	default:
+		if tasks, count, err = s.filtered(r.Context(), f); err != nil {
+			return err
 		}
 	}
-	line := cli("task list", nil, "--user", user, "--client", client, "--resource", resource, "--state", string(f.State))
-	if f.Live {
-		line += " --live"
-	}
-	view := web.ConsoleTasks{Desk: s.desk(r.Context(), d, "/admin", line), AllOf: s.base + "/admin/findings"}
-	tasks, count, err := s.filtered(r.Context(), user, f)
-	if errors.Is(err, store.ErrUserNotFound) {
-		view.Notice, view.NoticeTone, err = say(r.Context(), textNoSuchUser), web.ToneWarn, nil
-	}
-	if err != nil {
-		return err
-	}
-	here := []string{web.FieldUser, user, web.FieldClient, client, web.FieldResource, resource, web.FieldState, state}
+	here := q.said()
 	if len(tasks) > tasksListed {
 		tasks = tasks[:tasksListed]
 		view.Pages.Older = s.at("/admin", set(append(here, queryBefore, tasks[tasksListed-1].ID))...)
@@ -65,7 +63,7 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 		view.EndURL = s.base + "/admin/end"
 	}
 	view.Table = book.table(r.Context(), tasks, view.EndURL != "")
-	if view.Filter, err = s.taskFilter(r.Context(), user, client, resource, state); err != nil {
+	if view.Filter, err = s.taskFilter(r.Context(), q); err != nil {
 		return err
 	}
 	if err := s.overviewOf(r.Context(), &view); err != nil {
@@ -81,14 +79,7 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 }
 
 // filtered returns a page of tasks, and how many the filter selects in all.
-func (s *Server) filtered(ctx context.Context, user string, f store.TaskFilter) (tasks []store.Task, count string, err error) {
-	if user != "" {
-		u, err := s.userNamed(ctx, user)
-		if err != nil {
-			return nil, "", err
-		}
-		f.UserID = u.ID
-	}
+func (s *Server) filtered(ctx context.Context, f store.TaskFilter) (tasks []store.Task, count string, err error) {
 	if tasks, err = s.store.TaskList(ctx, f); err != nil {
 		return nil, "", err
 	}
@@ -112,31 +103,6 @@ func countText(ctx context.Context, n int) string {
 		return say(ctx, textOneTask)
 	}
 	return say(ctx, textManyTasks, n)
-}
-
-// taskFilter is the form of the filter, as it stands.
-func (s *Server) taskFilter(ctx context.Context, user, client, resource, state string) (web.Filter, error) {
-	resources, err := s.store.Resources(ctx)
-	if err != nil {
-		return web.Filter{}, err
-	}
-	places := web.Pick{Name: web.FieldResource, Label: say(ctx, "Resource"), Options: []web.Option{{Value: "", Text: say(ctx, textAnyResource), Selected: resource == ""}}}
-	for _, res := range resources {
-		places.Options = append(places.Options, web.Option{Value: res.URI, Text: res.Name, Selected: res.URI == resource})
-	}
-	states := web.Pick{Name: web.FieldState, Label: say(ctx, "State"), Options: []web.Option{{Value: "", Text: say(ctx, textLive), Selected: state == ""}}}
-	for _, st := range taskStates {
-		states.Options = append(states.Options, web.Option{Value: string(st), Text: say(ctx, textConsoleStates[st]), Selected: string(st) == state})
-	}
-	states.Options = append(states.Options, web.Option{Value: anyState, Text: say(ctx, textAnyState), Selected: state == anyState})
-	f := web.Filter{
-		Action: s.base + "/admin", Picks: []web.Pick{places, states},
-		Texts: []web.TextField{{Name: web.FieldUser, Label: say(ctx, "User (e-mail or id)"), Value: user}, {Name: web.FieldClient, Label: say(ctx, "Client (client_id)"), Value: client}},
-	}
-	if user+client+resource+state != "" {
-		f.Clear = s.base + "/admin"
-	}
-	return f, nil
 }
 
 // consoleTask serves GET /admin/tasks/{id}: the task, what may be done about it, where its end is in

@@ -91,20 +91,28 @@ func TestConsoleFilter(t *testing.T) {
 	b := w.staff("viewer@example.com", store.RoleViewer)
 	all := []string{running.Task.ID, paused.Task.ID, over.Task.ID}
 	for query, want := range map[string][]string{
-		"":                               all[:2],
-		"state=any":                      all,
-		"state=active":                   all[:1],
-		"state=suspended":                all[1:2],
-		"state=revoked":                  all[2:],
-		"user=MARA@example.com":          all[:2],
-		"user=" + w.user.ID:              all[:2],
-		"user=viewer@example.com":        nil,
-		"user=nobody@example.com":        nil,
-		"client=" + w.client:             all[:2],
-		"client=" + w.other:              nil,
-		"client=nonsense":                nil,
-		"resource=" + ticketsURI:         all[:2],
-		"resource=" + otherURI:           nil,
+		"":                              all[:2],
+		"state=any":                     all,
+		"state=active":                  all[:1],
+		"state=suspended":               all[1:2],
+		"state=revoked":                 all[2:],
+		"user=MARA@example.com":         all[:2],
+		"user=" + w.user.ID:             all[:2],
+		"user=viewer@example.com":       nil,
+		"user=nobody@example.com":       nil,
+		"client=" + w.client:            all[:2],
+		"client=" + w.other:             nil,
+		"client=nonsense":               nil,
+		"resource=" + ticketsURI:        all[:2],
+		"resource=" + otherURI:          nil,
+		"tool=search_tickets":           all[:2],
+		"tool=search":                   nil,
+		"tool=search_tickets&state=any": nil, // would read every task there ever was
+		"tool=search_tickets&state=any&client=" + w.client: all,
+		"tool=delete_ticket&user=mara@example.com":         nil,
+		"key=bound":                      all[:2],
+		"key=unbound":                    nil,
+		"key=bound&state=revoked":        all[2:],
 		"state=any&client=" + w.client:   all,
 		"state=any&resource=" + otherURI: nil,
 	} {
@@ -122,8 +130,21 @@ func TestConsoleFilter(t *testing.T) {
 	shows(t, b.get("/admin?user=mara@example.com&resource="+url.QueryEscape(ticketsURI)), "2 tasks", "mara@example.com", "Demo Agent", "Tickets", "Triage bugs",
 		"remit task list --user=mara@example.com --resource=https://tickets.example/mcp --live")
 	shows(t, b.get("/admin?client="+url.QueryEscape(`x'; rm -rf "$HOME"`)), `--client='x'\''; rm -rf "$HOME"' --live`)
-	if got := b.get("/admin?state=x"); got.Status != http.StatusBadRequest {
-		t.Errorf("state=x: %d", got.Status)
+	for _, query := range []string{"state=x", "key=x"} {
+		if got := b.get("/admin?" + query); got.Status != http.StatusBadRequest {
+			t.Errorf("%s: %d", query, got.Status)
+		}
+	}
+	shows(t, b.get("/admin?tool=search_tickets&state=any"), "A tool is looked for among live tasks", "There are no such tasks.")
+	page := b.get("/admin?user=mara@example.com&tool=" + url.QueryEscape(`<x>"`) + "&key=unbound")
+	shows(t, page, "Without User (e-mail or id): mara@example.com", `Without Tool: &lt;x&gt;"`, "Without Key: Not key-bound", `remit task list --user=mara@example.com --tool='&lt;x&gt;"' --unbound --live`)
+	for _, without := range []string{"/admin?key=unbound&amp;tool=%3Cx%3E%22", "/admin?key=unbound&amp;user=mara%40example.com", "/admin?tool=%3Cx%3E%22&amp;user=mara%40example.com"} {
+		if !strings.Contains(page.Body, `href="`+without+`"`) {
+			t.Errorf("no way to %s", without)
+		}
+	}
+	if strings.Contains(b.get("/admin").Body, "Without") {
+		t.Error("nothing narrows the list, and can be taken away")
 	}
 }
 

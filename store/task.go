@@ -163,6 +163,8 @@ type TaskFilter struct {
 	Live     bool   // pending, active or suspended
 	Ended    bool   // completed, revoked or expired
 	Begun    bool   // not pending
+	Bound    bool   // to an agent's key
+	Unbound  bool   // begun without one
 	Before   string // made before the task with this id; the unknown has none before it
 	Limit    int    // 0: 100
 }

@@ -18,6 +18,7 @@ const (
 	FieldSeconds     = "seconds"      // how long
 	FieldSwitch      = "switch"       // its id
 	FieldArguments   = "arguments"    // JSON, of a call that nobody makes
+	FieldKey         = "key"          // bound or unbound: whether a task's tokens need its agent's key
 )
 
 // Desk is the frame of every page of the console.
@@ -67,7 +68,28 @@ type Filter struct {
 	Texts  []TextField
 	Picks  []Pick
 	Clear  string // the page without any; empty: there is nothing to clear
+	Active []Active
 }
+
+// Said names one answer as the form does.
+func (f Filter) Said(name, value string) string {
+	for _, t := range f.Texts {
+		if t.Name == name {
+			return t.Label + ": " + value
+		}
+	}
+	for _, p := range f.Picks {
+		for _, o := range p.Options {
+			if p.Name == name && o.Value == value {
+				return p.Label + ": " + o.Text
+			}
+		}
+	}
+	return value
+}
+
+// Active is one answer that narrows what is listed, and the page without it.
+type Active struct{ Text, Without string }
 
 // TextField is one line to fill in.
 type TextField struct{ Name, Label, Value string }

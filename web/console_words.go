@@ -8,7 +8,7 @@ type consoleWords struct {
 	CommandLine, Reason, ReasonNote, TypeCount, Back         string
 	AsTable                                                  string
 	Newest, Older, Was, Is, LeftOut, Differs, Definition     string
-	Earlier, Further                                         string
+	Earlier, Further, Active, Without                        string
 }
 
 var consoleEnglish = consoleWords{
@@ -36,6 +36,8 @@ var consoleEnglish = consoleWords{
 	Older:        "Older",
 	Earlier:      "Previous page",
 	Further:      "Next page",
+	Active:       "What narrows the list",
+	Without:      "Without",
 	Was:          "approved:",
 	Is:           "offered now:",
 	LeftOut:      "lines that are the same",

@@ -65,9 +65,10 @@ func sampleTaskTable(m func(string) string, tick string) Table {
 
 func sampleFilter(m func(string) string) Filter {
 	return Filter{
-		Action: "/admin", Clear: "/admin",
-		Texts: []TextField{{"user", m("User (e-mail or id)"), m("li@acme.example")}, {"client", m("Client (client_id)"), ""}},
+		Action: "/admin", Clear: "/admin", Active: []Active{{m("User: li@acme.example"), "/admin"}, {m("Not key-bound"), "/admin?user=li%40acme.example"}},
+		Texts: []TextField{{"user", m("User (e-mail or id)"), m("li@acme.example")}, {"client", m("Client (client_id)"), ""}, {"tool", m("Tool"), ""}},
 		Picks: []Pick{
+			{"key", m("Key"), []Option{{"", m("Any key"), false}, {"unbound", m("Not key-bound"), true}}},
 			{"resource", m("Resource"), []Option{{"", m("Any resource"), true}, {m("https://tickets.acme.example/mcp"), m("Tickets"), false}}},
 			{"state", m("State"), []Option{{"", m("Live"), true}, {"suspended", m("Suspended"), false}}},
 		},

@@ -117,6 +117,8 @@ var german = words{
 var consoleGerman = consoleWords{
 	Console:      "Konsole",
 	AsTable:      "Als Tabelle",
+	Active:       "Was die Liste einschränkt",
+	Without:      "Ohne",
 	Areas:        "Bereiche der Konsole",
 	Tasks:        "Aufgaben",
 	Findings:     "Befunde",

@@ -38,6 +38,7 @@ func TestConsoleLines(t *testing.T) {
 	admin := w.atConsole(t)
 	pages := []string{
 		"/admin?" + url.Values{"client": {`--x'; touch "$HOME"`}, "user": {w.mara.Email}, "state": {"any"}}.Encode(),
+		"/admin?" + url.Values{"tool": {oddTool}, "key": {"unbound"}}.Encode(), "/admin?key=bound&tool=-j&state=suspended",
 		"/admin?user=-j&resource=-j&state=pending", "/admin/end?task=" + task,
 		"/admin/access?" + url.Values{"resource": {odd}, "tool": {oddTool}, "user": {"--user"}, "client": {"-c"}, "arguments": {`{"a":"'\n-"}`}}.Encode(),
 		"/admin/kill/review?level=everything", "/admin/kill/review?level=domain&subject=agent.example&seconds=3600", "/admin/kill/review?level=task&subject=" + task,

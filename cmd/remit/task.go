@@ -39,6 +39,9 @@ type taskListCmd struct {
 	User     string `help:"Of this user: e-mail or id."`
 	Client   string `help:"Of this client."`
 	Resource string `help:"At this resource." placeholder:"URI"`
+	Tool     string `help:"That may use this tool; with --live, --user or --client." placeholder:"NAME"`
+	Bound    bool   `help:"Whose tokens need the agent's key." xor:"key"`
+	Unbound  bool   `help:"Whose tokens work without a key." xor:"key"`
 	State    string `help:"In this state: pending, active, suspended, completed, revoked, expired."`
 	Live     bool   `help:"Not ended."`
 	Limit    string `help:"At most so many (100)." placeholder:"N"`
@@ -47,10 +50,16 @@ type taskListCmd struct {
 // Run lists the tasks.
 func (c *taskListCmd) Run(ctx context.Context, a *app) error {
 	q := url.Values{}
-	for name, value := range map[string]string{"user": c.User, "client": c.Client, "resource": c.Resource, "state": c.State, "limit": c.Limit} {
+	for name, value := range map[string]string{"user": c.User, "client": c.Client, "resource": c.Resource, "tool": c.Tool, "state": c.State, "limit": c.Limit} {
 		if value != "" {
 			q.Set(name, value)
 		}
+	}
+	switch {
+	case c.Bound:
+		q.Set("key", "bound")
+	case c.Unbound:
+		q.Set("key", "unbound")
 	}
 	if c.Live {
 		q.Set("live", "true")

@@ -42,6 +42,8 @@ func TestPlans(t *testing.T) {
 		"live tasks, a page":            list(store.TaskFilter{Live: true, Before: "b"}),
 		"live tasks, counted":           count(store.TaskFilter{Live: true}),
 		"live tasks of a user, counted": count(store.TaskFilter{UserID: "u", Live: true}),
+		"tasks without a key":           list(store.TaskFilter{Unbound: true, Before: "b"}),
+		"live tasks with a tool":        list(store.TaskFilter{Tool: "t", Live: true}),
 		"active tasks":                  list(store.TaskFilter{State: store.TaskActive}), "live tasks of a resource": list(store.TaskFilter{Resource: "r", Live: true}),
 	}
 	c, err := s.pool.Acquire(t.Context())

@@ -231,6 +231,12 @@ func tasksFromSQL(f store.TaskFilter) (from string, args []any) {
 	if f.Begun {
 		where = append(where, "t.state <> 'pending'")
 	}
+	if f.Bound {
+		where = append(where, "t.jkt <> ''")
+	}
+	if f.Unbound { // as the index tasks_unbound has it
+		where = append(where, "t.jkt = '' AND t.activated_at > 0")
+	}
 	if f.State != "" {
 		add(effectiveState+" = $%d", string(f.State))
 	}

@@ -178,13 +178,20 @@ func tasksFromSQL(f store.TaskFilter) string {
 	if f.Begun {
 		where = append(where, "t.state <> 'pending'")
 	}
+	if f.Bound {
+		where = append(where, "t.jkt <> ''")
+	}
+	if f.Unbound { // as the index tasks_unbound has it
+		where = append(where, "t.jkt = '' AND t.activated_at > 0")
+	}
 	if f.State != "" {
 		where = append(where, effectiveState+" = ?6")
 	}
 	return ` FROM tasks t ` + taskIndex(f) + ` WHERE ` + strings.Join(where, " AND ")
 }
 
-// taskIndex names the index of a user's or client's live tasks: left alone, SQLite takes that of all.
+// taskIndex names the index of a user's or client's live tasks: left alone, SQLite takes that of all;
+// and that of the tasks without a key, which are few.
 func taskIndex(f store.TaskFilter) string {
 	live := f.Live || f.State != "" && !f.State.Terminal()
 	switch {
@@ -192,6 +199,8 @@ func taskIndex(f store.TaskFilter) string {
 		return "INDEXED BY tasks_user_live"
 	case live && f.ClientID != "":
 		return "INDEXED BY tasks_client_live"
+	case !live && f.Unbound && f.UserID == "" && f.ClientID == "":
+		return "INDEXED BY tasks_unbound"
 	}
 	return ""
 }

@@ -67,6 +67,41 @@ var tasks = map[string]func(*world){
 		w.must(err)
 		w.same("task", got[0], w.task(active))
 	},
+	"lists by key": func(w *world) {
+		keyless := w.ask()
+		keyless.Task.JKT, keyless.Code.JKT = "", ""
+		w.must(w.s.Approve(w.ctx, keyless))
+		r := w.redemption(keyless)
+		r.JKT, r.Access.JKT, r.Refresh.JKT = "", "", ""
+		w.must(w.s.RedeemCode(w.ctx, r))
+		bound, over := w.lend().ID, w.lend().ID
+		unborn := w.ask()
+		unborn.Task.JKT, unborn.Code.JKT = "", ""
+		w.must(w.s.Approve(w.ctx, unborn))
+		w.end(over)
+		open := keyless.Task.ID
+		for name, tt := range map[string]struct {
+			filter store.TaskFilter
+			want   []string
+		}{
+			"bound":                {store.TaskFilter{Bound: true}, []string{over, bound}},
+			"bound, live":          {store.TaskFilter{Bound: true, Live: true}, []string{bound}},
+			"unbound":              {store.TaskFilter{Unbound: true}, []string{open}},
+			"unbound, live":        {store.TaskFilter{Unbound: true, Live: true}, []string{open}},
+			"unbound, of a user":   {store.TaskFilter{Unbound: true, UserID: w.user.ID}, []string{open}},
+			"unbound, over":        {store.TaskFilter{Unbound: true, Ended: true}, nil},
+			"unbound, of a client": {store.TaskFilter{Unbound: true, ClientID: w.client.ID, Live: true}, []string{open}},
+			"unbound, with a tool": {store.TaskFilter{Unbound: true, Tool: "get_ticket"}, []string{open}},
+			"both at once":         {store.TaskFilter{Bound: true, Unbound: true}, nil},
+		} {
+			got, err := w.s.TaskList(w.ctx, tt.filter)
+			w.must(err)
+			w.same(name, ids(got), tt.want)
+			n, err := w.s.TaskCount(w.ctx, tt.filter)
+			w.must(err)
+			w.same(name+", counted", n, len(tt.want))
+		}
+	},
 	"lists tell the time": func(w *world) {
 		pending, idle, over := w.approve().Task.ID, w.lend().ID, w.lend(endsIn(5*time.Minute)).ID
 		w.clock.Advance(store.IdleAfter)

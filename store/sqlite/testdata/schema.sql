@@ -447,6 +447,8 @@ CREATE INDEX tasks_pending ON tasks (pending_until) WHERE state = 'pending';
 
 CREATE INDEX tasks_prunable ON tasks (ended_at) WHERE ended_at > 0 AND pruned = 0;
 
+CREATE INDEX tasks_unbound ON tasks (jkt) WHERE jkt = '' AND activated_at > 0;
+
 CREATE INDEX tasks_user ON tasks (user_id);
 
 CREATE INDEX tasks_user_live ON tasks (user_id) WHERE ended_at = 0;
