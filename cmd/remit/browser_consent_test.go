@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -50,6 +51,17 @@ func allowAsTicked(j *journey) {
 	j.allows(preset...)
 	j.s.works(j.T, j.f)
 	denied(j.T, j.s.call(j.T, j.f, "delete_ticket", readArguments), http.StatusForbidden, "scope")
+}
+
+// TestBrowserDoublePress: who presses Allow twice has allowed once, and the client gets its code (CS9).
+func TestBrowserDoublePress(t *testing.T) {
+	t.Parallel()
+	j := newStage(t).journey(t, webtest.Look{})
+	j.asks()
+	j.Read(fmt.Sprintf(`(b => { b.click(); setTimeout(() => b.click(), 20); return "" })(document.querySelector(%q))`, allowButton))
+	j.Until("the client's page", func() bool { return strings.HasPrefix(j.Address(), j.f.Redirect) })
+	j.redeems(j.back(), preset...)
+	j.s.works(j.T, j.f)
 }
 
 // allowLess: one tool fewer and half the time, for a program on this computer.

@@ -139,9 +139,15 @@ func (j *journey) asks() {
 func (j *journey) comesBack(button string) url.Values {
 	j.Helper()
 	j.Press(button)
+	return j.back()
+}
+
+// back is what the client is told, whose page this must be.
+func (j *journey) back() url.Values {
+	j.Helper()
 	at, err := url.Parse(j.Address())
 	if err != nil || !strings.HasPrefix(at.String(), j.f.Redirect+"?") {
-		j.Fatalf("%s led to %v", button, j.Text())
+		j.Fatalf("led to %v", j.Text())
 	}
 	j.Shows("sent from “”")
 	q := at.Query()
@@ -154,7 +160,12 @@ func (j *journey) comesBack(button string) url.Values {
 // allows presses Allow and checks that the code gives a token for exactly these tools.
 func (j *journey) allows(tools ...string) {
 	j.Helper()
-	q := j.comesBack(allowButton)
+	j.redeems(j.comesBack(allowButton), tools...)
+}
+
+// redeems checks that what the client is told is a code for these tools.
+func (j *journey) redeems(q url.Values, tools ...string) {
+	j.Helper()
 	if j.f.Code = q.Get("code"); j.f.Code == "" || q.Has("error") {
 		j.Fatalf("the client is told %v", q)
 	}

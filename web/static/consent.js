@@ -1,6 +1,7 @@
+"use strict";
+
 // Says when a minute is left to answer the page, and when that is over. It changes nothing else: the
 // button for more time is a button of the form.
-"use strict";
 (() => {
 	const box = document.getElementById("expiry");
 	if (!box) return;
@@ -16,4 +17,15 @@
 	}
 	look();
 	document.addEventListener("visibilitychange", look);
+})();
+
+// The answer counts once: pressed a second time, the button would call off the way back to the app.
+(() => {
+	let sent = false;
+	document.addEventListener("submit", event => {
+		if (sent) return event.preventDefault();
+		sent = true;
+		setTimeout(() => { sent = false }, 10000);
+	});
+	addEventListener("pageshow", () => { sent = false });
 })();
