@@ -23,6 +23,9 @@ const (
 	racers = 32
 )
 
+// graceUses is how often a refresh token is answered with its successor once more.
+const graceUses = 3
+
 // TestRace: whatever counts once, 32 at once, one success, 25 times. On PostgreSQL two instances
 // answer in turn, with Redis between them and without.
 func TestRace(t *testing.T) {
@@ -40,7 +43,7 @@ func TestRace(t *testing.T) {
 // playRaces plays each race in rounds.
 func playRaces(t *testing.T, w *world) {
 	for name, round := range map[string]func(*testing.T, *world) int{
-		"code": raceCode, "request_uri": raceRequestURI, "refresh token": raceRefreshToken, "assertion": raceAssertion,
+		"code": raceCode, "request_uri": raceRequestURI, "refresh token": raceRefreshToken, "refresh token within the grace": raceRefreshGrace, "assertion": raceAssertion,
 		"proof": raceProof, "proof at the resource": raceProofAtResource, "device code": raceDeviceCode,
 		"decision on a call": raceCallDecision, "approval": raceApproval,
 	} {
@@ -122,10 +125,16 @@ func race(t *testing.T, success int, refusal want, send func(racer int) (blackbo
 // together sends the request of every racer at once, and returns the answers.
 func together(t *testing.T, send func(racer int) (blackbox.Response, error)) []blackbox.Response {
 	t.Helper()
-	answers := make([]blackbox.Response, racers)
+	return atOnce(t, racers, send)
+}
+
+// atOnce is together for so many.
+func atOnce(t *testing.T, n int, send func(racer int) (blackbox.Response, error)) []blackbox.Response {
+	t.Helper()
+	answers := make([]blackbox.Response, n)
 	var start, done sync.WaitGroup
 	start.Add(1)
-	for i := range racers {
+	for i := range n {
 		done.Go(func() {
 			start.Wait()
 			res, err := send(i)
@@ -207,6 +216,26 @@ func raceRefreshToken(t *testing.T, w *world) int {
 	return race(t, http.StatusOK, E("invalid_grant"), func(i int) (blackbox.Response, error) {
 		return blackbox.Post(t.Context(), w.server.Token, form, proofs[i])
 	})
+}
+
+// raceRefreshGrace: an agent that loses an answer, and asks again as often as the grace allows: it gets
+// one successor, whichever answer it reads, and goes on with that.
+func raceRefreshGrace(t *testing.T, w *world) int {
+	f := w.token(t)
+	form, proofs := f.RefreshForm(), w.ready(t, f.Key, w.server.Token)
+	successors := map[string]bool{}
+	for _, res := range atOnce(t, 1+graceUses, func(i int) (blackbox.Response, error) {
+		return blackbox.Post(t.Context(), w.server.Token, form, proofs[i])
+	}) {
+		if res.Status != http.StatusOK {
+			t.Errorf("within the grace: %s", res)
+			continue
+		}
+		successors[res.Text("refresh_token")] = true
+		f.Issued = res.JSON()
+	}
+	must(t, f, (*blackbox.Flow).Refresh)
+	return len(successors)
 }
 
 // raceAssertion: one client assertion.

@@ -43,7 +43,7 @@ var (
 
 // raceRows are the races by the rows of the catalogue that they play.
 var raceRows = map[string]string{
-	"code": "TK6", "refresh_token": "RF1", "proof": "DP15", "proof_at_the_resource": "RS3", "assertion": "RC1", "request_uri": "RC2",
+	"code": "TK6", "refresh_token": "RF1", "refresh_token_within_the_grace": "RF1", "proof": "DP15", "proof_at_the_resource": "RS3", "assertion": "RC1", "request_uri": "RC2",
 	"device_code": "DV5", "decision_on_a_call": "SU5", "approval": "SU4",
 }
 
