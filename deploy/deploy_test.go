@@ -504,3 +504,21 @@ func start(t *testing.T, files map[string]entry, program string) {
 		t.Errorf("in the image: %v\n%s", err, out)
 	}
 }
+
+// TestExample: the file that README adds a server by is one that the program takes, with its policy.
+func TestExample(t *testing.T) {
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command(remit, args...)
+		cmd.Env = append(os.Environ(), "REMIT_DEV=1", "REMIT_DATA_DIR="+t.TempDir(), "REMIT_ISSUER=http://127.0.0.1:8080")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("remit %q: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	run("policy", "lint", filepath.Join("example", "tickets.policy.yaml"))
+	if out := run("resource", "add", filepath.Join("example", "tickets.json")); !strings.Contains(out, "with 3 tools") || !strings.Contains(out, "enrolment code") {
+		t.Errorf("resource add: %s", out)
+	}
+}

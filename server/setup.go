@@ -49,7 +49,7 @@ func (s *Server) setUp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if open == "" || !hmac.Equal([]byte(code), []byte(s.setUpCode())) {
-		return &oauth.Error{Code: oauth.InvalidRequest, Description: "There is no such page, or this server is set up already.", HTTPStatus: http.StatusNotFound}
+		return &oauth.Error{Code: oauth.InvalidRequest, Description: "There is no such page, or this server is set up already. Its operator makes a user an admin by `remit user role`.", HTTPStatus: http.StatusNotFound}
 	}
 	view := web.SetUp{
 		Page: s.frame(r.Context(), nil), Action: s.base + "/setup", Hidden: []web.Field{{Name: "code", Value: code}},

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -76,6 +77,12 @@ func main() {
 // run executes one command line and returns the exit status: 0, 1 for a failure, 2 for a wrong
 // command line or, of commands that judge a file, for one that cannot be judged.
 func run(ctx context.Context, args []string, a app) int {
+	switch {
+	case len(args) == 0:
+		args = []string{"--help"}
+	case args[0] == "help":
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	var c commands
 	parser, err := newParser(&c, kong.Writers(a.out, a.err), kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
