@@ -138,6 +138,16 @@ func dpopToken(r *http.Request) (string, error) {
 	return values[0][len(scheme):], nil
 }
 
+// bearerToken is the token of the one Authorization header, of scheme Bearer alone (RFC 6750 §2.1).
+func bearerToken(r *http.Request) (token string, ok bool) {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	return token, strings.EqualFold(scheme, "Bearer") && token != ""
+}
+
 // ready reports whether single use can be judged at all.
 func (s *Server) ready(ctx context.Context) error {
 	if s.behind.proof.Load() != nil {

@@ -25,12 +25,8 @@ const guardPrefix = "grd_"
 // authenticateGuard tells which resource's Guard sent the request. Its client assertion (RFC 7523
 // §2.2) travels as the bearer credential, so that it is judged before any of the body is read.
 func (s *Server) authenticateGuard(r *http.Request) (store.Resource, error) {
-	values := r.Header.Values("Authorization")
-	if len(values) != 1 {
-		return store.Resource{}, errClient
-	}
-	scheme, raw, ok := strings.Cut(values[0], " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
+	raw, ok := bearerToken(r)
+	if !ok {
 		return store.Resource{}, errClient
 	}
 	return s.verifyGuard(r.Context(), raw)

@@ -100,9 +100,9 @@ func registrationRecord(c store.Client, invited bool) store.Record {
 // mayRegister tells whether the caller holds the initial access token, and refuses who needs it.
 func (s *Server) mayRegister(w http.ResponseWriter, r *http.Request) (invited bool, err error) {
 	if s.registration.Token != "" {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		token, bears := bearerToken(r)
 		got, want := store.HashOf(token), store.HashOf(s.registration.Token)
-		if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
+		if bears && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
 			return true, nil
 		}
 		if !s.registration.Open || r.Header.Get("Authorization") != "" {

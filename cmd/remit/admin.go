@@ -32,6 +32,9 @@ func (a *app) admin(ctx context.Context) (*admin, error) {
 		return nil, err
 	}
 	cfg.restoring = a.restoring
+	if there, err := cfg.adminURL(); err != nil || there != nil {
+		return overNetwork(there, cfg.AdminToken), err
+	}
 	if cfg.DataDir == "" {
 		return nil, errors.New("REMIT_DATA_DIR: name the directory of the server's data")
 	}
@@ -44,6 +47,32 @@ func (a *app) admin(ctx context.Context) (*admin, error) {
 		return nil, fmt.Errorf("%s belongs to another user: run this as the server's user", cfg.socket())
 	}
 	return a.inProcess(ctx, cfg)
+}
+
+// overNetwork speaks to another machine's server. It follows no redirect: the token is for that one.
+func overNetwork(there *url.URL, token string) *admin {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	return &admin{
+		client: &http.Client{
+			Transport: bearing{there, token, transport}, Timeout: time.Minute,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		close: func() error { transport.CloseIdleConnections(); return nil },
+	}
+}
+
+// bearing sends requests there, with the token (RFC 6750 §2.1).
+type bearing struct {
+	there *url.URL
+	token string
+	next  http.RoundTripper
+}
+
+func (b bearing) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Scheme, r.URL.Host, r.Host = b.there.Scheme, b.there.Host, b.there.Host
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
 }
 
 func overSocket(path string) *admin {

@@ -26,6 +26,9 @@ type Config struct {
 	Issuer         string   `koanf:"issuer"`          // RFC 8414 issuer, an https URL; in dev http on loopback
 	Listen         string   `koanf:"listen"`          // public address
 	OpsListen      string   `koanf:"ops_listen"`      // health and metrics; empty: none
+	AdminListen    string   `koanf:"admin_listen"`    // the administration, for who has the token; empty: the socket alone
+	AdminToken     string   `koanf:"admin_token"`     // what its requests bear
+	AdminURL       string   `koanf:"admin_url"`       // of commands: the administration that they are for; empty: this machine's server
 	DatabaseURL    string   `koanf:"database_url"`    // empty: remit.db in the data directory
 	RedisURL       string   `koanf:"redis_url"`       // empty: replay memory in the process
 	DataDir        string   `koanf:"data_dir"`        // database, master key, admin socket
@@ -71,11 +74,11 @@ type Config struct {
 // keys are the settings, and those whose value may be a secret.
 var (
 	keys = []string{
-		"issuer", "listen", "ops_listen", "database_url", "redis_url", "data_dir",
+		"issuer", "listen", "ops_listen", "admin_listen", "admin_token", "admin_url", "database_url", "redis_url", "data_dir",
 		"master_key_file", "master_key", "master_key_url", "key_algorithm", "key_age", "trusted_proxies", "tls_cert", "tls_key", "dev",
 		"cimd", "cimd_domains", "cimd_ports", "registration", "registration_token", "bearer", "upstream_file", "trust_file", "operator", "accent", "logo_file", "remember_days", "mail_server", "mail_from", "mail_username", "mail_password", "rules", "kill_two_persons", "rate_factor",
 	}
-	secretKeys = []string{"database_url", "redis_url", "registration_token", "master_key", "mail_password"}
+	secretKeys = []string{"admin_token", "database_url", "redis_url", "registration_token", "master_key", "mail_password"}
 )
 
 // redisSchemes are the kinds of Redis: one server, Sentinel, Cluster, each plain or over TLS.
@@ -199,7 +202,7 @@ func configYAML(path string) (map[string]any, error) {
 // check refuses settings that a server must not start with, and says what to do instead.
 func (c Config) check() error {
 	var errs []error
-	for _, check := range []func() error{c.checkIssuer, c.checkListen, c.checkTLS, c.checkBackends, c.checkClients, c.checkKeys, c.checkLimits, c.checkBrand} {
+	for _, check := range []func() error{c.checkIssuer, c.checkListen, c.checkTLS, c.checkBackends, c.checkClients, c.checkKeys, c.checkLimits, c.checkBrand, c.checkAdmin} {
 		errs = append(errs, check())
 	}
 	if c.DataDir == "" {

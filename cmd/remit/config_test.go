@@ -261,16 +261,16 @@ func TestDataDir(t *testing.T) {
 }
 
 // TestFlagsMatchSettings: every setting is a flag, a variable and a key of the file; but for the
-// master key, which has no business on a command line.
+// master key and the administration's token, which have no business on a command line.
 func TestFlagsMatchSettings(t *testing.T) {
 	text, list, yes := "x", []string{"x"}, true
 	s := settings{
-		Issuer: &text, Listen: &text, OpsListen: &text, DatabaseURL: &text, RedisURL: &text, DataDir: &text,
+		Issuer: &text, Listen: &text, OpsListen: &text, AdminListen: &text, AdminURL: &text, DatabaseURL: &text, RedisURL: &text, DataDir: &text,
 		MasterKeyFile: &text, TrustedProxies: list, TLSCert: &text, TLSKey: &text, Dev: &yes,
 		CIMD: &text, CIMDDomains: list, CIMDPorts: list, Registration: &text, Invitation: &text, Bearer: &text, Rules: &text, KillTwo: &text, RateFactor: &text, UpstreamFile: &text, TrustFile: &text, Operator: &text, RememberDays: &text, Accent: &text, LogoFile: &text,
 		KeyAlgorithm: &text, KeyAge: &text, MailServer: &text, MailFrom: &text, MailUsername: &text, MailPassword: &text,
 	}
-	want := slices.DeleteFunc(slices.Sorted(slices.Values(keys)), func(key string) bool { return key == "master_key" || key == "master_key_url" })
+	want := slices.DeleteFunc(slices.Sorted(slices.Values(keys)), func(key string) bool { return key == "master_key" || key == "master_key_url" || key == "admin_token" })
 	if got := slices.Sorted(maps.Keys(s.values())); !slices.Equal(got, want) {
 		t.Errorf("flags %v, settings %v", got, keys)
 	}

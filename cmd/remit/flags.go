@@ -10,6 +10,8 @@ type settings struct {
 	Issuer         *string  `help:"Issuer URL (REMIT_ISSUER)." placeholder:"URL" group:"Settings"`
 	Listen         *string  `help:"Public address (REMIT_LISTEN, 127.0.0.1:8080)." placeholder:"HOST:PORT" group:"Settings"`
 	OpsListen      *string  `help:"Address of health and metrics (REMIT_OPS_LISTEN)." placeholder:"HOST:PORT" group:"Settings"`
+	AdminListen    *string  `help:"Address of the administration, for who has the token of REMIT_ADMIN_TOKEN_FILE (REMIT_ADMIN_LISTEN)." placeholder:"HOST:PORT" group:"Settings"`
+	AdminURL       *string  `name:"admin-url" help:"Administer the server there, with the token of REMIT_ADMIN_TOKEN_FILE (REMIT_ADMIN_URL)." placeholder:"URL" group:"Settings"`
 	DatabaseURL    *string  `help:"Database (REMIT_DATABASE_URL, remit.db in the data directory)." placeholder:"URL" group:"Settings"`
 	RedisURL       *string  `help:"Shared replay memory (REMIT_REDIS_URL)." placeholder:"URL" group:"Settings"`
 	DataDir        *string  `help:"Data directory (REMIT_DATA_DIR, ~/.local/state/remit)." placeholder:"DIR" group:"Settings"`
@@ -45,7 +47,7 @@ type settings struct {
 func (s settings) values() map[string]any {
 	given := map[string]any{}
 	for key, flag := range map[string]*string{
-		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
+		"issuer": s.Issuer, "listen": s.Listen, "ops_listen": s.OpsListen, "admin_listen": s.AdminListen, "admin_url": s.AdminURL, "database_url": s.DatabaseURL, "redis_url": s.RedisURL,
 		"data_dir": s.DataDir, "master_key_file": s.MasterKeyFile, "key_algorithm": s.KeyAlgorithm, "key_age": s.KeyAge, "tls_cert": s.TLSCert, "tls_key": s.TLSKey,
 		"cimd": s.CIMD, "rules": s.Rules, "kill_two_persons": s.KillTwo, "registration": s.Registration, "registration_token": s.Invitation, "bearer": s.Bearer, "rate_factor": s.RateFactor,
 		"upstream_file": s.UpstreamFile, "trust_file": s.TrustFile, "operator": s.Operator, "remember_days": s.RememberDays, "accent": s.Accent, "logo_file": s.LogoFile,

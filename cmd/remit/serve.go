@@ -179,19 +179,43 @@ func (s *service) listen(cfg Config) error {
 		s.public.Close()
 		return err
 	}
-	public := net.Listener(capped(s.public, trusted))
-	if cfg.TLSCert != "" {
-		certificate, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-		if err != nil {
-			s.public.Close()
-			return fmt.Errorf("REMIT_TLS_CERT, REMIT_TLS_KEY: %w", err)
-		}
-		public = tls.NewListener(public, &tls.Config{
-			Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		})
+	secured, err := cfg.secured()
+	if err == nil {
+		err = s.listenAdmin(cfg, secured)
 	}
+	if err != nil {
+		s.public.Close()
+		return err
+	}
+	public := secured(capped(s.public, trusted))
 	s.listeners = append(s.listeners, s.serve("public", public, meter.count(s.server.Handler()), writeTimeout))
 	return nil
+}
+
+// listenAdmin serves the administration to who has the token.
+func (s *service) listenAdmin(cfg Config, secured func(net.Listener) net.Listener) error {
+	if cfg.AdminListen == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", cfg.AdminListen)
+	if err != nil {
+		return fmt.Errorf("REMIT_ADMIN_LISTEN: %w", err)
+	}
+	s.listeners = append(s.listeners, s.serve("remote admin", secured(capped(l, nil)), s.server.RemoteAdmin(cfg.AdminToken), adminTimeout))
+	return nil
+}
+
+// secured puts TLS before a listener, where there is a certificate.
+func (c Config) secured() (func(net.Listener) net.Listener, error) {
+	if c.TLSCert == "" {
+		return func(l net.Listener) net.Listener { return l }, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("REMIT_TLS_CERT, REMIT_TLS_KEY: %w", err)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	return func(l net.Listener) net.Listener { return tls.NewListener(l, config) }, nil
 }
 
 // serve answers on one listener in the background.
