@@ -70,6 +70,7 @@ func (s *Server) adminRoutes() []route {
 		{"POST", "/admin/api/switches/lift", s.administer(s.liftSwitch)},
 		{"GET", "/admin/api/dryrun", s.administer(s.wouldEnd)},
 		{"GET", "/admin/api/tasks", s.administer(s.listTasks)},
+		{"GET", "/admin/api/tasks/export", s.administer(s.adminExportTasks)},
 		{"GET", "/admin/api/tasks/show", s.administer(s.adminTask)},
 		{"POST", "/admin/api/tasks/end", s.administer(s.adminEndTask)},
 		{"POST", "/admin/api/tasks/suspend", s.administer(s.adminSuspendTask)},
@@ -82,6 +83,7 @@ func (s *Server) adminRoutes() []route {
 		{"POST", "/admin/api/epoch/raise", s.administer(s.adminRaiseEpoch)},
 		{"GET", "/admin/api/jwks", s.administer(s.jwks)},
 		{"GET", "/admin/api/audit/records", s.administer(s.auditRecords)},
+		{"GET", "/admin/api/audit/export", s.administer(s.auditExport)},
 		{"GET", "/admin/api/audit/checkpoints", s.administer(s.auditCheckpoints)},
 	}
 }

@@ -42,12 +42,14 @@ func viewRecord(rec store.Record) auditRecord {
 	return v
 }
 
-// auditRecords serves GET /admin/api/audit/records?after=&task=&kind=&limit= as one JSON object a
+// auditRecords serves GET /admin/api/audit/records?after=&task=&user=&kind=&resource=&limit= as one JSON object a
 // line, in the order of the chain. What is not yet chained is chained first.
 func (s *Server) auditRecords(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	f := store.RecordFilter{Task: q.Get("task"), Kind: q.Get("kind")}
-	var err error
+	f, err := s.recordsWanted(r.Context(), q)
+	if err != nil {
+		return err
+	}
 	if after := q.Get("after"); after != "" {
 		if f.AfterSeq, err = strconv.ParseInt(after, 10, 64); err != nil || f.AfterSeq < 0 {
 			return bad("after is the number of a record")

@@ -29,6 +29,9 @@ func (s *Server) consoleRoutes() []consoleRoute {
 		{"GET", "/admin/tasks/{id}", store.RoleViewer, s.consoleTask},
 		{"GET", "/admin/ended", store.RoleViewer, s.consoleEnded},
 		{"GET", "/admin/findings", store.RoleViewer, s.consoleFindings},
+		{"GET", "/admin/ledger", store.RoleViewer, s.consoleLedger},
+		{"GET", "/admin/export/tasks", store.RoleViewer, s.consoleExportTasks},
+		{"GET", "/admin/export/ledger", store.RoleViewer, s.consoleExportLedger},
 		{"GET", "/admin/users", store.RoleViewer, s.consoleUsers},
 		{"GET", "/admin/user", store.RoleViewer, s.consoleUser},
 		{"GET", "/admin/clients", store.RoleViewer, s.consoleClients},
@@ -163,6 +166,7 @@ var areas = []struct{ path, text string }{
 	{"/admin/clients", textClients},
 	{"/admin/resources", textResources},
 	{"/admin/keys", textKeys},
+	{"/admin/ledger", textLedger},
 	{"/admin/kill", textKill},
 }
 

@@ -23,6 +23,7 @@ var consoleMatrix = map[string]store.ConsoleRole{
 	"GET /admin/tasks/{id}": store.RoleViewer,
 	"GET /admin/ended":      store.RoleViewer,
 	"GET /admin/findings":   store.RoleViewer,
+	"GET /admin/ledger":     store.RoleViewer,
 	"GET /admin/users":      store.RoleViewer,
 	"GET /admin/user":       store.RoleViewer,
 	"GET /admin/clients":    store.RoleViewer,
@@ -34,6 +35,9 @@ var consoleMatrix = map[string]store.ConsoleRole{
 	"GET /admin/kill/{id}":  store.RoleViewer,
 	"GET /admin/access":     store.RoleViewer,
 	"GET /admin/openapi":    store.RoleViewer,
+
+	"GET /admin/export/tasks":  store.RoleViewer,
+	"GET /admin/export/ledger": store.RoleViewer,
 
 	"GET /admin/end":           store.RoleRevoker,
 	"POST /admin/end":          store.RoleRevoker,
@@ -55,16 +59,18 @@ var consoleMatrix = map[string]store.ConsoleRole{
 // targets is a query that makes each page of the console show something.
 func (w *world) targets(task string) map[string]string {
 	return map[string]string{
-		"/admin/tasks/{id}":  "/admin/tasks/" + task,
-		"/admin/ended":       "/admin/ended?task=" + task,
-		"/admin/end":         "/admin/end?task=" + task,
-		"/admin/user":        "/admin/user?user=" + w.user.ID,
-		"/admin/client":      "/admin/client?client=" + w.client,
-		"/admin/resource":    "/admin/resource?resource=" + url.QueryEscape(ticketsURI),
-		"/admin/disable":     "/admin/disable?user=" + w.user.ID,
-		"/admin/kill/review": "/admin/kill/review?level=user&subject=" + w.user.ID,
-		"/admin/kill/{id}":   "/admin/kill/" + w.kill("domain", "nobody.example", "", 0),
-		"/admin/access":      "/admin/access?resource=" + url.QueryEscape(ticketsURI),
+		"/admin/tasks/{id}":    "/admin/tasks/" + task,
+		"/admin/ended":         "/admin/ended?task=" + task,
+		"/admin/end":           "/admin/end?task=" + task,
+		"/admin/user":          "/admin/user?user=" + w.user.ID,
+		"/admin/client":        "/admin/client?client=" + w.client,
+		"/admin/resource":      "/admin/resource?resource=" + url.QueryEscape(ticketsURI),
+		"/admin/disable":       "/admin/disable?user=" + w.user.ID,
+		"/admin/kill/review":   "/admin/kill/review?level=user&subject=" + w.user.ID,
+		"/admin/kill/{id}":     "/admin/kill/" + w.kill("domain", "nobody.example", "", 0),
+		"/admin/export/tasks":  "/admin/export/tasks?format=csv",
+		"/admin/export/ledger": "/admin/export/ledger?format=jsonl",
+		"/admin/access":        "/admin/access?resource=" + url.QueryEscape(ticketsURI),
 	}
 }
 

@@ -148,6 +148,7 @@ func (s *Server) timeline(r *http.Request, book *consoleBook, t store.Task) (web
 	if len(recs) == 0 {
 		section.Empty = say(r.Context(), textTimelineNone)
 	}
+	section.Exports = s.exportLinks(r.Context(), "/admin/export/ledger", []string{web.FieldTask, t.ID})
 	return section, nil
 }
 

@@ -27,7 +27,7 @@ const (
 // consoleTasks serves GET /admin: tasks, by a filter that stands in the address.
 func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) error {
 	q := readTaskQuery(r.URL.Query())
-	view := web.ConsoleTasks{Desk: s.desk(r.Context(), d, "/admin", q.line()), AllOf: s.base + "/admin/findings"}
+	view := web.ConsoleTasks{Desk: s.desk(r.Context(), d, "/admin", q.line("task list"), q.line("task export", "--format", "csv")), AllOf: s.base + "/admin/findings"}
 	f, err := s.tasksWanted(r.Context(), q.wanted())
 	f.Before, f.Limit = r.URL.Query().Get(queryBefore), tasksListed+1
 	var tasks []store.Task
@@ -45,6 +45,7 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 		}
 	}
 	here := q.said()
+	view.Exports = s.exportLinks(r.Context(), "/admin/export/tasks", here)
 	if len(tasks) > tasksListed {
 		tasks = tasks[:tasksListed]
 		view.Pages.Older = s.at("/admin", set(append(here, queryBefore, tasks[tasksListed-1].ID))...)

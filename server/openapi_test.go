@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -62,6 +63,14 @@ func (c contract) keeps(t testing.TB, r *http.Request, body []byte, resp *http.R
 		for line := range bytes.Lines(answered) {
 			if ok, errs := schema_validation.NewSchemaValidator().ValidateSchemaBytes(record, line); !ok {
 				t.Errorf("openapi: a record %s: %v", line, errs)
+			}
+		}
+		return
+	}
+	if resp.Header.Get("Content-Type") == "application/x-ndjson" { // nor this
+		for line := range bytes.Lines(answered) {
+			if !json.Valid(line) {
+				t.Errorf("openapi: %s %s: a line %s", r.Method, r.URL, line)
 			}
 		}
 		return

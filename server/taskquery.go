@@ -74,10 +74,10 @@ func (q taskQuery) wanted() url.Values {
 	return v
 }
 
-// line is the command that lists the same.
-func (q taskQuery) line() string {
+// line is the command that lists the same, or does something else with it.
+func (q taskQuery) line(verb string, flags ...string) string {
 	v := q.wanted()
-	line := cli("task list", nil, "--user", q.user, "--client", q.client, "--resource", q.resource, "--tool", q.tool, "--state", v.Get("state"))
+	line := cli(verb, nil, append(flags, "--user", q.user, "--client", q.client, "--resource", q.resource, "--tool", q.tool, "--state", v.Get("state"))...)
 	switch q.key {
 	case keyBound:
 		line += " --bound"

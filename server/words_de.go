@@ -1,7 +1,7 @@
 package server
 
 // textGerman is the German of what the server says on pages, by the English.
-var textGerman = merged(textGermanPages, textGermanTold, textGermanConsole, textGermanKill, textGermanRemembered, textGermanNarrow)
+var textGerman = merged(textGermanPages, textGermanTold, textGermanConsole, textGermanKill, textGermanLedger, textGermanRemembered, textGermanNarrow)
 
 var textGermanPages = map[string]string{
 	textRefusedTitle:   "Das hat nicht geklappt",

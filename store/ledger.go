@@ -87,10 +87,17 @@ type Checkpoint struct {
 // RecordFilter selects ledger records; zero fields select all.
 type RecordFilter struct {
 	AfterSeq int64
+	Before   int64 // of RecordsBefore: the place in front of which it begins; 0: at the end
 	Task     string
+	User     string
 	Kind     string
+	Resource string
 	Limit    int // 0: 1000
+	Look     int // of RecordsBefore: how many records it looks at, at most; 0: RecordsLookedAt
 }
+
+// RecordsLookedAt bounds what one page of a narrow filter costs in a long ledger.
+const RecordsLookedAt = 20_000
 
 // Calls counts the decisions that Guards took on calls of a task, and those that were no.
 type Calls struct{ All, Blocked int }
@@ -111,6 +118,10 @@ type Ledger interface {
 	Sequence(ctx context.Context) (int, error)
 	// Records returns chained records in order.
 	Records(ctx context.Context, f RecordFilter) ([]Record, error)
+	// RecordsBefore returns chained records, newest first. Those of a task, a user or else a kind are
+	// found by an index, and what else the filter says is looked for among at most Look of them. next is
+	// the Before with which to go on; 0: there are no others.
+	RecordsBefore(ctx context.Context, f RecordFilter) (recs []Record, next int64, err error)
 	// TaskCalls counts the chained records of kind execution.decided, by task; a task without any is
 	// left out. A decision whose payload was erased counts among All alone.
 	TaskCalls(ctx context.Context, taskIDs ...string) (map[string]Calls, error)

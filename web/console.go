@@ -18,6 +18,7 @@ const (
 	FieldSeconds     = "seconds"      // how long
 	FieldSwitch      = "switch"       // its id
 	FieldArguments   = "arguments"    // JSON, of a call that nobody makes
+	FieldKind        = "kind"         // of records
 	FieldKey         = "key"          // bound or unbound: whether a task's tokens need its agent's key
 )
 
@@ -126,6 +127,7 @@ type ConsoleTasks struct {
 	Findings []Finding // the newest
 	AllOf    string    // where all findings are
 	Filter   Filter
+	Exports  Exports
 	Counts   string
 	EndURL   string // where ticked tasks are ended; empty: not by this person
 	Table    Table
@@ -176,6 +178,7 @@ type Section struct {
 	ID            string
 	Title, Note   string
 	Filter        *Filter // a form whose answers stand in the address
+	Exports       Exports
 	Table         *Table
 	Events        []EventRow
 	Diffs         []Diff
@@ -183,10 +186,19 @@ type Section struct {
 	Newest, Older string
 }
 
+// Exports lead to a list as a file of several formats.
+type Exports struct {
+	Note  string
+	Links []Link
+}
+
 // EventRow is one record of the ledger, told.
 type EventRow struct {
 	At, Time string // RFC 3339, and for people
+	Number   string // its place in the ledger; empty: not told
 	Text     string
+	Kind     string // what the ledger calls it; empty: not told
+	Task     Link   // its task; empty: the page's
 	Who      string // who did it, when that is a person
 	Quote    string // words that a person or a stranger chose
 	Chip     Chip

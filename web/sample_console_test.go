@@ -12,6 +12,7 @@ func sampleDesk(m func(string) string, here int, cli ...string) Desk {
 		{Text: m("Clients"), Href: "/admin/clients"},
 		{Text: m("Resources"), Href: "/admin/resources"},
 		{Text: m("Keys"), Href: "/admin/keys"},
+		{Text: m("Ledger"), Href: "/admin/ledger"},
 	}}
 	d.Areas[here].Here = true
 	for _, line := range cli {
@@ -84,8 +85,39 @@ func sampleConsoleTasks(m func(string) string) ConsoleTasks {
 			ID: "calls", Title: m("Calls per minute, last 60 minutes"), Note: m("The red part of a bar was blocked."), Bars: []Bar{{10, 0}, {0, 0}, {40, 12}, {1, 1}, {-3, 5}},
 			Table: Table{Name: m("Calls per minute"), Heads: mutated(m, "Minute", "Calls", "Blocked"), Rows: []TableRow{{Cells: []Cell{{Text: m("14:19 UTC")}, {Text: m("40")}, {Text: m("12")}}}}},
 		}},
-		Findings: sampleFindings(m), AllOf: "/admin/findings", Filter: sampleFilter(m), Counts: m("3 of 1000+ tasks, newest first"), EndURL: "/admin/end", Table: sampleTaskTable(m, FieldTask),
+		Findings: sampleFindings(m), AllOf: "/admin/findings", Filter: sampleFilter(m), Exports: sampleExports(m), Counts: m("3 of 1000+ tasks, newest first"), EndURL: "/admin/end", Table: sampleTaskTable(m, FieldTask),
 		Pages: Pages{Newest: "/admin", Older: "/admin?before=tsk_3"},
+	}
+}
+
+func sampleExports(m func(string) string) Exports {
+	return Exports{
+		Note:  m("Export what the filter finds, the newest 100000 rows at most, without values of arguments:"),
+		Links: []Link{{m("CSV"), "/admin/export/tasks?format=csv"}, {m("JSON"), "/admin/export/tasks?format=json"}, {m("JSON Lines"), "/admin/export/tasks?format=jsonl"}, {m("OCSF"), "/admin/export/tasks?format=ocsf"}},
+	}
+}
+
+func sampleConsoleLedger(m func(string) string) ConsoleItem {
+	filter := Filter{
+		Action: "/admin/ledger", Clear: "/admin/ledger", Active: []Active{{m("User: li@acme.example"), "/admin/ledger"}},
+		Texts: []TextField{{"kind", m("Kind, such as task.ended"), ""}, {"task", m("Task"), ""}, {"user", m("User (e-mail or id)"), m("li@acme.example")}},
+		Picks: []Pick{{"resource", m("Resource"), []Option{{"", m("Any resource"), true}}}},
+	}
+	return ConsoleItem{
+		Desk:  sampleDesk(m, 6, "remit audit tail --last=50 --user=li@acme.example", "remit audit verify", "remit audit export --format=csv --user=li@acme.example"),
+		Title: m("Ledger"), State: Chip{Text: m("Last sealed 14:19:30 UTC"), Tone: ToneOK, Icon: "check"},
+		Facts: []Fact{
+			{Name: m("Records"), Cells: []Cell{{Text: m("10000041")}}},
+			{Name: m("Head of the chain"), Cells: []Cell{{Text: m("3f9cb2a4be1f0d9c5c1e9c1c7a5b0a6f3f9cb2a4be1f0d9c5c1e9c1c7a5b0a6f")}}},
+			{Name: m("Sealed"), Cells: []Cell{{Text: m("22 Nov 14:19 UTC"), Note: m("the first 10000038 records")}}},
+		},
+		Sections: []Section{{
+			ID: "records", Title: m("Records, newest first"), Note: m("20000 were looked at."), Filter: &filter, Exports: sampleExports(m), Older: "/admin/ledger?before=38", Newest: "/admin/ledger",
+			Events: []EventRow{
+				{At: "2026-11-22T14:20:03Z", Time: m("22 Nov 14:20 UTC"), Number: m("#10000041"), Who: m("ops@acme.example"), Text: m("ended the task"), Kind: m("console.ended"), Quote: m("INC-2291 runaway agent"), Task: Link{m("tsk_1"), "/admin/tasks/tsk_1"}, Chip: Chip{Text: m("console"), Tone: ToneInfo, Icon: "key"}},
+				{At: "2026-11-22T14:19:40Z", Time: m("22 Nov 14:19 UTC"), Number: m("#10000040"), Text: m("key.rotated")},
+			},
+		}},
 	}
 }
 

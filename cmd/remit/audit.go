@@ -19,11 +19,18 @@ type auditCmd struct {
 }
 
 type auditTailCmd struct {
-	Follow bool   `short:"f" help:"Go on with new records."`
-	Last   int64  `short:"n" help:"Begin with the last so many records." placeholder:"N"`
-	After  int64  `help:"Begin after this record." placeholder:"SEQ"`
-	Task   string `help:"Of this task."`
-	Kind   string `help:"Of this kind, such as execution.decided."`
+	Follow bool  `short:"f" help:"Go on with new records."`
+	Last   int64 `short:"n" help:"Begin with the last so many records." placeholder:"N"`
+	After  int64 `help:"Begin after this record." placeholder:"SEQ"`
+	recordsAsked
+}
+
+// recordsAsked are the records that are asked for.
+type recordsAsked struct {
+	Task     string `help:"Of this task."`
+	User     string `help:"Of this user: e-mail or id."`
+	Kind     string `help:"Of this kind, such as execution.decided."`
+	Resource string `help:"Of this resource." placeholder:"URI"`
 }
 
 // pageSize is how many records are asked for at once; followEvery, how often for new ones.
@@ -91,13 +98,12 @@ func (c *auditTailCmd) begin(ctx context.Context, server *admin) (int64, error) 
 	return max(c.After, status.Size-c.Last), err
 }
 
-func (c *auditTailCmd) query(after int64) url.Values {
+func (c recordsAsked) query(after int64) url.Values {
 	q := url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(pageSize)}}
-	if c.Task != "" {
-		q.Set("task", c.Task)
-	}
-	if c.Kind != "" {
-		q.Set("kind", c.Kind)
+	for name, value := range map[string]string{"task": c.Task, "user": c.User, "kind": c.Kind, "resource": c.Resource} {
+		if value != "" {
+			q.Set(name, value)
+		}
 	}
 	return q
 }

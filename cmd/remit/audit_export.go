@@ -13,8 +13,7 @@ import (
 type auditExportCmd struct {
 	Format string `required:"" enum:"csv,json,jsonl,ocsf" help:"csv, json, jsonl, or ocsf: events of the Open Cybersecurity Schema Framework, one a line."`
 	After  int64  `help:"Begin after this record." placeholder:"SEQ"`
-	Task   string `help:"Of this task."`
-	Kind   string `help:"Of this kind, such as execution.decided."`
+	recordsAsked
 }
 
 // Run writes the records that there are now. No argument's value is among what it writes.
@@ -28,9 +27,8 @@ func (c *auditExportCmd) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	tail := auditTailCmd{Task: c.Task, Kind: c.Kind}
 	for after, n := c.After, pageSize; n == pageSize; {
-		page, err := server.raw(ctx, "audit/records", tail.query(after), nil)
+		page, err := server.raw(ctx, "audit/records", c.query(after), nil)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 type taskCmd struct {
 	List    taskListCmd    `cmd:"" help:"List tasks, newest first."`
+	Export  taskExportCmd  `cmd:"" help:"Write tasks as CSV, JSON, JSON Lines or OCSF events, newest first."`
 	Show    taskShowCmd    `cmd:"" help:"Show a task and what was granted."`
 	End     taskEndCmd     `cmd:"" help:"End a task, and all under it, everywhere."`
 	Suspend taskSuspendCmd `cmd:"" help:"Suspend a task."`
@@ -35,7 +37,8 @@ type task struct {
 	} `json:"grants"`
 }
 
-type taskListCmd struct {
+// tasksAsked are the tasks that are asked for.
+type tasksAsked struct {
 	User     string `help:"Of this user: e-mail or id."`
 	Client   string `help:"Of this client."`
 	Resource string `help:"At this resource." placeholder:"URI"`
@@ -44,13 +47,11 @@ type taskListCmd struct {
 	Unbound  bool   `help:"Whose tokens work without a key." xor:"key"`
 	State    string `help:"In this state: pending, active, suspended, completed, revoked, expired."`
 	Live     bool   `help:"Not ended."`
-	Limit    string `help:"At most so many (100)." placeholder:"N"`
 }
 
-// Run lists the tasks.
-func (c *taskListCmd) Run(ctx context.Context, a *app) error {
+func (c tasksAsked) query() url.Values {
 	q := url.Values{}
-	for name, value := range map[string]string{"user": c.User, "client": c.Client, "resource": c.Resource, "tool": c.Tool, "state": c.State, "limit": c.Limit} {
+	for name, value := range map[string]string{"user": c.User, "client": c.Client, "resource": c.Resource, "tool": c.Tool, "state": c.State} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -64,6 +65,20 @@ func (c *taskListCmd) Run(ctx context.Context, a *app) error {
 	if c.Live {
 		q.Set("live", "true")
 	}
+	return q
+}
+
+type taskListCmd struct {
+	tasksAsked
+	Limit string `help:"At most so many (100)." placeholder:"N"`
+}
+
+// Run lists the tasks.
+func (c *taskListCmd) Run(ctx context.Context, a *app) error {
+	q := c.query()
+	if c.Limit != "" {
+		q.Set("limit", c.Limit)
+	}
 	return ask(ctx, a, "tasks", q, nil, func(out struct{ Tasks []task }) error {
 		var rows [][]string
 		for _, t := range out.Tasks {
@@ -71,6 +86,28 @@ func (c *taskListCmd) Run(ctx context.Context, a *app) error {
 		}
 		return table(a.out, []string{"TASK", "STATE", "USER", "CLIENT", "CREATED", "ENDS", "PURPOSE"}, rows)
 	})
+}
+
+type taskExportCmd struct {
+	Format string `required:"" enum:"csv,json,jsonl,ocsf" help:"csv, json, jsonl, or ocsf: events of the Open Cybersecurity Schema Framework, one a line."`
+	tasksAsked
+}
+
+// Run writes the tasks, the newest 100,000 at most.
+func (c *taskExportCmd) Run(ctx context.Context, a *app) (err error) {
+	server, err := a.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.close()) }()
+	q := c.query()
+	q.Set("format", c.Format)
+	file, err := server.raw(ctx, "tasks/export", q, nil)
+	if err != nil {
+		return err
+	}
+	_, err = a.out.Write(file)
+	return err
 }
 
 func (t task) state() string {

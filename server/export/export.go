@@ -1,5 +1,5 @@
-// Package export writes records of the ledger for tools that keep or search them: CSV, JSON, JSON
-// Lines, and OCSF events. It never writes a value of a tool's argument: of what a record says, it
+// Package export writes records of the ledger, and tasks, for tools that keep or search them: CSV, JSON,
+// JSON Lines, and OCSF events. It never writes a value of a tool's argument: of what a record says, it
 // takes the members named here and no other. Who wants to check the chain needs the ledger itself.
 package export
 
@@ -81,47 +81,74 @@ func (rec Record) row() Row {
 	return r
 }
 
-// Writer writes records one after the other. What was not closed is not whole.
-type Writer interface {
-	Write(rec Record) error
+// Writer writes one after the other. What was not closed is not whole.
+type Writer[T any] interface {
+	Write(one T) error
 	Close() error
 }
 
-// Formats are what New takes.
+// Formats are what New and NewTasks take.
 var Formats = []string{"csv", "json", "jsonl", "ocsf"}
 
-// New writes to w in this format.
-func New(format string, w io.Writer) (Writer, error) {
+// New writes records to w in this format.
+func New(format string, w io.Writer) (Writer[Record], error) { return open(format, w, records) }
+
+// shape is how one kind of thing is written.
+type shape[T any] struct {
+	columns []string
+	cells   func(T) []string
+	row     func(T) any
+	event   func(T) any
+}
+
+var records = shape[Record]{
+	columns: []string{
+		"seq", "at", "kind", "task", "user", "client", "agent", "resource", "jti", "execution",
+		"tool", "method", "decision", "observed", "outcome", "reason", "rule", "by", "person", "arguments_digest", "duration_us", "hash",
+	},
+	cells: func(rec Record) []string {
+		r := rec.row()
+		return []string{
+			strconv.FormatInt(r.Seq, 10), stamp(r.At), r.Kind, r.Task, r.User, r.Client, r.Agent, r.Resource, r.JTI, r.Execution,
+			r.Tool, r.Method, r.Decision, r.Observed, r.Outcome, r.Reason, r.Rule, r.By, r.Person, r.ArgumentsDigest, number(r.DurationUS), r.Hash,
+		}
+	},
+	row:   func(rec Record) any { return rec.row() },
+	event: func(rec Record) any { return eventOf(rec.row()) },
+}
+
+func open[T any](format string, w io.Writer, s shape[T]) (Writer[T], error) {
 	switch format {
 	case "csv":
-		c := &csvWriter{csv.NewWriter(w)}
-		return c, c.Writer.Write(columns)
+		c := &csvWriter[T]{csv.NewWriter(w), s}
+		return c, c.Writer.Write(s.columns)
 	case "json":
-		return &jsonWriter{w: w, before: "[\n"}, nil
+		return &jsonWriter[T]{w: w, before: "[\n", row: s.row}, nil
 	case "jsonl":
-		return lineWriter{json.NewEncoder(w), func(rec Record) any { return rec.row() }}, nil
+		return lineWriter[T]{json.NewEncoder(w), s.row}, nil
 	case "ocsf":
-		return lineWriter{json.NewEncoder(w), func(rec Record) any { return eventOf(rec.row()) }}, nil
+		return lineWriter[T]{json.NewEncoder(w), s.event}, nil
 	}
 	return nil, fmt.Errorf("the format is one of %s", strings.Join(Formats, ", "))
 }
 
-type lineWriter struct {
+type lineWriter[T any] struct {
 	lines *json.Encoder
-	view  func(Record) any
+	view  func(T) any
 }
 
-func (l lineWriter) Write(rec Record) error { return l.lines.Encode(l.view(rec)) }
-func (l lineWriter) Close() error           { return nil }
+func (l lineWriter[T]) Write(one T) error { return l.lines.Encode(l.view(one)) }
+func (l lineWriter[T]) Close() error      { return nil }
 
 // jsonWriter writes one array; without Close it is none.
-type jsonWriter struct {
+type jsonWriter[T any] struct {
 	w      io.Writer
 	before string
+	row    func(T) any
 }
 
-func (j *jsonWriter) Write(rec Record) error {
-	raw, err := json.Marshal(rec.row())
+func (j *jsonWriter[T]) Write(one T) error {
+	raw, err := json.Marshal(j.row(one))
 	if err == nil {
 		_, err = io.WriteString(j.w, j.before+string(raw))
 	}
@@ -129,7 +156,7 @@ func (j *jsonWriter) Write(rec Record) error {
 	return err
 }
 
-func (j *jsonWriter) Close() error {
+func (j *jsonWriter[T]) Close() error {
 	end := "\n]\n"
 	if j.before != ",\n" {
 		end = "[]\n"
@@ -138,32 +165,37 @@ func (j *jsonWriter) Close() error {
 	return err
 }
 
-var columns = []string{
-	"seq", "at", "kind", "task", "user", "client", "agent", "resource", "jti", "execution",
-	"tool", "method", "decision", "observed", "outcome", "reason", "rule", "by", "person", "arguments_digest", "duration_us", "hash",
+type csvWriter[T any] struct {
+	*csv.Writer
+	shape[T]
 }
 
-type csvWriter struct{ *csv.Writer }
-
-func (c *csvWriter) Write(rec Record) error {
-	r := rec.row()
-	duration := ""
-	if r.DurationUS != 0 {
-		duration = strconv.FormatInt(r.DurationUS, 10)
-	}
-	cells := []string{
-		strconv.FormatInt(r.Seq, 10), r.At.Format(time.RFC3339Nano), r.Kind, r.Task, r.User, r.Client, r.Agent, r.Resource, r.JTI, r.Execution,
-		r.Tool, r.Method, r.Decision, r.Observed, r.Outcome, r.Reason, r.Rule, r.By, r.Person, r.ArgumentsDigest, duration, r.Hash,
-	}
+func (c *csvWriter[T]) Write(one T) error {
+	cells := c.cells(one)
 	for i, cell := range cells {
 		cells[i] = inert(cell)
 	}
 	return c.Writer.Write(cells)
 }
 
-func (c *csvWriter) Close() error {
+func (c *csvWriter[T]) Close() error {
 	c.Flush()
 	return c.Error()
+}
+
+// stamp and number are cells; nothing is an empty one.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
+}
+
+func number(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // inert keeps a spreadsheet from taking a cell for a formula.

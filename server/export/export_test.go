@@ -50,7 +50,7 @@ func TestCSVHoldsNoFormula(t *testing.T) {
 		"get_ticket": "get_ticket", "a=1,\"b\"\nc": "a=1,\"b\"\nc", "": "",
 	} {
 		rows, err := csv.NewReader(strings.NewReader(written(t, "csv", call(1, tool)))).ReadAll()
-		if err != nil || len(rows) != 2 || len(rows[1]) != len(columns) {
+		if err != nil || len(rows) != 2 || len(rows[1]) != len(records.columns) {
 			t.Fatalf("%q: %v %q", tool, err, rows)
 		}
 		got := map[string]string{}

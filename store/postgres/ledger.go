@@ -113,28 +113,6 @@ const fromLedger = ` FROM ledger l JOIN instances i ON i.id = l.instance `
 // looked into.
 const sinceTask = ` AND l.seq > COALESCE((SELECT t.ledger_from FROM tasks t WHERE t.id = $1), 0) `
 
-const (
-	recordsSQL       = `SELECT ` + recordFields + fromLedger + `WHERE l.seq > $1 ORDER BY l.seq LIMIT $2`
-	recordsOfTaskSQL = `SELECT ` + recordFields + fromLedger + `WHERE l.task = $1 AND l.task <> ''` + sinceTask + `AND l.seq > $2
-AND ($4 = '' OR l.kind = $4) ORDER BY l.seq LIMIT $3`
-	recordsOfKindSQL = `SELECT ` + recordFields + fromLedger + `WHERE l.kind = $3 AND l.seq > $1 ORDER BY l.seq LIMIT $2`
-)
-
-// Records returns chained records in order.
-func (s *Store) Records(ctx context.Context, f store.RecordFilter) ([]store.Record, error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 1000
-	}
-	switch {
-	case f.Task != "":
-		return s.records(ctx, recordsOfTaskSQL, f.Task, f.AfterSeq, limit, f.Kind)
-	case f.Kind != "":
-		return s.records(ctx, recordsOfKindSQL, f.AfterSeq, limit, f.Kind)
-	}
-	return s.records(ctx, recordsSQL, f.AfterSeq, limit)
-}
-
 func (s *Store) records(ctx context.Context, query string, args ...any) (recs []store.Record, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		recs = nil

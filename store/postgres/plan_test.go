@@ -32,7 +32,7 @@ func TestPlans(t *testing.T) {
 		"forgetRequestsSQL": forgetRequestsSQL, "forgetSessionsSQL": forgetSessionsSQL, "forgetDevicesSQL": forgetDevicesSQL, "forgetSpentSQL": forgetSpentSQL,
 		"liveTasksUserSQL": liveTasksUserSQL, "liveTasksClientSQL": liveTasksClientSQL, "liveTasksResourceSQL": liveTasksResourceSQL,
 		"feedSinceSQL": feedSinceSQL, "feedHeadSQL": feedHeadSQL, "feedRecentSQL": feedRecentSQL, "ackEventsSQL": ackEventsSQL, "taskEndingsSQL": taskEndingsSQL,
-		"unchainedSQL": unchainedSQL, "recordsSQL": recordsSQL, "recordsOfTaskSQL": recordsOfTaskSQL, "recordsOfKindSQL": recordsOfKindSQL,
+		"unchainedSQL":     unchainedSQL,
 		"newestRecordsSQL": newestRecordsSQL, "newestCallsSQL": newestCallsSQL, "taskCallsSQL": taskCallsSQL, "findingsSQL": findingsSQL,
 		"lastCheckpointSQL": lastCheckpointSQL, "firstUseSQL": firstUseSQL, "takeSQL": takeSQL, "forgetReplaysSQL": forgetReplaysSQL, "forgetBucketsSQL": forgetBucketsSQL,
 		"tasks of a user": list(store.TaskFilter{UserID: "u"}), "tasks of a client": list(store.TaskFilter{ClientID: "c"}), "tasks": list(store.TaskFilter{}),
@@ -45,6 +45,12 @@ func TestPlans(t *testing.T) {
 		"tasks without a key":           list(store.TaskFilter{Unbound: true, Before: "b"}),
 		"live tasks with a tool":        list(store.TaskFilter{Tool: "t", Live: true}),
 		"active tasks":                  list(store.TaskFilter{State: store.TaskActive}), "live tasks of a resource": list(store.TaskFilter{Resource: "r", Live: true}),
+	}
+	for name, f := range map[string]store.RecordFilter{
+		"all": {}, "of a task": {Task: "t", Kind: "k"}, "of a user": {User: "u", Kind: "k", Resource: "r"}, "of a kind": {Kind: "k", Resource: "r"},
+	} {
+		queries["after, "+name], _ = recordsAfterSQL(f)
+		queries["before, "+name], queries["looked at, "+name], _ = recordsBeforeSQL(f)
 	}
 	c, err := s.pool.Acquire(t.Context())
 	check(t, err)

@@ -180,34 +180,6 @@ func (tx *tx) sequence() (int, error) {
 	return len(recs), nil
 }
 
-const (
-	recordsSQL = `SELECT ` + recordFields + ` FROM ledger l JOIN instances i ON i.id = l.instance
-WHERE l.id > COALESCE((SELECT id FROM ledger WHERE seq = ?1), 0) AND l.seq > ?1 ORDER BY l.id LIMIT ?2`
-	recordsOfTaskSQL = `SELECT ` + recordFields + ` FROM ledger l JOIN instances i ON i.id = l.instance
-WHERE l.task = ?3 AND l.task <> '' AND l.id > COALESCE((SELECT id FROM ledger WHERE seq = ?1), 0) AND l.seq > ?1
-AND (?4 = '' OR l.kind = ?4) ORDER BY l.id LIMIT ?2`
-	recordsOfKindSQL = `SELECT ` + recordFields + ` FROM ledger l JOIN instances i ON i.id = l.instance
-WHERE l.kind = ?3 AND l.id > COALESCE((SELECT id FROM ledger WHERE seq = ?1), 0) AND l.seq > ?1 ORDER BY l.id LIMIT ?2`
-)
-
-// Records returns chained records in order; the order of commit is the order of the chain.
-func (s *Store) Records(ctx context.Context, f store.RecordFilter) (recs []store.Record, err error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 1000
-	}
-	query, args := recordsSQL, []any{f.AfterSeq, limit}
-	switch {
-	case f.Task != "":
-		query, args = recordsOfTaskSQL, append(args, f.Task, f.Kind)
-	case f.Kind != "":
-		query, args = recordsOfKindSQL, append(args, f.Kind)
-	}
-	var ids []int64
-	err = s.read(ctx, func(c *conn) error { return c.each(query, args, scanRecords(&recs, &ids)) })
-	return recs, err
-}
-
 // The order of commit is the order of the chain: what is chained are the rows up to its head.
 const (
 	chainedCalls = `l.kind = 'execution.decided' AND l.task <> '' AND l.id <= (SELECT id FROM ledger WHERE seq = (SELECT MAX(seq) FROM ledger))`

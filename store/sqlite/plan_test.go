@@ -29,8 +29,8 @@ func TestPlans(t *testing.T) {
 		"feedSinceSQL": feedSinceSQL, "ackEventsSQL": ackEventsSQL, "taskEndingsSQL": taskEndingsSQL,
 		"taskCallsSQL": taskCallsSQL, "newestCallsSQL": newestCallsSQL, "feedHeadSQL": feedHeadSQL, "feedRecentSQL": feedRecentSQL, "addEventSQL": addEventSQL, "ackFeedSQL": ackFeedSQL,
 		"addRecordSQL": addRecordSQL, "headSQL": headSQL, "unchainedSQL": unchainedSQL, "chainSQL": chainSQL, "lastNumberSQL": lastNumberSQL,
-		"recordsSQL": recordsSQL, "recordsOfTaskSQL": recordsOfTaskSQL, "recordsOfKindSQL": recordsOfKindSQL, "seenByGuardSQL": seenByGuardSQL,
-		"sameCallSQL": sameCallSQL, "crowdSQL": crowdSQL, "approvalSQL": approvalSQL, "waitingApprovalsSQL": waitingApprovalsSQL,
+		"seenByGuardSQL": seenByGuardSQL,
+		"sameCallSQL":    sameCallSQL, "crowdSQL": crowdSQL, "approvalSQL": approvalSQL, "waitingApprovalsSQL": waitingApprovalsSQL,
 		"openApprovalsSQL": openApprovalsSQL, "overdueApprovalsSQL": overdueApprovalsSQL, "forgetApprovalsSQL": forgetApprovalsSQL,
 		"moveApprovalSQL": moveApprovalSQL, "inForceSQL": inForceSQL, "supersedeSQL": supersedeSQL,
 		"prunableSQL": prunableSQL, "pruneCodes": pruneCodes, "pruneRefresh": pruneRefresh, "pruneAccess": pruneAccess,
@@ -55,6 +55,9 @@ func TestPlans(t *testing.T) {
 		"tasks without a key":           taskListSQL(store.TaskFilter{Unbound: true, Before: "b"}),
 		"tasks without a key, counted":  taskCountSQL(store.TaskFilter{Unbound: true, State: store.TaskRevoked}),
 		"tasks of a user with a tool":   taskListSQL(store.TaskFilter{UserID: "u", Tool: "t", Bound: true}),
+	}
+	for name, f := range ledgerFilters {
+		queries["after, "+name], queries["before, "+name], queries["looked at, "+name] = recordsAfterSQL(f), recordsBeforeSQL(f), lookedAtSQL(f)
 	}
 	for name, query := range queries {
 		var plan []string
@@ -82,6 +85,10 @@ func TestPlans(t *testing.T) {
 			}
 		}
 	}
+}
+
+var ledgerFilters = map[string]store.RecordFilter{
+	"all": {}, "of a task": {Task: "t", Kind: "k"}, "of a user": {User: "u", Kind: "k", Resource: "r"}, "of a kind": {Kind: "k", Resource: "r"},
 }
 
 // harmless reports whether a step's cost does not grow with the tables.

@@ -108,7 +108,7 @@ var ledger = map[string]func(*world){
 	"filters": func(w *world) {
 		for i := range 10 {
 			r := record([]string{"even", "odd"}[i%2])
-			r.Task = []string{"tsk_a", "tsk_b", ""}[i%3]
+			r.Task, r.User, r.Resource = []string{"tsk_a", "tsk_b", ""}[i%3], []string{"usr_a", ""}[i/5], []string{tickets, mail}[i/8]
 			w.must(w.s.Append(w.ctx, r))
 		}
 		w.chained()
@@ -124,6 +124,9 @@ var ledger = map[string]func(*world){
 			"task after":     {store.RecordFilter{Task: "tsk_b", AfterSeq: 2, Limit: 1}, []int64{5}},
 			"kind":           {store.RecordFilter{Kind: "odd", AfterSeq: 4}, []int64{6, 8, 10}},
 			"task and kind":  {store.RecordFilter{Task: "tsk_a", Kind: "odd"}, []int64{4, 10}},
+			"user":           {store.RecordFilter{User: "usr_a", AfterSeq: 2}, []int64{3, 4, 5}},
+			"user and kind":  {store.RecordFilter{User: "usr_a", Kind: "even"}, []int64{1, 3, 5}},
+			"resource":       {store.RecordFilter{Resource: mail, Limit: 1}, []int64{9}},
 		} {
 			recs, err := w.s.Records(w.ctx, tt.filter)
 			w.must(err)
@@ -132,6 +135,49 @@ var ledger = map[string]func(*world){
 				got = append(got, r.Seq)
 			}
 			w.same(name, got, tt.want)
+		}
+	},
+	"filters, newest first": func(w *world) {
+		for i := range 10 {
+			r := record([]string{"even", "odd"}[i%2])
+			r.Task, r.User, r.Resource = []string{"tsk_a", "tsk_b", ""}[i%3], []string{"usr_a", ""}[i/5], []string{tickets, mail}[i/8]
+			w.must(w.s.Append(w.ctx, r))
+		}
+		w.chained()
+		w.must(w.s.Append(w.ctx, record("unchained")))
+		type filter = store.RecordFilter
+		for name, tt := range map[string]struct {
+			filter filter
+			want   []int64
+			next   int64
+		}{
+			"all":                        {filter{}, []int64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, 0},
+			"limit":                      {filter{Limit: 3}, []int64{10, 9, 8}, 8},
+			"before":                     {filter{Before: 4}, []int64{3, 2, 1}, 0},
+			"before the first":           {filter{Before: 1}, nil, 0},
+			"before what is not":         {filter{Before: 99, Limit: 1}, []int64{10}, 10},
+			"task":                       {filter{Task: "tsk_b"}, []int64{8, 5, 2}, 0},
+			"task and kind":              {filter{Task: "tsk_a", Kind: "odd", Before: 10}, []int64{4}, 0},
+			"user":                       {filter{User: "usr_a", Before: 5}, []int64{4, 3, 2, 1}, 0},
+			"user and kind":              {filter{User: "usr_a", Kind: "odd"}, []int64{4, 2}, 0},
+			"user and task":              {filter{User: "usr_a", Task: "tsk_b"}, []int64{5, 2}, 0},
+			"user and resource":          {filter{User: "usr_a", Resource: mail}, nil, 0},
+			"kind":                       {filter{Kind: "odd", Limit: 2}, []int64{10, 8}, 8},
+			"resource":                   {filter{Resource: mail}, []int64{10, 9}, 0},
+			"everything":                 {filter{Task: "tsk_a", User: "usr_a", Kind: "even", Resource: tickets}, []int64{1}, 0},
+			"unchained":                  {filter{Kind: "unchained"}, nil, 0},
+			"not all are looked at":      {filter{Resource: tickets, Look: 3}, []int64{8}, 8},
+			"none among those looked at": {filter{User: "usr_a", Kind: "odd", Look: 1}, nil, 5},
+			"nor among the next":         {filter{User: "usr_a", Kind: "even", Look: 1, Before: 5}, nil, 4},
+			"but then":                   {filter{User: "usr_a", Kind: "odd", Look: 1, Before: 5}, []int64{4}, 4},
+		} {
+			recs, next, err := w.s.RecordsBefore(w.ctx, tt.filter)
+			w.must(err)
+			var got []int64
+			for _, r := range recs {
+				got = append(got, r.Seq)
+			}
+			w.same(name, []any{got, next}, []any{tt.want, tt.next})
 		}
 	},
 	"a Guard's batches": func(w *world) {

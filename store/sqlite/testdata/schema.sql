@@ -235,6 +235,8 @@ CREATE INDEX ledger_kind ON ledger (kind);
 
 CREATE INDEX ledger_task ON ledger (task) WHERE task <> '';
 
+CREATE INDEX ledger_user ON ledger (user) WHERE user <> '';
+
 CREATE TRIGGER ledger_chain_once BEFORE UPDATE OF seq, hash ON ledger
 WHEN OLD.seq IS NOT NULL OR NEW.seq IS NULL OR NEW.hash IS NULL
 BEGIN SELECT RAISE(ABORT, 'ledger: a record is chained once'); END;

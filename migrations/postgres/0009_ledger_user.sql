@@ -1,0 +1,5 @@
+-- What the console's ledger page finds by user.
+
+-- +goose Up
+
+CREATE INDEX ledger_user ON ledger ("user", seq) WHERE "user" <> '';

@@ -1,0 +1,21 @@
+package server
+
+// textGermanLedger is the German of what the console says of the ledger, by the English.
+var textGermanLedger = map[string]string{
+	textLedger:       "Protokoll",
+	textRecordsTitle: "Einträge, neueste zuerst",
+	textNoRecords:    "Solche Einträge gibt es nicht.",
+	textLookedAt:     "Von den Einträgen, die dieser Filter über einen Index findet, wurden für diese Seite %d angesehen; ältere folgen.",
+	textKindOf:       "Art, etwa task.ended",
+	textSize:         "Einträge",
+	textHead:         "Kopf der Kette",
+	textSealed:       "Besiegelt",
+	textSealedOf:     "die ersten %d Einträge",
+	textLastSealed:   "Zuletzt besiegelt %s UTC",
+	textNotSealed:    "Noch nicht besiegelt",
+	textAltered:      "Das Protokoll passt nicht zu seinem neuesten Siegel: Es wurde verändert",
+	textVerify:       "Prüfen",
+	textVerifyNote:   "Hier wird das neueste Siegel mit der Kette verglichen. Der Befehl unten prüft jeden Eintrag, ohne diesem Server zu trauen.",
+	textExportNote:   "Ausgeben, was der Filter findet, höchstens die neuesten %d Zeilen, ohne Werte von Argumenten:",
+	textExportsMany:  "Das waren viele Ausgaben. Warten Sie etwas und versuchen Sie es wieder.",
+}
