@@ -19,17 +19,7 @@ func (c *configPrintCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	values := map[string]any{
-		"issuer": cfg.Issuer, "listen": cfg.Listen, "ops_listen": cfg.OpsListen,
-		"database_url": redacted(cfg.DatabaseURL), "redis_url": redacted(cfg.RedisURL), "data_dir": cfg.DataDir,
-		"master_key_file": cfg.MasterKeyFile, "master_key": hidden(cfg.MasterKey), "master_key_url": hidden(strings.Join(cfg.MasterKeyURL, "")),
-		"key_algorithm": cfg.KeyAlgorithm, "key_age": cfg.KeyAge, "trusted_proxies": append([]string{}, cfg.TrustedProxies...),
-		"tls_cert": cfg.TLSCert, "tls_key": cfg.TLSKey, "dev": cfg.Dev,
-		"kill_two_persons": cfg.KillTwo, "rules": cfg.Rules, "cimd": cfg.CIMD, "cimd_domains": append([]string{}, cfg.CIMDDomains...), "cimd_ports": append([]string{}, cfg.CIMDPorts...),
-		"registration": cfg.Registration, "registration_token": hidden(cfg.RegistrationToken), "bearer": cfg.Bearer, "rate_factor": cfg.RateFactor,
-		"upstream_file": cfg.UpstreamFile, "trust_file": cfg.TrustFile, "operator": cfg.Operator, "remember_days": cfg.RememberDays, "accent": cfg.accentShown(), "logo_file": cfg.LogoFile,
-		"mail_server": cfg.MailServer, "mail_from": cfg.MailFrom, "mail_username": cfg.MailUsername, "mail_password": hidden(cfg.MailPassword),
-	}
+	values := cfg.shown()
 	if a.json {
 		return writeJSON(a.out, map[string]any{"settings": values, "sources": cfg.Sources, "unknown": append([]string{}, cfg.Unknown...)})
 	}
@@ -42,6 +32,22 @@ func (c *configPrintCmd) Run(a *app) error {
 		rows = append(rows, []string{key, value, cfg.Sources[key]})
 	}
 	return table(a.out, []string{"SETTING", "VALUE", "FROM"}, rows)
+}
+
+// shown are the settings by name, without the secrets.
+func (c Config) shown() map[string]any {
+	return map[string]any{
+		"issuer": c.Issuer, "listen": c.Listen, "ops_listen": c.OpsListen,
+		"admin_listen": c.AdminListen, "admin_token": hidden(c.AdminToken), "admin_url": c.AdminURL,
+		"database_url": redacted(c.DatabaseURL), "redis_url": redacted(c.RedisURL), "data_dir": c.DataDir,
+		"master_key_file": c.MasterKeyFile, "master_key": hidden(c.MasterKey), "master_key_url": hidden(strings.Join(c.MasterKeyURL, "")),
+		"key_algorithm": c.KeyAlgorithm, "key_age": c.KeyAge, "trusted_proxies": append([]string{}, c.TrustedProxies...),
+		"tls_cert": c.TLSCert, "tls_key": c.TLSKey, "dev": c.Dev,
+		"kill_two_persons": c.KillTwo, "rules": c.Rules, "cimd": c.CIMD, "cimd_domains": append([]string{}, c.CIMDDomains...), "cimd_ports": append([]string{}, c.CIMDPorts...),
+		"registration": c.Registration, "registration_token": hidden(c.RegistrationToken), "bearer": c.Bearer, "rate_factor": c.RateFactor,
+		"upstream_file": c.UpstreamFile, "trust_file": c.TrustFile, "operator": c.Operator, "remember_days": c.RememberDays, "accent": c.accentShown(), "logo_file": c.LogoFile,
+		"mail_server": c.MailServer, "mail_from": c.MailFrom, "mail_username": c.MailUsername, "mail_password": hidden(c.MailPassword),
+	}
 }
 
 // hidden says only that a secret is there.

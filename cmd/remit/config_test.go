@@ -274,6 +274,9 @@ func TestFlagsMatchSettings(t *testing.T) {
 	if got := slices.Sorted(maps.Keys(s.values())); !slices.Equal(got, want) {
 		t.Errorf("flags %v, settings %v", got, keys)
 	}
+	if got := slices.Sorted(maps.Keys((Config{}).shown())); !slices.Equal(got, slices.Sorted(slices.Values(keys))) {
+		t.Errorf("shown are %v, settings are %v", got, keys)
+	}
 	if got := (settings{}).values(); len(got) != 0 {
 		t.Errorf("no flag given, yet %v", got)
 	}
