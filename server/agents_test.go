@@ -95,7 +95,7 @@ func TestAgentsPageShowsCalls(t *testing.T) {
 	page := b.get("/agents")
 	shows(t, page, "20 min of 30 min left", "Calls 5", "2 blocked",
 		"nuke – the server has no such tool Blocked", "Title of get_ticket Allowed",
-		"Title of delete_ticket – you did not allow this tool Blocked", "All 5 calls")
+		"Title of delete_ticket – you did not allow this tool Allow this tool… delete_ticket Blocked", "All 5 calls")
 	if strings.Contains(page.words(), "search_tickets") {
 		t.Error("more than the newest three calls are shown")
 	}
