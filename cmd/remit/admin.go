@@ -22,6 +22,7 @@ import (
 // this process, under the store's exclusive lock, when none is running.
 type admin struct {
 	client *http.Client
+	there  *url.URL // another machine's server; nil: this one's
 	close  func() error
 }
 
@@ -32,8 +33,12 @@ func (a *app) admin(ctx context.Context) (*admin, error) {
 		return nil, err
 	}
 	cfg.restoring = a.restoring
-	if there, err := cfg.adminURL(); err != nil || there != nil {
-		return overNetwork(there, cfg.AdminToken), err
+	there, err := cfg.adminURL()
+	if err != nil {
+		return nil, err
+	}
+	if there != nil {
+		return overNetwork(there, cfg.AdminToken), nil
 	}
 	if cfg.DataDir == "" {
 		return nil, errors.New("REMIT_DATA_DIR: name the directory of the server's data")
@@ -53,6 +58,7 @@ func (a *app) admin(ctx context.Context) (*admin, error) {
 func overNetwork(there *url.URL, token string) *admin {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	return &admin{
+		there: there,
 		client: &http.Client{
 			Transport: bearing{there, token, transport}, Timeout: time.Minute,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -130,6 +136,9 @@ func (c *admin) raw(ctx context.Context, path string, query url.Values, in any) 
 		method, reader = http.MethodPost, bytes.NewReader(raw)
 	}
 	target := url.URL{Scheme: "http", Host: "remit", Path: "/admin/api/" + path, RawQuery: query.Encode()}
+	if c.there != nil { // so that a failure names it
+		target.Scheme, target.Host = c.there.Scheme, c.there.Host
+	}
 	req, err := http.NewRequestWithContext(ctx, method, target.String(), reader)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -91,6 +92,7 @@ func TestRemoteAdmin(t *testing.T) {
 		"no token":                        {[]string{there}, "REMIT_ADMIN_TOKEN_FILE"},
 		"a path":                          {[]string{there + "/admin", secret(token)}, "REMIT_ADMIN_URL"},
 		"a server without a token":        {[]string{"REMIT_DEV=1", "REMIT_ADMIN_LISTEN=127.0.0.1:0"}, "REMIT_ADMIN_TOKEN_FILE"},
+		"a server with two tokens":        {[]string{"REMIT_DEV=1", "REMIT_ADMIN_LISTEN=127.0.0.1:0", secret(token + "\n" + token)}, "one word"},
 		"a server with a short token":     {[]string{"REMIT_DEV=1", "REMIT_ADMIN_LISTEN=127.0.0.1:0", secret("short")}, "32 characters"},
 		"a server without TLS":            {[]string{"REMIT_ISSUER=https://id.acme.example", "REMIT_ADMIN_LISTEN=:8443", secret(token)}, "REMIT_TLS_CERT"},
 		"a server in dev, on no loopback": {[]string{"REMIT_DEV=1", "REMIT_ADMIN_LISTEN=:8443", secret(token)}, "loopback"},
@@ -104,5 +106,77 @@ func TestRemoteAdmin(t *testing.T) {
 				t.Errorf("%v %s", err, out)
 			}
 		})
+	}
+}
+
+// TestRemoteAdminOrHere: what works on a database itself does not touch this machine's while the settings
+// name another machine's server.
+func TestRemoteAdminOrHere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	database, token := filepath.Join(dir, "remit.db"), filepath.Join(dir, "token")
+	if err := os.WriteFile(token, []byte(blackbox.Random(32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	here := []string{"HOME=" + dir, "REMIT_DATA_DIR=" + dir, "REMIT_DEV=1"}
+	there := append(here[:3:3], "REMIT_ADMIN_URL=https://id.acme.example:8443", "REMIT_ADMIN_TOKEN_FILE="+token)
+	remit := func(env []string, args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), binary, args...)
+		cmd.Env = env
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	refused := func(args ...string) {
+		t.Helper()
+		if out, err := remit(there, args...); err == nil || !strings.Contains(out, "REMIT_ADMIN_URL") {
+			t.Errorf("%v: %v %s", args, err, out)
+		}
+	}
+	refused("migrate")
+	if _, err := os.Stat(database); err == nil {
+		t.Fatal("it has migrated this machine's database")
+	}
+	backup := filepath.Join(dir, "backup")
+	for _, args := range [][]string{{"user", "add", "--email", "mara@acme.example", "--name", "Mara"}, {"backup", backup}} {
+		if out, err := remit(here, args...); err != nil {
+			t.Fatalf("%v: %v %s", args, err, out)
+		}
+	}
+	before, err := os.ReadFile(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("backup", backup+".2")
+	refused("restore", backup, "--yes")
+	refused("audit", "verify")
+	refused("user", "list", "--data-dir", dir)
+	after, err := os.ReadFile(database)
+	if err != nil || !bytes.Equal(before, after) {
+		t.Errorf("this machine's database has changed (%v)", err)
+	}
+	if out, err := remit(there, "audit", "verify", "--database", database); err != nil { // told so
+		t.Errorf("a file that is named: %v %s", err, out)
+	}
+	for _, args := range [][]string{{"audit", "verify"}, {"restore", backup, "--yes"}} {
+		if out, err := remit(here, args...); err != nil {
+			t.Errorf("%v: %v %s", args, err, out)
+		}
+	}
+}
+
+// TestRemoteAdminUnreachable: a failure names the server that it is about, and nobody's token.
+func TestRemoteAdminUnreachable(t *testing.T) {
+	t.Parallel()
+	token, there := blackbox.Random(32), freeAddress(t)
+	file := filepath.Join(t.TempDir(), "token")
+	for _, content := range []string{token, token + "\n" + token} { // the second is none that a request can bear
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), binary, "user", "list")
+		cmd.Env = []string{"HOME=" + t.TempDir(), "REMIT_ADMIN_URL=http://" + there, "REMIT_ADMIN_TOKEN_FILE=" + file}
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), there) || strings.Contains(string(out), token) {
+			t.Errorf("%v %s", err, out)
+		}
 	}
 }

@@ -52,6 +52,11 @@ func (c *auditVerifyCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.Database == "" {
+		if err := cfg.here(); err != nil {
+			return err
+		}
+	}
 	if c.Database == "" && cfg.postgres() {
 		c.Database = cfg.DatabaseURL
 	}

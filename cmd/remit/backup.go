@@ -41,6 +41,9 @@ func (a *app) sqliteDatabase(instead string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := cfg.here(); err != nil {
+		return "", err
+	}
 	if strings.HasPrefix(cfg.DatabaseURL, "postgres") {
 		return "", fmt.Errorf("this is for SQLite; for PostgreSQL use %s, and `remit epoch raise` after restoring (docs/operate.md)", instead)
 	}

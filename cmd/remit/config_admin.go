@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 )
 
 // minAdminToken is how many characters the token of the administration must have.
@@ -19,6 +20,8 @@ func (c Config) checkAdmin() error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("REMIT_ADMIN_LISTEN: %q is not host:port", c.AdminListen)
+	case strings.ContainsFunc(c.AdminToken, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return errors.New("REMIT_ADMIN_TOKEN_FILE: the token is one word of ASCII, which no request could bear otherwise (openssl rand -hex 32)")
 	case len(c.AdminToken) < minAdminToken:
 		return fmt.Errorf("REMIT_ADMIN_LISTEN: it needs REMIT_ADMIN_TOKEN_FILE, a file with a random token of at least %d characters (openssl rand -hex 32)", minAdminToken)
 	case c.Dev && !loopback(host):
@@ -42,6 +45,16 @@ func (c Config) adminURL() (*url.URL, error) {
 		return nil, fmt.Errorf("REMIT_ADMIN_URL: %q must be an https URL, or one of this machine", c.AdminURL)
 	case c.AdminToken == "":
 		return nil, errors.New("REMIT_ADMIN_URL: it needs REMIT_ADMIN_TOKEN_FILE, the file of the server's token")
+	case c.Sources["data_dir"] == "flag":
+		return nil, errors.New("REMIT_ADMIN_URL and --data-dir name two servers: leave one of them out")
 	}
 	return u, nil
+}
+
+// here refuses to act on this machine's database while the settings name another machine's server.
+func (c Config) here() error {
+	if c.AdminURL == "" {
+		return nil
+	}
+	return fmt.Errorf("REMIT_ADMIN_URL names the server at %s, and this works on its database itself: run it there, or here without REMIT_ADMIN_URL", redacted(c.AdminURL))
 }

@@ -38,7 +38,7 @@ func (c *configPrintCmd) Run(a *app) error {
 func (c Config) shown() map[string]any {
 	return map[string]any{
 		"issuer": c.Issuer, "listen": c.Listen, "ops_listen": c.OpsListen,
-		"admin_listen": c.AdminListen, "admin_token": hidden(c.AdminToken), "admin_url": c.AdminURL,
+		"admin_listen": c.AdminListen, "admin_token": hidden(c.AdminToken), "admin_url": redacted(c.AdminURL),
 		"database_url": redacted(c.DatabaseURL), "redis_url": redacted(c.RedisURL), "data_dir": c.DataDir,
 		"master_key_file": c.MasterKeyFile, "master_key": hidden(c.MasterKey), "master_key_url": hidden(strings.Join(c.MasterKeyURL, "")),
 		"key_algorithm": c.KeyAlgorithm, "key_age": c.KeyAge, "trusted_proxies": append([]string{}, c.TrustedProxies...),

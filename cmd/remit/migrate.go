@@ -17,6 +17,9 @@ func (c *migrateCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := cfg.here(); err != nil {
+		return err
+	}
 	if err := cfg.prepareDataDir(); err != nil {
 		return err
 	}
