@@ -32,6 +32,17 @@ func Extendable(t store.Task) bool {
 	return t.State == store.TaskActive || t.State == store.TaskSuspended && t.SuspendedBy == store.ByIdle
 }
 
+// Lacks reports whether the task has the tool, as it is approved now, not at all or within limits that
+// its consents have set.
+func (r Running) Lacks(t store.Tool) bool {
+	i := slices.IndexFunc(r.Before.Tools, func(d tokens.ToolDetail) bool { return d.Tool == t.Name })
+	if i < 0 {
+		return true
+	}
+	d := r.Before.Tools[i]
+	return d.Definition != t.Hash || len(d.Constraints) > 0 || d.MaxCalls > 0 || d.Approval != ""
+}
+
 // Extend turns the offer into one that holds only what the running task does not have yet: new
 // tools, tools whose approved definition is another by now, and, for a request that names the task,
 // tools that it asks for with other limits. Whoever asks for all its scopes again, as clients do that

@@ -65,7 +65,9 @@ func (s *Server) taskCalls(w http.ResponseWriter, r *http.Request) error {
 	} else {
 		view.Live = web.Live{Source: s.base + "/agents/live", Again: b.again(t)}
 	}
-	view.Calls = b.callRows(r.Context(), recs)
+	if view.Calls, err = b.callRows(r.Context(), recs); err != nil {
+		return err
+	}
 	return s.renderLive(w, r, http.StatusOK, web.CallsPage(view))
 }
 

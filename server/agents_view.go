@@ -24,12 +24,13 @@ type taskBook struct {
 	resources  map[string]store.Resource
 	titles     map[string]map[string]string // of the tools of a resource
 	widenable  map[string]bool              // tasks that may be given more
+	grants     map[string][]store.Grant     // of those that have a refused call
 }
 
 func (s *Server) gatherTasks(ctx context.Context, tasks []store.Task) (*taskBook, error) {
 	b := &taskBook{
 		s: s, now: s.now(), reach: map[string]reached{}, clients: map[string]store.Client{},
-		resources: map[string]store.Resource{}, titles: map[string]map[string]string{}, widenable: map[string]bool{},
+		resources: map[string]store.Resource{}, titles: map[string]map[string]string{}, widenable: map[string]bool{}, grants: map[string][]store.Grant{},
 	}
 	var ids, ended []string
 	for _, t := range tasks {
@@ -160,13 +161,16 @@ func (b *taskBook) running(ctx context.Context, t store.Task) (web.TaskRow, erro
 		return row, nil
 	}
 	recs, err := b.s.store.NewestCalls(ctx, t.ID, 0, newestShown)
-	row.Newest = b.callRows(ctx, recs)
+	if err != nil {
+		return row, err
+	}
+	row.Newest, err = b.callRows(ctx, recs)
 	return row, err
 }
 
 // callRows tells the decisions on calls: which tool, when, and why it was blocked. Arguments are
 // nobody's to read here; the ledger itself has only their digest.
-func (b *taskBook) callRows(ctx context.Context, recs []store.Record) []web.CallRow {
+func (b *taskBook) callRows(ctx context.Context, recs []store.Record) ([]web.CallRow, error) {
 	rows := make([]web.CallRow, 0, len(recs))
 	for _, rec := range recs {
 		var p executionPayload
@@ -190,11 +194,15 @@ func (b *taskBook) callRows(ctx context.Context, recs []store.Record) []web.Call
 			row.Title = say(ctx, textObservedCall, row.Title)
 		}
 		if row.Blocked {
-			row.Reason, row.MoreURL = blockedText(ctx, p.Reason), b.moreURL(rec, p)
+			row.Reason = blockedText(ctx, p.Reason)
+			var err error
+			if row.MoreURL, err = b.moreURL(ctx, rec, p); err != nil {
+				return nil, err
+			}
 		}
 		rows = append(rows, row)
 	}
-	return rows
+	return rows, nil
 }
 
 // callTime is when the Guard says that it decided, unless that cannot be: it cannot have been after

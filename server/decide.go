@@ -205,6 +205,9 @@ func consentRecords(c store.Client, o consent.Offer, g consent.Granted, d consen
 		"scope": g.Grant.Scopes, "purpose": g.Task.Purpose, "redirect_uri": o.Ask.RedirectURI,
 		"client_name": c.Metadata.ClientName, "client_metadata": metadataDigest(c),
 	}
+	if o.Ask.Own {
+		said["asked_by"] = "user" // the client did not
+	}
 	if remembered != "" { // nothing was asked: it is the choice of that consent
 		said["remembered"] = remembered
 	}
@@ -247,7 +250,11 @@ func (s *Server) deny(w http.ResponseWriter, r *http.Request, v *visitor, ask co
 }
 
 func (s *Server) denyWith(w http.ResponseWriter, r *http.Request, v *visitor, ask consent.Ask, request store.Hash, refused *oauth.Error) error {
-	rec := store.NewRecord("consent.denied", map[string]any{"purpose": ask.Purpose(), "redirect_uri": ask.RedirectURI})
+	said := map[string]any{"purpose": ask.Purpose(), "redirect_uri": ask.RedirectURI}
+	if ask.Own {
+		said["asked_by"] = "user"
+	}
+	rec := store.NewRecord("consent.denied", said)
 	rec.Task, rec.User, rec.Client, rec.Agent, rec.Resource = ask.Task(), v.User.ID, ask.ClientID, ask.JKT, ask.Resource
 	if err := s.store.Deny(r.Context(), request, v.ID, rec); err != nil {
 		return requestError(err)

@@ -35,7 +35,7 @@ func clientHost(ctx context.Context, c store.Client) string {
 func clientCard(ctx context.Context, c store.Client, ask consent.Ask) web.ClientCard {
 	card := web.ClientCard{
 		Name: c.Metadata.ClientName, Initial: initial(c.Metadata.ClientName),
-		RedirectTone: web.ToneInfo, KeyBound: !ask.Bearer,
+		RedirectTone: web.ToneInfo, KeyBound: !ask.Bearer, Own: ask.Own,
 	}
 	if ask.Redirects() {
 		card.RedirectHost = redirectHost(ask.RedirectURI)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -22,15 +23,29 @@ import (
 // moreReasons are those refusals of calls that the user's own consent would lift.
 var moreReasons = []string{"scope", "tool_not_granted", "argument_limit", "tool_budget", "definition_changed"}
 
-// moreURL is where the user may allow the tool of a refused call; empty: they cannot.
-func (b *taskBook) moreURL(rec store.Record, p executionPayload) string {
+// moreURL is where the user may allow the tool of a refused call; empty: they cannot, or the task has it
+// already as far as they could allow it.
+func (b *taskBook) moreURL(ctx context.Context, rec store.Record, p executionPayload) (string, error) {
 	if p.Tool == "" || p.Observed != "" || !slices.Contains(moreReasons, p.Reason) || !b.widenable[rec.Task] {
-		return ""
+		return "", nil
 	}
-	if !slices.ContainsFunc(b.resources[rec.Resource].Tools, func(t store.Tool) bool { return t.Name == p.Tool }) {
-		return ""
+	i := slices.IndexFunc(b.resources[rec.Resource].Tools, func(t store.Tool) bool { return t.Name == p.Tool })
+	if i < 0 {
+		return "", nil
 	}
-	return b.s.base + "/agents/" + rec.Task + "/more?" + url.Values{"resource": {rec.Resource}, "tool": {p.Tool}}.Encode()
+	grants, known := b.grants[rec.Task]
+	if !known {
+		var err error
+		if _, grants, err = b.s.store.TaskByID(ctx, rec.Task); err != nil {
+			return "", err
+		}
+		b.grants[rec.Task] = grants
+	}
+	r, ok, err := consent.NewRunning(store.Task{ID: rec.Task}, grants, rec.Resource, true)
+	if err != nil || !ok || !r.Lacks(b.resources[rec.Resource].Tools[i]) {
+		return "", err
+	}
+	return b.s.base + "/agents/" + rec.Task + "/more?" + url.Values{"resource": {rec.Resource}, "tool": {p.Tool}}.Encode(), nil
 }
 
 // widenable reports whether the task is one of those that a step-up can extend.
@@ -38,8 +53,13 @@ func widenable(t store.Task) bool {
 	return t.JKT != "" && t.Parent == "" && consent.Extendable(t)
 }
 
-// allowMore serves GET /agents/{id}/more: the page that asks about one more tool.
+// allowMore serves GET /agents/{id}/more: the page that asks about one more tool. It is for who comes from a
+// page of ours: an agent knows the address too, and must ask in its own name.
 func (s *Server) allowMore(w http.ResponseWriter, r *http.Request) error {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" { // Fetch Metadata
+		http.Redirect(w, r, s.base+"/agents", http.StatusSeeOther)
+		return nil
+	}
 	v, err := s.visitor(r)
 	if err != nil {
 		return err
@@ -73,6 +93,13 @@ func (s *Server) allowMore(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	offer, err := s.offer(r, v, client, ask)
+	if err != nil {
+		return err
+	}
+	if len(offer.Tools)+len(offer.LeftOut) == 0 {
+		return &oauth.Error{Code: oauth.InvalidRequest, Description: say(r.Context(), textHasItAlready), HTTPStatus: http.StatusConflict}
+	}
 	secret, err := s.pushRequest(r, ask, v.ID)
 	if err != nil {
 		return err
@@ -105,6 +132,7 @@ func (s *Server) allowOwn(w http.ResponseWriter, r *http.Request, v *visitor, cl
 }
 
 const (
-	toldWidened = "widened"
-	textWidened = "Done. The agent may use the tool as soon as it asks for its next token."
+	toldWidened      = "widened"
+	textHasItAlready = "The agent may use this tool already, as far as you can allow it. Its call was blocked for something else, such as what it asked the tool for, or before you allowed it."
+	textWidened      = "Done. The agent may use the tool as soon as it asks for its next token."
 )

@@ -40,7 +40,10 @@ func TestAllowATool(t *testing.T) { // U4
 		t.Fatalf("before: %d", status)
 	}
 	page := b.get(more(task, h.uri, "change"))
-	shows(t, page, "Agent", "Files", "Title of change")
+	shows(t, page, "Let Agent use this tool?", "The agent is not asking now", "Who may use it", "Files", "Title of change")
+	if strings.Contains(page.Body, "more tool") || strings.Contains(page.Body, "Who is asking") {
+		t.Errorf("the page says that the agent asks: %s", page.words())
+	}
 	if strings.Contains(page.Body, `value="look"`) || strings.Contains(page.Body, "Sends you to") {
 		t.Errorf("the page offers what is lent already, or speaks of a redirect: %s", page.words())
 	}
@@ -70,6 +73,11 @@ func TestAllowATool(t *testing.T) { // U4
 	if n := len(w.records("task.widened")); n != 1 {
 		t.Errorf("%d records of it", n)
 	}
+	for i, want := range []bool{false, true} { // the agent asked at first, the user then
+		if said := w.records("consent.allowed")[i].Payload; strings.Contains(string(said), `"asked_by":"user"`) != want {
+			t.Errorf("consent %d is on record as %s", i, said)
+		}
+	}
 	if got := b.post("/consent", answered); got.Status != http.StatusBadRequest { // it counted once
 		t.Errorf("the same answer again: %d", got.Status)
 	}
@@ -95,13 +103,47 @@ func TestAllowAToolIsOffered(t *testing.T) { // U4
 		t.Errorf("offered: %q", got)
 	}
 	c.calls("search_tickets argument_limit", "search_tickets", "get_ticket scope")
-	if got := strings.Join(links(), " "); got != "get_ticket search_tickets" {
+	if got := strings.Join(links(), " "); got != "get_ticket search_tickets" { // which has a limit
 		t.Errorf("offered: %q", got)
+	}
+	b := w.mara()
+	form := hidden(b.get(more(task, ticketsURI, "get_ticket")).Body)
+	form.Set("tool", "get_ticket")
+	form.Set("decision", "allow")
+	if got := b.post("/consent", form); got.Status >= 400 {
+		t.Fatalf("allow: %d %s", got.Status, got.Body)
+	}
+	c.calls("search_tickets argument_limit", "get_ticket argument_limit") // which no consent would lift: what it asked for is no call of the tool
+	if got := strings.Join(links(), " "); got != "search_tickets" {
+		t.Errorf("offered once it is allowed: %q", got)
+	}
+	if got := b.get(more(task, ticketsURI, "get_ticket")); got.Status != http.StatusConflict || !strings.Contains(got.words(), "may use this tool already") {
+		t.Errorf("the page of a tool that is allowed: %d %s", got.Status, got.words())
 	}
 	w.end(task, store.TaskRevoked, store.ByUser, "test")
 	if got := links(); len(got) != 0 {
 		t.Errorf("offered after the end: %q", got)
 	}
+}
+
+// TestAllowAToolFromElsewhere: an agent that leads its user to the page has not been chosen by them.
+func TestAllowAToolFromElsewhere(t *testing.T) {
+	w := newWorld(t)
+	_, task := w.agent(w.client).lent()
+	b := w.mara()
+	from := func(site string) answer {
+		r, err := http.NewRequest("GET", w.issuer+more(task, ticketsURI, "get_ticket"), nil)
+		must(t, err)
+		r.Header.Set("Sec-Fetch-Site", site)
+		resp, err := b.http.Do(r)
+		return read(t, resp, err)
+	}
+	for _, site := range []string{"cross-site", "same-site", "none"} {
+		if got := from(site); got.Status != http.StatusSeeOther || got.Header.Get("Location") != "/agents" {
+			t.Errorf("%s: %d to %q %s", site, got.Status, got.Header.Get("Location"), got.words())
+		}
+	}
+	shows(t, from("same-origin"), "Let Demo Agent use this tool?")
 }
 
 // TestAllowAToolRefuses: the page and its answer are their user's alone, about a task that runs, for as

@@ -13,6 +13,7 @@ var textGermanRemembered = map[string]string{
 var textGermanNarrow = map[string]string{
 	textTwins:           "Hat sich %d-mal selbst angemeldet",
 	textNarrowed:        "Erledigt. Die Aufgabe darf ab jetzt weniger; was ihr Agent für mehr in der Hand hatte, ist bei jedem Dienst wertlos.",
+	textHasItAlready:    "Der Agent darf dieses Werkzeug schon benutzen, soweit Sie es erlauben können. Sein Aufruf wurde wegen etwas anderem abgelehnt, etwa wegen seiner Angaben, oder bevor Sie es erlaubt haben.",
 	textWidened:         "Erledigt. Der Agent darf das Werkzeug benutzen, sobald er sein nächstes Token holt.",
 	textTaskChanged:     "Die Aufgabe hat sich geändert, seit diese Seite entstand. Bitte sehen Sie noch einmal hin.",
 	textNothingToChange: "An dieser Aufgabe lässt sich nichts mehr ändern.",

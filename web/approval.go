@@ -129,8 +129,11 @@ func visible(s string) string {
 	return b.String()
 }
 
-// stepUpTitle counts the tools asked for on top.
+// stepUpTitle counts the tools asked for on top. Of a user who asks there is one.
 func (c Consent) stepUpTitle(ctx context.Context) string {
+	if c.Client.Own {
+		return say(ctx).Approve.Own
+	}
 	if n := c.toolCount(); n != 1 {
 		return fill(say(ctx).Approve.MoreTools, "{0}", strconv.Itoa(n))
 	}

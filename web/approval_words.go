@@ -3,6 +3,7 @@ package web
 // approveWords are the texts of step-ups and approvals.
 type approveWords struct {
 	OneMore, MoreTools, SameTask, NotLonger, Lent, New  string
+	Own, OwnNote, WhoMay                                string
 	KeepGoing, OtherwiseKeep, EndTask, Mode             string
 	Title, Tab, WantsToCall, NoArguments, ShowAll, Size string
 	Hidden, OneHidden, Allow, Deny, OnlyThis, SignAgain string
@@ -13,6 +14,9 @@ type approveWords struct {
 var approveEnglish = approveWords{
 	OneMore:       "{0} asks for 1 more tool",
 	MoreTools:     "{0} asks for {1} more tools",
+	Own:           "Let {0} use this tool?",
+	OwnNote:       "The agent is not asking now: a call of it was blocked, and you chose to allow its tool. It may use it once it asks for its next token. If you did not choose that, take “No, keep going without it”.",
+	WhoMay:        "Who may use it",
 	SameTask:      "Same task",
 	NotLonger:     "It does not last longer for this; its deadline and its budget stay.",
 	Lent:          "Already allowed for this task ({0}), unchanged",

@@ -93,7 +93,7 @@ var still = &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "redu
 // scripted reports whether a page links the script.
 func scripted(page string) bool {
 	return strings.HasPrefix(page, "agents") || strings.HasPrefix(page, "calls") || strings.HasPrefix(page, "approval") || page == "account" || page == "account-stale" || page == "signin-ways" ||
-		strings.HasPrefix(page, "consent") || page == "stepup"
+		strings.HasPrefix(page, "consent") || strings.HasPrefix(page, "stepup")
 }
 
 // serve serves each page under its name, and POSTs as the decision they carry.

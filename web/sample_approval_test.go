@@ -18,6 +18,13 @@ func sampleStepUp(m func(string) string) Consent {
 	return c
 }
 
+// sampleOwnStepUp is asked by the user, not by the client.
+func sampleOwnStepUp(m func(string) string) Consent {
+	c := sampleStepUp(m)
+	c.Client.Own, c.Client.Loopback, c.Client.RedirectHost, c.Client.RedirectNote = true, false, "", ""
+	return c
+}
+
 // sampleApproval is one waiting call, with an argument that is long and one that hides something.
 func sampleApproval(m func(string) string) Approval {
 	long := "Dear Li,\n\nthe sign-in button works again in Safari. "

@@ -24,6 +24,7 @@ func samples(mutate func(string) string) map[string]templ.Component {
 		"activate-wrong":   ActivatePage(Activate{Page: samplePage(m), Action: "/activate", UserCode: m("BCDF"), Error: m("This code is not right.")}),
 		"message":          MessagePage(sampleMessage(m)),
 		"stepup":           ConsentPage(sampleStepUp(m)),
+		"stepup-own":       ConsentPage(sampleOwnStepUp(m)),
 		"approval":         ApprovalPage(sampleApproval(m)),
 		"approval-again":   ApprovalPage(sampleAgainApproval(m)),
 		"approval-decided": ApprovalPage(sampleDecided(m)),

@@ -88,6 +88,7 @@ type ClientCard struct {
 	KeyBound     bool   // the token works only with the agent's key
 	Loopback     bool   // the redirect goes to a program on this computer
 	Unverified   bool   // nobody vouches for it: Title is not its name, the tile is grey
+	Own          bool   // it does not ask: its user does, on a page of ours
 }
 
 // TaskCard says what for and where.

@@ -226,6 +226,9 @@ var accountGerman = accountWords{
 var approveGerman = approveWords{
 	OneMore:       "{0} bittet um 1 weiteres Werkzeug",
 	MoreTools:     "{0} bittet um {1} weitere Werkzeuge",
+	Own:           "Darf {0} dieses Werkzeug benutzen?",
+	OwnNote:       "Der Agent fragt jetzt nicht: Einer seiner Aufrufe wurde abgelehnt, und Sie haben gewählt, dessen Werkzeug zu erlauben. Er darf es benutzen, sobald er sein nächstes Token holt. Wenn Sie das nicht gewählt haben, nehmen Sie „Nein, ohne das weitermachen“.",
+	WhoMay:        "Wer es benutzen darf",
 	SameTask:      "Dieselbe Aufgabe",
 	NotLonger:     "Sie dauert dadurch nicht länger; Frist und Kontingent bleiben.",
 	Lent:          "Für diese Aufgabe schon erlaubt ({0}), unverändert",
