@@ -196,7 +196,7 @@ func sampleAgents(m func(string) string) Agents {
 func sampleCallRows(m func(string) string) []CallRow {
 	return []CallRow{
 		{Tool: m("get_ticket"), Title: m("Read a ticket"), At: "2026-11-22T14:19:52Z", Time: m("14:19:52 UTC")},
-		{Tool: m("delete_ticket"), Title: m("Delete a ticket"), At: "2026-11-22T14:19:40Z", Time: m("14:19:40 UTC"), Blocked: true, Reason: m("you did not allow this tool")},
+		{Tool: m("delete_ticket"), Title: m("Delete a ticket"), At: "2026-11-22T14:19:40Z", Time: m("14:19:40 UTC"), Blocked: true, Reason: m("you did not allow this tool"), MoreURL: "/agents/tsk_1/more?resource=https%3A%2F%2Ftickets.example%2Fmcp&tool=delete_ticket"},
 		{Tool: m("search_tickets"), Title: m("Search tickets"), At: "2026-11-22T14:19:02Z", Time: m("14:19:02 UTC")},
 		{Tool: m("drop_tables"), At: "2026-11-22T14:18:59Z", Time: m("14:18:59 UTC"), Blocked: true, Reason: m("the server has no such tool")},
 	}
