@@ -117,7 +117,9 @@ func (o Offer) decideTools(d Decision) (details []tokens.ToolDetail, names []str
 		if terms.EachCall {
 			detail.Approval = tokens.ApprovalEachCall
 		}
-		detail.MaxCalls = Least(detail.MaxCalls, terms.MaxCalls)
+		if terms.MaxCalls > 0 { // from now on; what is granted counts from the task's beginning
+			detail.MaxCalls = Least(detail.MaxCalls, t.Used+terms.MaxCalls)
+		}
 		if limits := d.Limits[t.Detail.Tool]; len(limits) > 0 {
 			detail.Constraints = detail.Constraints.And(limits)
 		}

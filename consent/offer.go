@@ -78,6 +78,7 @@ type Tool struct {
 
 	Change string             // step-up: how it differs from what the task has; empty: new
 	Was    *tokens.ToolDetail // what the task has of it
+	Used   int                // calls of it that were counted; a number of calls that is chosen now comes on top
 
 	Arguments []Argument // that the person may limit
 }
@@ -97,6 +98,7 @@ const (
 	OutChanged     = "changed"    // changed on the server since an admin approved it
 	OutNotKeyBound = "bearer"     // not for a token without a key
 	OutSwitched    = "switched"   // an admin has stopped it for now
+	OutSpent       = "spent"      // the task has made as many calls of it as it may at most
 	OutBadManifest = "manifest"   // its approved definition cannot be read
 )
 

@@ -15,6 +15,7 @@ type Running struct {
 	Grant  store.Grant    // in force
 	Before tokens.Details // of the grant
 	Named  bool           // by the request; otherwise it was found by client, user and key
+	Used   map[string]int // calls that its budgets have counted, by tool
 }
 
 // NewRunning finds the task's part at the resource; false: it has none, or not any more.
@@ -53,7 +54,14 @@ func (o *Offer) Extend(r Running) bool {
 	o.Durations, o.Refused, o.Default = nil, nil, 0
 	kept := o.Tools[:0]
 	for _, t := range o.Tools {
+		t.Used = r.Used[t.Detail.Tool]
 		i := slices.IndexFunc(r.Before.Tools, func(d tokens.ToolDetail) bool { return d.Tool == t.Detail.Tool })
+		if t.Detail.MaxCalls > 0 && t.Used >= t.Detail.MaxCalls {
+			if i < 0 || r.Named {
+				o.LeftOut = append(o.LeftOut, LeftOut{t.Detail.Tool, OutSpent})
+			}
+			continue
+		}
 		if i >= 0 {
 			was := r.Before.Tools[i]
 			switch {

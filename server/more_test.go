@@ -64,22 +64,59 @@ func TestAllowATool(t *testing.T) { // U4
 			t.Errorf("call %d with the next token: %d, want %d", i+1, status, want)
 		}
 	}
+	page = b.get(more(task, h.uri, "change"))
+	shows(t, page, "You allowed this before: At most 1 calls.", "For 1 more call only")
+	again := hidden(page.Body)
+	again.Set("tool", "change")
+	again.Set("decision", "allow")
+	again.Set("mode.change", "1")
+	if got := b.post("/consent", again); got.Status != http.StatusSeeOther {
+		t.Fatalf("allow once more: %d %s", got.Status, got.Body)
+	}
+	next = a.post("/token", a.refreshForm(next.text("refresh_token")))
+	for i, want := range []int{http.StatusOK, http.StatusForbidden} { // one more, not none: the first is spent
+		if status := a.callTool(h.uri, next.text("access_token"), "change"); status != want {
+			t.Errorf("call %d once it is allowed again: %d, want %d", i+1, status, want)
+		}
+	}
 	if status := a.callTool(h.uri, next.text("access_token"), "look"); status != http.StatusOK {
 		t.Errorf("what was lent before: %d", status)
 	}
 	if !w.task(task).EndsAt.Equal(ends) {
 		t.Error("the deadline has moved")
 	}
-	if n := len(w.records("task.widened")); n != 1 {
+	if n := len(w.records("task.widened")); n != 2 {
 		t.Errorf("%d records of it", n)
 	}
-	for i, want := range []bool{false, true} { // the agent asked at first, the user then
+	for i, want := range []bool{false, true, true} { // the agent asked at first, the user then
 		if said := w.records("consent.allowed")[i].Payload; strings.Contains(string(said), `"asked_by":"user"`) != want {
 			t.Errorf("consent %d is on record as %s", i, said)
 		}
 	}
 	if got := b.post("/consent", answered); got.Status != http.StatusBadRequest { // it counted once
 		t.Errorf("the same answer again: %d", got.Status)
+	}
+}
+
+// TestAllowASpentTool: of a tool that the server's policy lends so many calls of, a consent gives no more.
+func TestAllowASpentTool(t *testing.T) {
+	w := newWorld(t)
+	h := w.serveHopWith("Files", strings.Replace(hopPolicy, "change: {}", "change: {max_calls: 2}", 1), nil)
+	must(t, w.store.AssignRole(context.Background(), w.user.ID, h.uri, "writer"))
+	a, b := w.grantClient("Agent"), w.mara()
+	form := a.request()
+	form.Set("resource", h.uri)
+	form.Set("authorization_details", `[{"type":"mcp_tool","locations":["`+h.uri+`"],"tool":"change"}]`)
+	got := a.post("/token", a.codeForm(b.consent(a.push(form), "change").Query().Get("code")))
+	for _, want := range []int{http.StatusOK, http.StatusOK, http.StatusForbidden} {
+		if status := a.callTool(h.uri, got.text("access_token"), "change"); status != want {
+			t.Fatalf("%d, want %d", status, want)
+		}
+	}
+	page := b.get(more(got.text("task_id"), h.uri, "change"))
+	shows(t, page, "change", "this task has made as many calls of it as it may at most")
+	if strings.Contains(page.Body, `value="allow"`) {
+		t.Errorf("it can be allowed: %s", page.words())
 	}
 }
 

@@ -73,11 +73,17 @@ func (s *Server) stepUp(ctx context.Context, v *visitor, offer *consent.Offer) e
 		case err != nil, !ok:
 			return errNotExtendable
 		}
+		if r.Used, err = s.store.CountedCalls(ctx, id, ask.Resource); err != nil {
+			return err
+		}
 		offer.Extend(r)
 		return nil
 	}
 	r, ok, err := s.runningTask(ctx, v, ask)
 	if err != nil || !ok {
+		return err
+	}
+	if r.Used, err = s.store.CountedCalls(ctx, r.Task.ID, ask.Resource); err != nil {
 		return err
 	}
 	whole := *offer

@@ -73,16 +73,23 @@ func modes(ctx context.Context, t consent.Tool) []web.Mode {
 		return nil // nothing is left to choose: each call is asked about
 	}
 	all := []web.Mode{{Value: web.ModeTask, Text: say(ctx, textModeTask)}, {Value: web.ModeEachCall, Text: say(ctx, textModeEachCall)}}
-	if t.Detail.MaxCalls > 0 {
+	once, calls := textModeOnce, textModeCalls
+	if t.Used > 0 {
+		once, calls = textModeOnceMore, textModeMoreCalls
+	}
+	switch {
+	case t.Detail.MaxCalls > 0 && t.Used > 0:
+		all[0].Text = say(ctx, textModeTaskMore, t.Detail.MaxCalls-t.Used)
+	case t.Detail.MaxCalls > 0:
 		all[0].Text = say(ctx, textModeTaskMost, t.Detail.MaxCalls)
 	}
 	for _, n := range counts {
-		if t.Detail.MaxCalls > 0 && n >= t.Detail.MaxCalls {
+		if t.Detail.MaxCalls > 0 && t.Used+n >= t.Detail.MaxCalls {
 			continue
 		}
-		text := say(ctx, textModeCalls, n)
+		text := say(ctx, calls, n)
 		if n == 1 {
-			text = say(ctx, textModeOnce)
+			text = say(ctx, once)
 		}
 		all = append(all, web.Mode{Value: strconv.Itoa(n), Text: text})
 	}
@@ -119,4 +126,8 @@ const (
 	textModeEachCall = "Ask me each time"
 	textModeCalls    = "For %d calls"
 	textModeOnce     = "For 1 call only"
+
+	textModeTaskMore  = "For this task, at most %d more calls"
+	textModeMoreCalls = "For %d more calls"
+	textModeOnceMore  = "For 1 more call only"
 )

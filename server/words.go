@@ -80,6 +80,7 @@ var textLeftOut = map[string]string{
 	"bearer":     "this app's token is bound to no key, and the server gives such tokens less",
 	"manifest":   "its description at this server cannot be read",
 	"switched":   "the operator has stopped it for now",
+	"spent":      "this task has made as many calls of it as it may at most",
 }
 
 // textStates is how the agents page names a task's state.

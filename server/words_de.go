@@ -94,6 +94,9 @@ var textGermanPages = map[string]string{
 	textModeEachCall:          "Jedes Mal fragen",
 	textModeCalls:             "Für %d Aufrufe",
 	textModeOnce:              "Nur für 1 Aufruf",
+	textModeTaskMore:          "Für diese Aufgabe, höchstens %d weitere Aufrufe",
+	textModeMoreCalls:         "Für %d weitere Aufrufe",
+	textModeOnceMore:          "Nur für 1 weiteren Aufruf",
 	"At most %d calls in all": "Höchstens %d Aufrufe insgesamt",
 
 	textNoApproval:      "Diesen Aufruf gibt es nicht.",

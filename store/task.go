@@ -262,4 +262,7 @@ type Tasks interface {
 	// for tool and task, -1 for no budget. A budget is spent for the call after the last that it
 	// allowed. Repeating an execution answers what is left now and stores no records again.
 	ReserveCall(ctx context.Context, r Reservation, recs ...Record) (toolLeft, taskLeft int, err error)
+	// CountedCalls returns how many calls ReserveCall has counted for a task at a resource, by tool, its
+	// own and those of tasks under it; a tool without any is left out.
+	CountedCalls(ctx context.Context, taskID, resource string) (map[string]int, error)
 }

@@ -15,6 +15,7 @@ FROM access_tokens a JOIN tasks t ON t.id = a.task_id WHERE a.jti = $1 AND a.tas
 EXISTS (SELECT 1 FROM reservations WHERE task_id = $1 AND execution = $2 AND resource = $3 AND tool = $4),
 COALESCE((SELECT used FROM tool_calls WHERE task_id = $1 AND resource = $3 AND tool = $4), 0)`
 	usedSQL      = `SELECT used FROM tool_calls WHERE task_id = $1 AND resource = $2 AND tool = $3`
+	countedSQL   = `SELECT tool, used FROM tool_calls WHERE task_id = $1 AND resource = $2`
 	reserveSQL   = `INSERT INTO reservations (task_id, execution, resource, tool) VALUES ($1, $2, $3, $4)`
 	countToolSQL = `INSERT INTO tool_calls (task_id, resource, tool, used) VALUES ($1, $2, $3, 1)
 ON CONFLICT (task_id, resource, tool) DO UPDATE SET used = tool_calls.used + 1`
@@ -157,4 +158,20 @@ func left(budget, used int) int {
 		return -1
 	}
 	return max(budget-used, 0)
+}
+
+// CountedCalls returns how many calls were counted for a task at a resource, by tool.
+func (s *Store) CountedCalls(ctx context.Context, taskID, resource string) (map[string]int, error) {
+	counts := make(map[string]int)
+	err := s.read(ctx, func(c *conn) error {
+		c.ask(countedSQL, []any{taskID, resource}, func(scan func(...any) error) error {
+			var tool string
+			var used int
+			err := scan(&tool, &used)
+			counts[tool] = used
+			return err
+		})
+		return c.flush()
+	})
+	return counts, err
 }

@@ -25,7 +25,7 @@ func TestPlans(t *testing.T) {
 		"holdCodeSQL": holdCodeSQL, "holdRefreshSQL": holdRefreshSQL, "holdAccessSQL": holdAccessSQL, "holdRequestSQL": holdRequestSQL,
 		"holdApprovedSQL": holdApprovedSQL, "holdHeadsSQL": holdHeadsSQL, "holdUserSQL": holdUserSQL,
 		"codeByIDSQL": codeByIDSQL, "redeemableSQL": redeemableSQL, "refreshByIDSQL": refreshByIDSQL, "rotatableSQL": rotatableSQL,
-		"accessByJTISQL": accessByJTISQL, "callableSQL": callableSQL, "reservedSQL": reservedSQL, "usedSQL": usedSQL, "countToolSQL": countToolSQL,
+		"accessByJTISQL": accessByJTISQL, "callableSQL": callableSQL, "reservedSQL": reservedSQL, "usedSQL": usedSQL, "countedSQL": countedSQL, "countToolSQL": countToolSQL,
 		"seenByGuardSQL": seenByGuardSQL, "pushRequestSQL": pushRequestSQL, "requestSQL": requestSQL, "sessionSQL": sessionSQL,
 		"userByEmailSQL": userByEmailSQL, "clientByIDSQL": clientByIDSQL, "grantByHashSQL": grantByHashSQL, "taskHistorySQL": taskHistorySQL,
 		"overdueSQL": overdueSQL, "unusedSQL": unusedSQL, "idleSQL": idleSQL, "lookLaterSQL": lookLaterSQL, "prunableSQL": prunableSQL,

@@ -17,7 +17,7 @@ func TestPlans(t *testing.T) {
 		"forgetRequestsSQL": forgetRequestsSQL, "forgetDevicesSQL": forgetDevicesSQL, "forgetSpentSQL": forgetSpentSQL,
 		"spendSQL": spendSQL, "isSpentSQL": isSpentSQL, "startTaskSQL": startTaskSQL, "subjectSQL": subjectSQL, "aboveSQL": aboveSQL,
 		"deviceByIDSQL": deviceByIDSQL, "deviceByUserCodeSQL": deviceByUserCodeSQL, "deviceOpenSQL": deviceOpenSQL, "denyDeviceSQL": denyDeviceSQL,
-		"backendSQL": backendSQL, "backendsSQL": backendsSQL, "usedSQL": usedSQL, "forgetSessionsSQL": forgetSessionsSQL,
+		"backendSQL": backendSQL, "backendsSQL": backendsSQL, "usedSQL": usedSQL, "countedSQL": countedSQL, "forgetSessionsSQL": forgetSessionsSQL,
 		"liveTasksUserSQL": liveTasksUserSQL, "liveTasksClientSQL": liveTasksClientSQL, "signOutUserSQL": signOutUserSQL,
 		"liveTasksResourceSQL": liveTasksResourceSQL, "newestRecordsSQL": newestRecordsSQL, "findingsSQL": findingsSQL,
 		"userByEmailSQL": userByEmailSQL, "userByIDSQL": userByIDSQL, "rolesOfSQL": rolesOfSQL, "sessionSQL": sessionSQL,

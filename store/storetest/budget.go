@@ -34,6 +34,12 @@ var budget = map[string]func(*world){
 		w.refuseCall(store.ErrToolBudget, w.call(l, "add"))
 		w.reserve(w.call(l, "get"), 1, -1)
 		w.same("used", w.task(l.ID).CallsUsed, 3)
+		counted, err := w.s.CountedCalls(w.ctx, l.ID, tickets)
+		w.must(err)
+		w.same("counted", counted, map[string]int{"add": 2, "get": 1})
+		counted, err = w.s.CountedCalls(w.ctx, l.ID, mail)
+		w.must(err)
+		w.same("counted elsewhere", counted, map[string]int{})
 		w.same("ledger", len(w.chained()), 3)
 	},
 	"a task's, which ends it": func(w *world) {

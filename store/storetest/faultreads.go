@@ -130,6 +130,7 @@ var faultReads = map[string]func(r *reading) (any, error){
 	"Records":           func(r *reading) (any, error) { return single(r.s.Records(r.ctx, store.RecordFilter{})) },
 	"Records, a task's": func(r *reading) (any, error) { return single(r.s.Records(r.ctx, store.RecordFilter{Task: r.top.ID})) },
 	"TaskCalls":         func(r *reading) (any, error) { return single(r.s.TaskCalls(r.ctx, r.top.ID)) },
+	"CountedCalls":      func(r *reading) (any, error) { return single(r.s.CountedCalls(r.ctx, r.top.ID, tickets)) },
 	"NewestCalls":       func(r *reading) (any, error) { return single(r.s.NewestCalls(r.ctx, r.top.ID, 0, 10)) },
 	"NewestRecords":     func(r *reading) (any, error) { return single(r.s.NewestRecords(r.ctx, r.top.ID, 0, 10)) },
 	"RecordsBefore": func(r *reading) (any, error) {
