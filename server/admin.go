@@ -73,6 +73,7 @@ func (s *Server) adminRoutes() []route {
 		{"GET", "/admin/api/tasks/export", s.administer(s.adminExportTasks)},
 		{"GET", "/admin/api/tasks/show", s.administer(s.adminTask)},
 		{"POST", "/admin/api/tasks/end", s.administer(s.adminEndTask)},
+		{"POST", "/admin/api/tasks/reconsent", s.administer(s.adminReconsent)},
 		{"POST", "/admin/api/tasks/suspend", s.administer(s.adminSuspendTask)},
 		{"POST", "/admin/api/tasks/resume", s.administer(s.adminResumeTask)},
 		{"GET", "/admin/api/keys", s.administer(s.listKeys)},

@@ -46,6 +46,10 @@ func (s *Server) consoleRoutes() []consoleRoute {
 
 		{"GET", "/admin/end", store.RoleRevoker, s.consoleReviewEnd},
 		{"POST", "/admin/end", store.RoleRevoker, s.consoleEnd},
+		{"GET", "/admin/block", store.RoleRevoker, s.consoleReviewBlock},
+		{"POST", "/admin/block", store.RoleRevoker, s.consoleBlock},
+		{"GET", "/admin/reconsent", store.RoleRevoker, s.consoleReviewReconsent},
+		{"POST", "/admin/reconsent", store.RoleRevoker, s.consoleReconsent},
 		{"POST", "/admin/suspend", store.RoleRevoker, s.consoleSuspend},
 		{"POST", "/admin/resume", store.RoleRevoker, s.consoleResume}, // a revoker: revokers' suspensions alone
 		{"GET", "/admin/disable", store.RoleRevoker, s.consoleReviewDisable},

@@ -62,6 +62,10 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 	}
 	if d.may(store.RoleRevoker) {
 		view.EndURL = s.base + "/admin/end"
+		view.More = []web.ConsoleButton{
+			{Text: say(r.Context(), textBlockDots), Action: s.base + "/admin/block"},
+			{Text: say(r.Context(), textReconsentDots), Action: s.base + "/admin/reconsent"},
+		}
 	}
 	view.Table = book.table(r.Context(), tasks, view.EndURL != "")
 	if view.Filter, err = s.taskFilter(r.Context(), q); err != nil {

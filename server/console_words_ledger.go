@@ -1,5 +1,17 @@
 package server
 
+// What the console says of what else is done about ticked tasks.
+const (
+	textBlockDots     = "Block agent…"
+	textBlockAgent    = "Block this agent"
+	textBlockAgents   = "Block these %d agents"
+	textBlockNote     = "A kill switch is thrown for each agent: all its tasks stop, of every user, and none can start. Nothing ends: it goes on when the switch is lifted or its time is over."
+	textReconsentDots = "Require re-consent…"
+	textReconsent     = "Require re-consent"
+	textReconsentNote = "All that these users have lent to these agents ends, and what they let go on is forgotten: the next request asks them anew. They read the reason on their agents page."
+	textLentNow       = "tasks that live: %d, choices that go on: %d"
+)
+
 // What the console says of the ledger as a whole, and of files that it writes.
 const (
 	textLedger       = "Ledger"

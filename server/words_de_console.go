@@ -7,7 +7,7 @@ var textGermanConsole = map[string]string{
 
 	textRoleTooLow: "Ihre Rolle in der Konsole erlaubt das nicht.",
 	textNoReason:   "Sagen Sie, warum: Der Grund wird im Protokoll festgehalten. Gehen Sie zurück und tragen Sie ihn ein.",
-	textNoneTicked: "Setzen Sie Haken bei den Aufgaben, die enden sollen.",
+	textNoneTicked: "Setzen Sie Haken bei den Aufgaben, die gemeint sind.",
 	textRetype:     "%d Aufgaben würden jetzt enden. Gehen Sie zurück, laden Sie die Seite neu und geben Sie ein, wie viele.",
 
 	textAnyResource: "Jeder Dienst",

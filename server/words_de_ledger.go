@@ -2,6 +2,18 @@ package server
 
 // textGermanLedger is the German of what the console says of the ledger, by the English.
 var textGermanLedger = map[string]string{
+	textBlockDots:     "Agent sperren…",
+	textBlockAgent:    "Diesen Agenten sperren",
+	textBlockAgents:   "Diese %d Agenten sperren",
+	textBlockNote:     "Für jeden Agenten wird ein Notschalter umgelegt: Alle seine Aufgaben ruhen, von wem auch immer, und keine kann beginnen. Nichts endet: Es geht weiter, wenn der Schalter zurückgelegt oder seine Zeit um ist.",
+	textReconsentDots: "Neu fragen lassen…",
+	textReconsent:     "Neu fragen lassen",
+	textReconsentNote: "Alles, was diese Personen diesen Agenten vergeben haben, endet, und was sie weiterlaufen ließen, ist vergessen: Die nächste Anfrage fragt sie neu. Den Grund lesen sie auf der Seite der eigenen Agenten.",
+	textLentNow:       "laufende Aufgaben: %d, Entscheidungen, die weitergelten: %d",
+	"Asked anew":      "Neu gefragt",
+
+	"The user is to be asked anew": "Die Person soll neu gefragt werden",
+
 	textLedger:       "Protokoll",
 	textRecordsTitle: "Einträge, neueste zuerst",
 	textNoRecords:    "Solche Einträge gibt es nicht.",

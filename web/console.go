@@ -129,7 +129,8 @@ type ConsoleTasks struct {
 	Filter   Filter
 	Exports  Exports
 	Counts   string
-	EndURL   string // where ticked tasks are ended; empty: not by this person
+	EndURL   string          // where ticked tasks are ended; empty: not by this person
+	More     []ConsoleButton // what else may be done about them
 	Table    Table
 	Pages    Pages
 }

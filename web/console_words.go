@@ -25,7 +25,7 @@ var consoleEnglish = consoleWords{
 	Show:         "Show",
 	Clear:        "Clear",
 	TickToEnd:    "End the ticked tasks…",
-	Tick:         "End",
+	Tick:         "Choose",
 	CommandLine:  "On the command line",
 	Reason:       "Reason",
 	ReasonNote:   "kept in the ledger",

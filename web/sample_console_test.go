@@ -85,7 +85,8 @@ func sampleConsoleTasks(m func(string) string) ConsoleTasks {
 			ID: "calls", Title: m("Calls per minute, last 60 minutes"), Note: m("The red part of a bar was blocked."), Bars: []Bar{{10, 0}, {0, 0}, {40, 12}, {1, 1}, {-3, 5}},
 			Table: Table{Name: m("Calls per minute"), Heads: mutated(m, "Minute", "Calls", "Blocked"), Rows: []TableRow{{Cells: []Cell{{Text: m("14:19 UTC")}, {Text: m("40")}, {Text: m("12")}}}}},
 		}},
-		Findings: sampleFindings(m), AllOf: "/admin/findings", Filter: sampleFilter(m), Exports: sampleExports(m), Counts: m("3 of 1000+ tasks, newest first"), EndURL: "/admin/end", Table: sampleTaskTable(m, FieldTask),
+		Findings: sampleFindings(m), AllOf: "/admin/findings", Filter: sampleFilter(m), Exports: sampleExports(m), Counts: m("3 of 1000+ tasks, newest first"), EndURL: "/admin/end",
+		More: []ConsoleButton{{Text: m("Block agent…"), Action: "/admin/block"}, {Text: m("Require re-consent…"), Action: "/admin/reconsent"}}, Table: sampleTaskTable(m, FieldTask),
 		Pages: Pages{Newest: "/admin", Older: "/admin?before=tsk_3"},
 	}
 }

@@ -131,7 +131,7 @@ var consoleGerman = consoleWords{
 	Show:         "Anzeigen",
 	Clear:        "Zurücksetzen",
 	TickToEnd:    "Aufgaben mit Haken beenden…",
-	Tick:         "Beenden",
+	Tick:         "Wählen",
 	CommandLine:  "Auf der Kommandozeile",
 	Reason:       "Grund",
 	ReasonNote:   "wird im Protokoll festgehalten",

@@ -40,7 +40,7 @@ func TestConsoleLines(t *testing.T) {
 		"/admin?" + url.Values{"client": {`--x'; touch "$HOME"`}, "user": {w.mara.Email}, "state": {"any"}}.Encode(),
 		"/admin?" + url.Values{"tool": {oddTool}, "key": {"unbound"}}.Encode(), "/admin?key=bound&tool=-j&state=suspended",
 		"/admin/ledger?" + url.Values{"kind": {"-j"}, "task": {task}, "user": {w.mara.Email}, "resource": {odd}}.Encode(),
-		"/admin?user=-j&resource=-j&state=pending", "/admin/end?task=" + task,
+		"/admin?user=-j&resource=-j&state=pending", "/admin/end?task=" + task, "/admin/block?task=" + task, "/admin/reconsent?task=" + task,
 		"/admin/access?" + url.Values{"resource": {odd}, "tool": {oddTool}, "user": {"--user"}, "client": {"-c"}, "arguments": {`{"a":"'\n-"}`}}.Encode(),
 		"/admin/kill/review?level=everything", "/admin/kill/review?level=domain&subject=agent.example&seconds=3600", "/admin/kill/review?level=task&subject=" + task,
 		"/admin/kill/review?" + url.Values{"level": {"tool"}, "subject": {odd}, "tool": {oddTool}, "seconds": {"60"}}.Encode(),
@@ -61,7 +61,7 @@ func TestConsoleLines(t *testing.T) {
 		seen[strings.Join(words[:min(2, len(words))], " ")] = true
 	}
 	for _, verb := range []string{
-		"task list", "task export", "task show", "task end", "task suspend", "audit tail", "audit verify", "audit export", "user list", "user show", "user role", "user disable", "client list", "client disable", "client enable",
+		"task list", "task export", "task show", "task end", "task reconsent", "task suspend", "audit tail", "audit verify", "audit export", "user list", "user show", "user role", "user disable", "client list", "client disable", "client enable",
 		"resource list", "resource show", "resource approve", "resource access", "resource simulate", "resource disable", "resource enable", "key list", "key rotate",
 		"kill list", "kill show", "kill lift", "kill task", "kill client", "kill domain", "kill user", "kill tool", "kill resource", "kill everything",
 	} {

@@ -10,12 +10,13 @@ import (
 )
 
 type taskCmd struct {
-	List    taskListCmd    `cmd:"" help:"List tasks, newest first."`
-	Export  taskExportCmd  `cmd:"" help:"Write tasks as CSV, JSON, JSON Lines or OCSF events, newest first."`
-	Show    taskShowCmd    `cmd:"" help:"Show a task and what was granted."`
-	End     taskEndCmd     `cmd:"" help:"End a task, and all under it, everywhere."`
-	Suspend taskSuspendCmd `cmd:"" help:"Suspend a task."`
-	Resume  taskResumeCmd  `cmd:"" help:"Resume a suspended task."`
+	List      taskListCmd      `cmd:"" help:"List tasks, newest first."`
+	Export    taskExportCmd    `cmd:"" help:"Write tasks as CSV, JSON, JSON Lines or OCSF events, newest first."`
+	Show      taskShowCmd      `cmd:"" help:"Show a task and what was granted."`
+	End       taskEndCmd       `cmd:"" help:"End a task, and all under it, everywhere."`
+	Reconsent taskReconsentCmd `cmd:"" help:"End all that the task's user has lent to its client, and forget what goes on: the next request asks anew."`
+	Suspend   taskSuspendCmd   `cmd:"" help:"Suspend a task."`
+	Resume    taskResumeCmd    `cmd:"" help:"Resume a suspended task."`
 }
 
 // task is a task as the server shows one.
@@ -152,6 +153,26 @@ func (c *taskEndCmd) Run(ctx context.Context, a *app) error {
 			fmt.Fprintf(a.out, "ended %s\n", plain(id))
 		}
 		return nil
+	})
+}
+
+type taskReconsentCmd struct {
+	ID     string `arg:"" help:"A task of that user and client."`
+	Reason string `help:"Why, for the ledger." default:"admin"`
+}
+
+// Run has the user asked anew.
+func (c *taskReconsentCmd) Run(ctx context.Context, a *app) error {
+	return ask(ctx, a, "tasks/reconsent", nil, map[string]string{"id": c.ID, "reason": c.Reason}, func(out struct {
+		Ended     []string `json:"ended_tasks"`
+		Forgotten int      `json:"forgotten_choices"`
+	},
+	) error {
+		for _, id := range out.Ended {
+			fmt.Fprintf(a.out, "ended %s\n", plain(id))
+		}
+		_, err := fmt.Fprintf(a.out, "%d remembered choices forgotten; the next request asks the user anew\n", out.Forgotten)
+		return err
 	})
 }
 
