@@ -76,6 +76,8 @@ func (s *Server) adminRoutes() []route {
 		{"POST", "/admin/api/tasks/reconsent", s.administer(s.adminReconsent)},
 		{"POST", "/admin/api/tasks/suspend", s.administer(s.adminSuspendTask)},
 		{"POST", "/admin/api/tasks/resume", s.administer(s.adminResumeTask)},
+		{"GET", "/admin/api/findings", s.administer(s.listFindings)},
+		{"POST", "/admin/api/findings/dismiss", s.administer(s.adminDismiss)},
 		{"GET", "/admin/api/keys", s.administer(s.listKeys)},
 		{"GET", "/admin/api/keys/jwks", s.administer(s.everyKey)},
 		{"POST", "/admin/api/keys/rotate", s.administer(s.rotateKey)},
@@ -175,6 +177,8 @@ var problems = []struct {
 	{store.ErrSwitchLifted, http.StatusConflict, "the kill switch is not in force, or does not wait any more"},
 	{store.ErrSwitchSame, http.StatusForbidden, "another admin than the one who asked for it must confirm the kill switch"},
 	{store.ErrSwitched, http.StatusServiceUnavailable, "a kill switch is thrown; see remit kill list"},
+	{store.ErrFindingNotFound, http.StatusNotFound, "there is no such finding; see remit finding list"},
+	{store.ErrFindingDismissed, http.StatusConflict, "this finding was dismissed before; see remit finding list --dismissed"},
 	{store.ErrTaskNotActive, http.StatusConflict, "the task is not active"},
 	{store.ErrTaskNotSuspended, http.StatusConflict, "the task is not suspended"},
 }

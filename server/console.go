@@ -29,6 +29,7 @@ func (s *Server) consoleRoutes() []consoleRoute {
 		{"GET", "/admin/tasks/{id}", store.RoleViewer, s.consoleTask},
 		{"GET", "/admin/ended", store.RoleViewer, s.consoleEnded},
 		{"GET", "/admin/findings", store.RoleViewer, s.consoleFindings},
+		{"GET", "/admin/findings/dismissed", store.RoleViewer, s.consoleDismissed},
 		{"GET", "/admin/ledger", store.RoleViewer, s.consoleLedger},
 		{"GET", "/admin/export/tasks", store.RoleViewer, s.consoleExportTasks},
 		{"GET", "/admin/export/ledger", store.RoleViewer, s.consoleExportLedger},
@@ -46,6 +47,8 @@ func (s *Server) consoleRoutes() []consoleRoute {
 
 		{"GET", "/admin/end", store.RoleRevoker, s.consoleReviewEnd},
 		{"POST", "/admin/end", store.RoleRevoker, s.consoleEnd},
+		{"GET", "/admin/findings/dismiss", store.RoleRevoker, s.consoleReviewDismiss},
+		{"POST", "/admin/findings/dismiss", store.RoleRevoker, s.consoleDismiss},
 		{"GET", "/admin/block", store.RoleRevoker, s.consoleReviewBlock},
 		{"POST", "/admin/block", store.RoleRevoker, s.consoleBlock},
 		{"GET", "/admin/reconsent", store.RoleRevoker, s.consoleReviewReconsent},

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,20 +40,23 @@ var consoleMatrix = map[string]store.ConsoleRole{
 	"GET /admin/export/tasks":  store.RoleViewer,
 	"GET /admin/export/ledger": store.RoleViewer,
 
-	"GET /admin/end":           store.RoleRevoker,
-	"POST /admin/end":          store.RoleRevoker,
-	"GET /admin/block":         store.RoleRevoker,
-	"POST /admin/block":        store.RoleRevoker,
-	"GET /admin/reconsent":     store.RoleRevoker,
-	"POST /admin/reconsent":    store.RoleRevoker,
-	"POST /admin/suspend":      store.RoleRevoker,
-	"POST /admin/resume":       store.RoleRevoker,
-	"GET /admin/disable":       store.RoleRevoker,
-	"POST /admin/disable":      store.RoleRevoker,
-	"GET /admin/kill/review":   store.RoleRevoker,
-	"POST /admin/kill":         store.RoleRevoker,
-	"POST /admin/kill/lift":    store.RoleRevoker,
-	"POST /admin/kill/confirm": store.RoleAdmin,
+	"GET /admin/end":                store.RoleRevoker,
+	"POST /admin/end":               store.RoleRevoker,
+	"GET /admin/findings/dismissed": store.RoleViewer,
+	"GET /admin/findings/dismiss":   store.RoleRevoker,
+	"POST /admin/findings/dismiss":  store.RoleRevoker,
+	"GET /admin/block":              store.RoleRevoker,
+	"POST /admin/block":             store.RoleRevoker,
+	"GET /admin/reconsent":          store.RoleRevoker,
+	"POST /admin/reconsent":         store.RoleRevoker,
+	"POST /admin/suspend":           store.RoleRevoker,
+	"POST /admin/resume":            store.RoleRevoker,
+	"GET /admin/disable":            store.RoleRevoker,
+	"POST /admin/disable":           store.RoleRevoker,
+	"GET /admin/kill/review":        store.RoleRevoker,
+	"POST /admin/kill":              store.RoleRevoker,
+	"POST /admin/kill/lift":         store.RoleRevoker,
+	"POST /admin/kill/confirm":      store.RoleAdmin,
 
 	"POST /admin/enable":  store.RoleAdmin,
 	"POST /admin/role":    store.RoleAdmin,
@@ -80,6 +84,13 @@ func (w *world) targets(task string) map[string]string {
 	}
 }
 
+// finding is the number of something that a person should look at.
+func (w *world) finding() string {
+	w.t.Helper()
+	must(w.t, w.store.Append(context.Background(), store.NewRecord("finding.code_with_another_key", nil)))
+	return strconv.FormatInt(w.records("finding.code_with_another_key")[0].Seq, 10)
+}
+
 // consoleRoutes are the console's lines on the public map.
 func (w *world) consoleRoutes() (all [][2]string) {
 	for _, rt := range w.server.PublicRoutes() {
@@ -98,6 +109,7 @@ func TestConsoleMatrix(t *testing.T) {
 	token, claims := w.lend()
 	g := w.guard(ticketsURI)
 	targets := w.targets(claims.Task.ID)
+	targets["/admin/findings/dismiss"] = "/admin/findings/dismiss?finding=" + w.finding()
 	people := map[store.ConsoleRole]*browser{store.RoleUser: w.mara()}
 	for _, role := range ranks[1:] {
 		people[role] = w.staff(string(role)+"@example.com", role)
@@ -314,6 +326,7 @@ func TestConsoleTellsNoSecret(t *testing.T) {
 		secrets = append(secrets, string(k.Sealed))
 	}
 	targets := w.targets(claims.Task.ID)
+	targets["/admin/findings/dismiss"] = "/admin/findings/dismiss?finding=" + w.finding()
 	pages := map[string]string{}
 	for _, rt := range w.consoleRoutes() {
 		if path := rt[1]; rt[0] == "GET" {

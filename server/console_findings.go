@@ -25,8 +25,8 @@ func (s *Server) consoleFindings(w http.ResponseWriter, r *http.Request, d *desk
 	if err != nil {
 		return err
 	}
-	view := web.ConsoleFindings{Desk: s.desk(r.Context(), d, "/admin/findings",
-		cli("audit tail", nil, "--kind", "rule.fired"), cli("audit tail", nil, "--kind", kindDisputed))}
+	view := web.ConsoleFindings{Other: web.Link{Text: say(r.Context(), textDismissedFindings), Href: s.base + "/admin/findings/dismissed"}, Desk: s.desk(r.Context(), d, "/admin/findings",
+		cli("finding list", nil), cli("audit tail", nil, "--kind", "rule.fired"), cli("audit tail", nil, "--kind", kindDisputed))}
 	recs, view.Newest, view.Older = pageOf(recs, before, s.base+"/admin/findings")
 	if view.Findings, err = s.findings(r.Context(), d, recs); err != nil {
 		return err
@@ -93,6 +93,9 @@ func (s *Server) findings(ctx context.Context, d *desk, recs []store.Record) ([]
 	for _, rec := range recs {
 		f := web.Finding{At: rec.At.Format(time.RFC3339), Time: clock(ctx, rec.At)}
 		f.Title, f.Why, f.Tone = findingText(ctx, rec)
+		if d.may(store.RoleRevoker) {
+			f.Dismiss = web.Link{Text: say(ctx, textNoProblem), Href: s.at("/admin/findings/dismiss", web.FieldFinding, strconv.FormatInt(rec.Seq, 10))}
+		}
 		if t := known[rec.Task]; t.ID != "" {
 			f.Who = say(ctx, "%s for %s", book.who(ctx, t.ClientID), book.people[t.UserID])
 			f.Task = web.Link{Text: say(ctx, textTimeline), Href: book.taskURL(t.ID)}

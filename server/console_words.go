@@ -157,7 +157,7 @@ var textRecords = map[string]string{
 	"task.created": "The task was made", "token.issued": "A token was issued", "token.refreshed": "A token was refreshed",
 	"token.revoked": "A token was revoked", "task.suspended": "Suspended", "task.resumed": "Resumed", "task.ended": "Ended",
 	"switch.thrown": "A kill switch was thrown", "switch.lifted": "A kill switch was lifted",
-	"consent.required": "The user is to be asked anew", "console.ended": "ended the task", "console.suspended": "suspended the task", "console.resumed": "resumed the task",
+	"findings.dismissed": "A finding was dismissed", "consent.required": "The user is to be asked anew", "console.ended": "ended the task", "console.suspended": "suspended the task", "console.resumed": "resumed the task",
 	"consent.allowed": "allowed", "consent.denied": "allowed nothing",
 	"call.reserved": "A call was counted", "task.widened": "The task got more", "task.delegated": "The task was handed on",
 	"approval.asked": "The user was asked about a call", "approval.allowed": "The user allowed a call", "approval.denied": "The user did not allow a call",

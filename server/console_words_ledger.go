@@ -12,6 +12,18 @@ const (
 	textLentNow       = "tasks that live: %d, choices that go on: %d"
 )
 
+// What the console says of findings that are no problem.
+const (
+	textNoProblem         = "Not a problem…"
+	textDismiss           = "Not a problem"
+	textDismissTitle      = "Is this finding no problem?"
+	textDismissNote       = "It leaves the list of findings; the ledger keeps it, and who dismissed it and why. What a rule has suspended stays suspended."
+	textFinding           = "Finding"
+	textOpenFindings      = "Open findings"
+	textDismissedFindings = "Dismissed findings"
+	textDismissedBy       = "Not a problem, says %s, %s"
+)
+
 // What the console says of the ledger as a whole, and of files that it writes.
 const (
 	textLedger       = "Ledger"

@@ -14,6 +14,18 @@ var textGermanLedger = map[string]string{
 
 	"The user is to be asked anew": "Die Person soll neu gefragt werden",
 
+	textNoProblem:         "Kein Problem…",
+	textDismiss:           "Kein Problem",
+	textDismissTitle:      "Ist dieser Befund kein Problem?",
+	textDismissNote:       "Er verlässt die Liste der Befunde; das Protokoll behält ihn und wer ihn warum verworfen hat. Was eine Regel angehalten hat, bleibt angehalten.",
+	textFinding:           "Befund",
+	textOpenFindings:      "Offene Befunde",
+	textDismissedFindings: "Verworfene Befunde",
+	textDismissedBy:       "Kein Problem, sagt %s, %s",
+
+	"A finding was dismissed": "Ein Befund wurde verworfen",
+	"Time":                    "Zeit",
+
 	textLedger:       "Protokoll",
 	textRecordsTitle: "Einträge, neueste zuerst",
 	textNoRecords:    "Solche Einträge gibt es nicht.",

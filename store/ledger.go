@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"time"
 )
 
@@ -84,6 +85,27 @@ type Checkpoint struct {
 	Signed string // compact JWS, see tokens.Checkpoint
 }
 
+// What becomes of a finding that is to be dismissed.
+var (
+	ErrFindingNotFound  = errors.New("store: no such finding")
+	ErrFindingDismissed = errors.New("store: the finding was dismissed before")
+)
+
+// Dismissal says that a finding is no problem.
+type Dismissal struct {
+	Finding int64 // the place of its record in the chain
+	At      time.Time
+	By      Actor
+	Person  string // usr_…; empty: whoever may open the server's socket
+	Reason  string
+}
+
+// DismissedFinding is a finding with who said that it is none.
+type DismissedFinding struct {
+	Record    Record
+	Dismissal Dismissal
+}
+
 // RecordFilter selects ledger records; zero fields select all.
 type RecordFilter struct {
 	AfterSeq int64
@@ -132,8 +154,14 @@ type Ledger interface {
 	// place in the chain, when it is not 0.
 	NewestRecords(ctx context.Context, taskID string, before int64, limit int) ([]Record, error)
 	// Findings returns what a person should look at, newest first as NewestRecords does: records of
-	// kind rule.fired, execution.disputed, and finding.… of any sort.
+	// kind rule.fired, execution.disputed, and finding.… of any sort, but for those that were dismissed.
 	Findings(ctx context.Context, before int64, limit int) ([]Record, error)
+	// DismissFinding takes a finding out of that list, in one step with recs; its own record stays as it
+	// is. What is no finding, or not chained yet, is ErrFindingNotFound; what somebody has dismissed,
+	// ErrFindingDismissed.
+	DismissFinding(ctx context.Context, d Dismissal, recs ...Record) error
+	// DismissedFindings returns the dismissed ones, each with who said why, in the order of Findings.
+	DismissedFindings(ctx context.Context, before int64, limit int) ([]DismissedFinding, error)
 	// Head returns the chain's length and hash.
 	Head(ctx context.Context) (size int64, head Hash, err error)
 	// AddCheckpoint stores a signed checkpoint, but leaves out one of fewer records, or of an earlier

@@ -18,6 +18,7 @@ const (
 	FieldSeconds     = "seconds"      // how long
 	FieldSwitch      = "switch"       // its id
 	FieldArguments   = "arguments"    // JSON, of a call that nobody makes
+	FieldFinding     = "finding"      // its place in the ledger
 	FieldKind        = "kind"         // of records
 	FieldKey         = "key"          // bound or unbound: whether a task's tokens need its agent's key
 )
@@ -116,6 +117,10 @@ type Finding struct {
 	Tone     string
 	Task     Link // its timeline; empty: about no task
 	Action   Link // the one thing to do now; empty: nothing
+	Dismiss  Link // where it is said to be no problem; empty: not by this person
+
+	Dismissed string // who said that, and when; empty: nobody
+	Reason    string // why
 }
 
 // ConsoleTasks is the console's first page: live tasks, and what is unusual about them.
@@ -138,6 +143,8 @@ type ConsoleTasks struct {
 // ConsoleFindings lists all findings, a page at a time.
 type ConsoleFindings struct {
 	Desk
+	Dismissed     bool // those that are no problem, and no others
+	Other         Link // the other list
 	Findings      []Finding
 	Newest, Older string
 }

@@ -26,12 +26,22 @@ func sampleFindings(m func(string) string) []Finding {
 		{
 			At: "2026-11-22T14:19:40Z", Time: m("22 Nov 14:19 UTC"), Title: m("A rule suspended a task"), Why: m("Ten of its calls were refused within a minute."),
 			Who: m("cursor.example for li@acme.example"), Tone: ToneBad, Task: Link{m("Timeline"), "/admin/tasks/tsk_1"}, Action: Link{m("End this task"), "/admin/end?task=tsk_1"},
+			Dismiss: Link{m("Not a problem…"), "/admin/findings/dismiss?finding=12"},
 		},
 		{
 			At: "2026-11-22T13:02:11Z", Time: m("22 Nov 13:02 UTC"), Title: m("A Guard told what the server cannot vouch for"),
 			Why: m("no token with this jti was issued."), Tone: ToneWarn,
 		},
 	}
+}
+
+func sampleDismissed(m func(string) string) ConsoleFindings {
+	c := ConsoleFindings{Desk: sampleDesk(m, 1, "remit finding list --dismissed"), Findings: sampleFindings(m), Dismissed: true, Other: Link{m("Open findings"), "/admin/findings"}}
+	for i := range c.Findings {
+		c.Findings[i].Dismissed, c.Findings[i].Reason = m("Not a problem, says ops@acme.example, 22 Nov 15:01 UTC"), m("our own load test")
+		c.Findings[i].Dismiss, c.Findings[i].Action, c.Findings[i].Tone = Link{}, Link{}, ToneInfo
+	}
+	return c
 }
 
 var sampleHeadTexts = []string{"User", "Agent", "Resource", "Task", "State", "Ends", "Last use"}

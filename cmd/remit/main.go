@@ -38,6 +38,7 @@ type commands struct {
 	Resource resourceCmd `cmd:"" help:"Protected MCP servers, their tools and Guards."`
 	Task     taskCmd     `cmd:"" help:"Delegated tasks."`
 	Kill     killCmd     `cmd:"" help:"Kill switches: stop a task, agent, user, tool, resource or everything for a while."`
+	Finding  findingCmd  `cmd:"" help:"Findings: what a person should look at."`
 	Key      keyCmd      `cmd:"" help:"Signing keys and the master key."`
 	Backup   backupCmd   `cmd:"" help:"Copy the database to a file, while it is in use."`
 	Restore  restoreCmd  `cmd:"" help:"Put a backup in the place of the database."`

@@ -33,7 +33,7 @@ func TestPlans(t *testing.T) {
 		"liveTasksUserSQL": liveTasksUserSQL, "liveTasksClientSQL": liveTasksClientSQL, "liveTasksResourceSQL": liveTasksResourceSQL,
 		"feedSinceSQL": feedSinceSQL, "feedHeadSQL": feedHeadSQL, "feedRecentSQL": feedRecentSQL, "ackEventsSQL": ackEventsSQL, "taskEndingsSQL": taskEndingsSQL,
 		"unchainedSQL":     unchainedSQL,
-		"newestRecordsSQL": newestRecordsSQL, "newestCallsSQL": newestCallsSQL, "taskCallsSQL": taskCallsSQL, "findingsSQL": findingsSQL,
+		"newestRecordsSQL": newestRecordsSQL, "newestCallsSQL": newestCallsSQL, "taskCallsSQL": taskCallsSQL, "findingsSQL": findingsSQL, "dismissSQL": dismissSQL, "isDismissedSQL": isDismissedSQL, "dismissedSQL": dismissedSQL,
 		"lastCheckpointSQL": lastCheckpointSQL, "firstUseSQL": firstUseSQL, "takeSQL": takeSQL, "forgetReplaysSQL": forgetReplaysSQL, "forgetBucketsSQL": forgetBucketsSQL,
 		"tasks of a user": list(store.TaskFilter{UserID: "u"}), "tasks of a client": list(store.TaskFilter{ClientID: "c"}), "tasks": list(store.TaskFilter{}),
 		"live tasks of a user": list(store.TaskFilter{UserID: "u", Live: true}), "live tasks": list(store.TaskFilter{Live: true}),

@@ -12,7 +12,7 @@ AND ($2::bigint = 0 OR l.seq < $2) ORDER BY l.seq DESC LIMIT $3`
 	// The conditions on kind are those of the index ledger_findings.
 	findingsSQL = `SELECT ` + recordFields + fromLedger + `
 WHERE (l.kind >= 'finding.' AND l.kind < 'finding/' OR l.kind = 'rule.fired' OR l.kind = 'execution.disputed')
-AND ($1::bigint = 0 OR l.seq < $1) ORDER BY l.seq DESC LIMIT $2`
+AND ($1::bigint = 0 OR l.seq < $1) AND NOT EXISTS (SELECT 1 FROM dismissals d WHERE d.finding = l.seq) ORDER BY l.seq DESC LIMIT $2`
 )
 
 // NewestRecords returns the records of the task, newest first.

@@ -19,7 +19,7 @@ func TestPlans(t *testing.T) {
 		"deviceByIDSQL": deviceByIDSQL, "deviceByUserCodeSQL": deviceByUserCodeSQL, "deviceOpenSQL": deviceOpenSQL, "denyDeviceSQL": denyDeviceSQL,
 		"backendSQL": backendSQL, "backendsSQL": backendsSQL, "usedSQL": usedSQL, "countedSQL": countedSQL, "forgetSessionsSQL": forgetSessionsSQL,
 		"liveTasksUserSQL": liveTasksUserSQL, "liveTasksClientSQL": liveTasksClientSQL, "signOutUserSQL": signOutUserSQL,
-		"liveTasksResourceSQL": liveTasksResourceSQL, "newestRecordsSQL": newestRecordsSQL, "findingsSQL": findingsSQL,
+		"liveTasksResourceSQL": liveTasksResourceSQL, "newestRecordsSQL": newestRecordsSQL, "findingsSQL": findingsSQL, "dismissSQL": dismissSQL, "isDismissedSQL": isDismissedSQL, "dismissedSQL": dismissedSQL,
 		"userByEmailSQL": userByEmailSQL, "userByIDSQL": userByIDSQL, "rolesOfSQL": rolesOfSQL, "sessionSQL": sessionSQL,
 		"clientByIDSQL": clientByIDSQL, "requestSQL": requestSQL, "bindRequestSQL": bindRequestSQL, "decideRequestSQL": decideRequestSQL,
 		"codeByIDSQL": codeByIDSQL, "redeemableSQL": redeemableSQL, "spendCodeSQL": spendCodeSQL, "activateTaskSQL": activateTaskSQL,

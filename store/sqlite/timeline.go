@@ -14,7 +14,7 @@ WHERE l.task = ?1 AND l.task <> '' AND l.seq IS NOT NULL AND (?2 = 0 OR l.id < (
 	// The conditions on kind are those of the index ledger_findings.
 	findingsSQL = `SELECT ` + recordFields + ` FROM ledger l INDEXED BY ledger_findings JOIN instances i ON i.id = l.instance
 WHERE (l.kind >= 'finding.' AND l.kind < 'finding/' OR l.kind = 'rule.fired' OR l.kind = 'execution.disputed')
-AND l.seq > 0 AND (?1 = 0 OR l.seq < ?1) ORDER BY l.seq DESC LIMIT ?2`
+AND l.seq > 0 AND (?1 = 0 OR l.seq < ?1) AND NOT EXISTS (SELECT 1 FROM dismissals d WHERE d.finding = l.seq) ORDER BY l.seq DESC LIMIT ?2`
 )
 
 // NewestRecords returns the records of the task, newest first.

@@ -137,8 +137,9 @@ var faultReads = map[string]func(r *reading) (any, error){
 		recs, next, err := r.s.RecordsBefore(r.ctx, store.RecordFilter{Kind: "none", Look: 1})
 		return []any{recs, next}, err
 	},
-	"Findings":       func(r *reading) (any, error) { return single(r.s.Findings(r.ctx, 0, 10)) },
-	"Head":           func(r *reading) (any, error) { return both(r.s.Head(r.ctx)) },
-	"LastCheckpoint": func(r *reading) (any, error) { return single(r.s.LastCheckpoint(r.ctx)) },
-	"Checkpoints":    func(r *reading) (any, error) { return single(r.s.Checkpoints(r.ctx)) },
+	"DismissedFindings": func(r *reading) (any, error) { return single(r.s.DismissedFindings(r.ctx, 0, 10)) },
+	"Findings":          func(r *reading) (any, error) { return single(r.s.Findings(r.ctx, 0, 10)) },
+	"Head":              func(r *reading) (any, error) { return both(r.s.Head(r.ctx)) },
+	"LastCheckpoint":    func(r *reading) (any, error) { return single(r.s.LastCheckpoint(r.ctx)) },
+	"Checkpoints":       func(r *reading) (any, error) { return single(r.s.Checkpoints(r.ctx)) },
 }

@@ -3,6 +3,8 @@ package storetest
 import (
 	"maps"
 	"time"
+
+	"github.com/remit-auth/remit/store"
 )
 
 func init() {
@@ -40,6 +42,12 @@ var faultRemember = map[string]func(w *world) func() error{
 	"ProlongRequest": func(w *world) func() error {
 		r := w.shown()
 		return func() error { return w.s.ProlongRequest(w.ctx, r.ID, w.session, w.clock.Now().Add(time.Hour)) }
+	},
+	"DismissFinding": func(w *world) func() error {
+		w.must(w.s.Append(w.ctx, record("rule.fired")))
+		all := w.chained()
+		d := store.Dismissal{Finding: all[len(all)-1].Seq, By: store.ByAdmin, Reason: "no"}
+		return func() error { return w.s.DismissFinding(w.ctx, d, record("findings.dismissed")) }
 	},
 	"NarrowTask": func(w *world) func() error {
 		l := w.lend(atBoth(w))

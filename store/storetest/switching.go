@@ -212,6 +212,41 @@ var switching = map[string]func(*world){
 			return w.s.Findings(w.ctx, before, limit)
 		})
 	},
+	"a finding is dismissed": func(w *world) {
+		for _, kind := range []string{"finding.a", "task.ended", "rule.fired", "execution.disputed"} {
+			w.must(w.s.Append(w.ctx, record(kind)))
+		}
+		before := w.chained()
+		w.must(w.s.Append(w.ctx, record("finding.unchained")))
+		dismissal := func(seq int64) store.Dismissal {
+			return store.Dismissal{Finding: seq, At: w.clock.Now(), By: store.ByRevoker, Person: "usr_r", Reason: "known \x00 \"test\""}
+		}
+		for _, seq := range []int64{0, -1, 2, 5, 99} {
+			w.refused(store.ErrFindingNotFound, func() error { return w.s.DismissFinding(w.ctx, dismissal(seq), record("x")) })
+		}
+		w.must(w.s.DismissFinding(w.ctx, dismissal(3), record("findings.dismissed")))
+		w.refused(store.ErrFindingDismissed, func() error { return w.s.DismissFinding(w.ctx, dismissal(3), record("x")) })
+		again := dismissal(3)
+		again.Person, again.Reason = "usr_other", "other"
+		w.refused(store.ErrFindingDismissed, func() error { return w.s.DismissFinding(w.ctx, again, record("x")) })
+		w.must(w.s.DismissFinding(w.ctx, dismissal(1)))
+		after := w.chained()
+		w.same("the ledger", after[:4], before)
+		w.same("told", after[len(after)-1].Kind, "findings.dismissed")
+		var open []string
+		left, err := w.s.Findings(w.ctx, 0, 10)
+		w.must(err)
+		for _, r := range left {
+			open = append(open, r.Kind)
+		}
+		w.same("left", open, []string{"finding.unchained", "execution.disputed"})
+		all, err := w.s.DismissedFindings(w.ctx, 0, 10)
+		w.must(err)
+		w.same("dismissed", all, []store.DismissedFinding{{Record: before[2], Dismissal: dismissal(3)}, {Record: before[0], Dismissal: dismissal(1)}})
+		page, err := w.s.DismissedFindings(w.ctx, 3, 1)
+		w.must(err)
+		w.same("a page", page, all[1:])
+	},
 }
 
 // listsNewest checks that list names these kinds, in pages too, and only once they are chained.

@@ -110,6 +110,14 @@ CREATE TABLE devices (
 
 CREATE INDEX devices_expiry ON devices (expires_at);
 
+CREATE TABLE dismissals (
+    finding INTEGER PRIMARY KEY, -- its place in the chain
+    at      INTEGER NOT NULL,
+    by      TEXT    NOT NULL,
+    person  TEXT    NOT NULL,
+    reason  TEXT    NOT NULL
+) STRICT;
+
 CREATE TABLE epochs (
     n    INTEGER PRIMARY KEY,
     at   INTEGER NOT NULL,
