@@ -66,6 +66,8 @@ func (s *Server) consoleRoutes() []consoleRoute {
 		{"POST", "/admin/role", store.RoleAdmin, s.consoleSetRole},
 		{"POST", "/admin/approve", store.RoleAdmin, s.consoleApprove},
 		{"POST", "/admin/rotate", store.RoleAdmin, s.consoleRotate},
+		{"GET", "/admin/key", store.RoleAdmin, s.consoleKey},
+		{"POST", "/admin/key/kill", store.RoleAdmin, s.consoleKillKey},
 	}
 }
 

@@ -58,10 +58,12 @@ var consoleMatrix = map[string]store.ConsoleRole{
 	"POST /admin/kill/lift":         store.RoleRevoker,
 	"POST /admin/kill/confirm":      store.RoleAdmin,
 
-	"POST /admin/enable":  store.RoleAdmin,
-	"POST /admin/role":    store.RoleAdmin,
-	"POST /admin/approve": store.RoleAdmin,
-	"POST /admin/rotate":  store.RoleAdmin,
+	"POST /admin/enable":   store.RoleAdmin,
+	"POST /admin/role":     store.RoleAdmin,
+	"POST /admin/approve":  store.RoleAdmin,
+	"GET /admin/key":       store.RoleAdmin,
+	"POST /admin/key/kill": store.RoleAdmin,
+	"POST /admin/rotate":   store.RoleAdmin,
 }
 
 // targets is a query that makes each page of the console show something.
@@ -78,10 +80,25 @@ func (w *world) targets(task string) map[string]string {
 		"/admin/disable":       "/admin/disable?user=" + w.user.ID,
 		"/admin/kill/review":   "/admin/kill/review?level=user&subject=" + w.user.ID,
 		"/admin/kill/{id}":     "/admin/kill/" + w.kill("domain", "nobody.example", "", 0),
+		"/admin/key":           "/admin/key?kid=" + w.signer(),
 		"/admin/export/tasks":  "/admin/export/tasks?format=csv",
 		"/admin/export/ledger": "/admin/export/ledger?format=jsonl",
 		"/admin/access":        "/admin/access?resource=" + url.QueryEscape(ticketsURI),
 	}
+}
+
+// signer is the id of the key that signs.
+func (w *world) signer() string {
+	w.t.Helper()
+	keys, err := w.store.Keys(context.Background())
+	must(w.t, err)
+	for _, k := range keys {
+		if k.Use == "sig" && k.State == store.KeyActive {
+			return k.ID
+		}
+	}
+	w.t.Fatal("nothing signs")
+	return ""
 }
 
 // finding is the number of something that a person should look at.

@@ -163,11 +163,10 @@ func (s *Server) consoleKeys(w http.ResponseWriter, r *http.Request, d *desk) er
 		Table: web.Table{Name: say(r.Context(), textKeys), Heads: []string{say(r.Context(), "Key"), say(r.Context(), "For"), say(r.Context(), "Algorithm"), say(r.Context(), "State"), say(r.Context(), "Made")}},
 	}
 	for _, k := range keys {
-		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{
-			{Text: k.ID}, {Text: k.Use}, {Text: k.Algorithm}, {Text: string(k.State)}, {Text: clock(r.Context(), k.CreatedAt)},
-		}})
+		view.Table.Rows = append(view.Table.Rows, s.keyRow(r.Context(), d, k))
 	}
 	if d.may(store.RoleAdmin) {
+		view.Note += " " + say(r.Context(), textStolenKey)
 		view.Forms = []web.ConsoleForm{{
 			ID: "rotate", Title: say(r.Context(), textRotate), Note: say(r.Context(), textRotateNote),
 			Buttons: []web.ConsoleButton{{Text: say(r.Context(), textRotate), Action: s.base + "/admin/rotate", Icon: "key"}},

@@ -24,6 +24,18 @@ const (
 	textDismissedBy       = "Not a problem, says %s, %s"
 )
 
+// What the console says of a key that was stolen.
+const (
+	textStolenKey    = "If one was stolen, choose it to kill it."
+	textKillKey      = "Kill this key"
+	textKillKeyTitle = "Kill this signing key?"
+	textKillKeyNote  = "For a stolen key alone. Whatever it has signed is worth nothing from now on: here at once, at every Guard within a minute. Agents get new tokens for tasks that run; a new key signs, and the ledger is sealed anew."
+	textNoWayBack    = "There is no way back"
+	textRunningNow   = "Running tasks"
+	textSignInToKill = "Sign in again to kill a key: this is done only within five minutes of signing in."
+	textRetypeKey    = "The key is as it was. Go back and type %s."
+)
+
 // What the console says of the ledger as a whole, and of files that it writes.
 const (
 	textLedger       = "Ledger"

@@ -26,6 +26,15 @@ var textGermanLedger = map[string]string{
 	"A finding was dismissed": "Ein Befund wurde verworfen",
 	"Time":                    "Zeit",
 
+	textStolenKey:    "Wurde einer gestohlen, wählen Sie ihn, um ihn unbrauchbar zu machen.",
+	textKillKey:      "Diesen Schlüssel unbrauchbar machen",
+	textKillKeyTitle: "Diesen Schlüssel unbrauchbar machen?",
+	textKillKeyNote:  "Nur für einen gestohlenen Schlüssel. Was er unterschrieben hat, gilt ab jetzt nicht mehr: hier sofort, bei jedem Guard binnen einer Minute. Agenten bekommen für laufende Aufgaben neue Token; ein neuer Schlüssel unterschreibt, und das Protokoll wird neu besiegelt.",
+	textNoWayBack:    "Das lässt sich nicht rückgängig machen",
+	textRunningNow:   "Laufende Aufgaben",
+	textSignInToKill: "Melden Sie sich noch einmal an, um einen Schlüssel unbrauchbar zu machen: Das geht nur binnen fünf Minuten nach der Anmeldung.",
+	textRetypeKey:    "Der Schlüssel ist, wie er war. Gehen Sie zurück und geben Sie %s ein.",
+
 	textLedger:       "Protokoll",
 	textRecordsTitle: "Einträge, neueste zuerst",
 	textNoRecords:    "Solche Einträge gibt es nicht.",

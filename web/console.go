@@ -18,6 +18,8 @@ const (
 	FieldSeconds     = "seconds"      // how long
 	FieldSwitch      = "switch"       // its id
 	FieldArguments   = "arguments"    // JSON, of a call that nobody makes
+	FieldKeyID       = "kid"          // of a signing key
+	FieldConfirm     = "confirm"      // what a person typed before there is no way back
 	FieldFinding     = "finding"      // its place in the ledger
 	FieldKind        = "kind"         // of records
 	FieldKey         = "key"          // bound or unbound: whether a task's tokens need its agent's key
@@ -262,7 +264,8 @@ type ConsoleForm struct {
 	Title   string
 	Note    string
 	Hidden  []Field
-	Count   int // tasks that will end; more than one is to be typed
+	Count   int    // tasks that will end; more than one is to be typed
+	Confirm string // to be typed; empty: nothing is
 	Pick    Pick
 	Buttons []ConsoleButton
 }

@@ -35,6 +35,18 @@ func sampleFindings(m func(string) string) []Finding {
 	}
 }
 
+func sampleConsoleKey(m func(string) string) ConsoleItem {
+	return ConsoleItem{
+		Desk: sampleDesk(m, 5, "remit key kill 0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I --reason='…'"), Back: Link{m("Keys"), "/admin/keys"}, Title: m("Kill this signing key?"),
+		State: Chip{Text: m("There is no way back"), Tone: ToneBad, Icon: "alert"},
+		Facts: []Fact{{Name: m("Key"), Cells: []Cell{{Text: m("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I")}}}, {Name: m("Running tasks"), Cells: []Cell{{Text: m("128")}}}},
+		Forms: []ConsoleForm{{
+			ID: "kill-key", Title: m("Kill this key"), Note: m("For a stolen key alone. Whatever it has signed is worth nothing from now on."), Confirm: m("0ZcOCORZ"), Hidden: []Field{{"kid", m("0ZcOCORZNYy")}},
+			Buttons: []ConsoleButton{{Text: m("Kill this key"), Action: "/admin/key/kill", Icon: "stop", Danger: true}},
+		}},
+	}
+}
+
 func sampleDismissed(m func(string) string) ConsoleFindings {
 	c := ConsoleFindings{Desk: sampleDesk(m, 1, "remit finding list --dismissed"), Findings: sampleFindings(m), Dismissed: true, Other: Link{m("Open findings"), "/admin/findings"}}
 	for i := range c.Findings {

@@ -38,11 +38,12 @@ func samples(mutate func(string) string) map[string]templ.Component {
 		"console-ledger":    ConsoleItemPage(sampleConsoleLedger(m)),
 		"console-review":    ConsoleItemPage(sampleConsoleReview(m)),
 		"console-findings":  ConsoleFindingsPage(ConsoleFindings{Desk: sampleDesk(m, 1), Findings: sampleFindings(m), Newest: "/admin/findings", Older: "/admin/findings?before=7"}),
+		"console-dismissed": ConsoleFindingsPage(sampleDismissed(m)),
+		"console-key":       ConsoleItemPage(sampleConsoleKey(m)),
 		"console-quiet":     ConsoleFindingsPage(ConsoleFindings{Desk: sampleDesk(m, 1)}),
 		"console-users":     ConsoleListPage(sampleConsoleUsers(m)),
 		"console-resource":  ConsoleItemPage(sampleConsoleResource(m)),
 		"calls-none":        CallsPage(Calls{Page: samplePage(m), Action: "/agents", Task: sampleAgents(m).Running[1]}),
-		"console-dismissed": ConsoleFindingsPage(sampleDismissed(m)),
 	}
 	maps.Copy(all, accountSamples(m))
 	return all

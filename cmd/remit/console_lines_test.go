@@ -62,7 +62,7 @@ func TestConsoleLines(t *testing.T) {
 	}
 	for _, verb := range []string{
 		"task list", "task export", "task show", "task end", "task reconsent", "finding list", "task suspend", "audit tail", "audit verify", "audit export", "user list", "user show", "user role", "user disable", "client list", "client disable", "client enable",
-		"resource list", "resource show", "resource approve", "resource access", "resource simulate", "resource disable", "resource enable", "key list", "key rotate",
+		"resource list", "resource show", "resource approve", "resource access", "resource simulate", "resource disable", "resource enable", "key list", "key rotate", "key kill",
 		"kill list", "kill show", "kill lift", "kill task", "kill client", "kill domain", "kill user", "kill tool", "kill resource", "kill everything",
 	} {
 		if !seen[verb] {
