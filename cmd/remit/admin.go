@@ -38,6 +38,9 @@ func (a *app) admin(ctx context.Context) (*admin, error) {
 		return nil, err
 	}
 	if there != nil {
+		if !a.json { // who forgot the variable is told where they are acting
+			fmt.Fprintf(a.err, "remit: at %s\n", there.Host)
+		}
 		return overNetwork(there, cfg.AdminToken), nil
 	}
 	if cfg.DataDir == "" {
