@@ -311,3 +311,38 @@ func TestSubTaskFollowsItsParent(t *testing.T) {
 		}
 	}
 }
+
+// TestHandedOnIsNoBetterKnown: what a policy gives to clients of one kind alone, no client of another gets
+// by handing its task on to one of those; nor does one of those keep it for who works for it.
+func TestHandedOnIsNoBetterKnown(t *testing.T) { // P11
+	w := newWorld(t)
+	g := w.guarded(t)
+	g.enforce(`version: 1
+scopes: {s0: {roles: [r0, r1]}}
+roles:
+  r0: {when: {client: [registered]}, tools: {search_tickets: {}}}
+  r1: {tools: {search_tickets: {limits: {limit: {maximum: 3}}}}}
+`)
+	const admin, stranger = 0, 2 // of origins
+	for name, tt := range map[string]struct{ parent, child, beyond int }{
+		"from a stranger": {stranger, admin, http.StatusForbidden},
+		"between equals":  {admin, admin, http.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lending{origin: tt.parent, scopes: []string{"s0"}, roles: []string{"r0", "r1"}, ticks: []string{"search_tickets"}, later: []string{"r0", "r1"}}
+			a, token := g.lend(l)
+			sub, handed := g.handOn(a, token, handing{origin: tt.child})
+			grand, below := g.handOn(sub, handed, handing{origin: tt.child})
+			for who, one := range map[string]struct {
+				agent *agent
+				token string
+			}{"the agent": {a, token}, "its sub-agent": {sub, handed}, "that one's": {grand, below}} {
+				for limit, want := range map[string]int{"1": http.StatusOK, "9": tt.beyond} {
+					if got := one.agent.callWith(g.uri, one.token, "search_tickets", []byte(`{"limit":`+limit+`}`)); got != want {
+						t.Errorf("%s, limit %s: %d, want %d", who, limit, got, want)
+					}
+				}
+			}
+		})
+	}
+}

@@ -25,7 +25,7 @@ type Claims struct {
 	Expires   time.Time
 	Scope     []string
 	Roles     []string // of the user at this resource, RFC 9068 §2.2.3.1
-	Grade     string   // client_grade: how the client came to be known; empty: not said
+	Grade     string   // client_grade: how the client, and each that it acts for, came to be known; empty: not said
 	JKT       string   // cnf.jkt, RFC 9449 §6.1; empty: a bearer token
 	Task      TaskClaim
 	Details   Details

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/remit-auth/remit/store"
@@ -26,6 +27,10 @@ func (p *Provider) claims(ctx context.Context, m *minting) (tokens.Claims, error
 	if m.detail, err = p.on(ctx, m.grant.Resource, m.detail); err != nil {
 		return tokens.Claims{}, err
 	}
+	grade, err := p.grade(ctx, m)
+	if err != nil {
+		return tokens.Claims{}, err
+	}
 	now := p.now().Truncate(time.Second)
 	life := p.accessLife
 	if most := time.Duration(m.client.Policy.AccessLife) * time.Second; most > 0 {
@@ -41,7 +46,7 @@ func (p *Provider) claims(ctx context.Context, m *minting) (tokens.Claims, error
 	c := tokens.Claims{
 		Issuer: p.issuer, Subject: m.task.UserID, Audience: m.grant.Resource, ClientID: m.client.ID,
 		ID: tokens.NewID("at_"), IssuedAt: now, Expires: expires,
-		Scope: allowed(m.client, m.scopes), Roles: m.task.RolesAt(m.grant.Resource), Grade: m.client.Grade(), JKT: m.jkt,
+		Scope: allowed(m.client, m.scopes), Roles: m.task.RolesAt(m.grant.Resource), Grade: grade, JKT: m.jkt,
 		Act:     actors(m.task.Delegates),
 		Task:    tokens.TaskClaim{ID: m.task.ID, Ends: m.task.EndsAt},
 		Details: m.detail, KeyID: p.signer("").ID(),
@@ -58,6 +63,29 @@ func (p *Provider) claims(ctx context.Context, m *minting) (tokens.Claims, error
 		c.Opaque, c.ID = tokens.NewOpaque()
 	}
 	return c, err
+}
+
+// grade is how the client came to be known, and so of each client that it acts for: what a policy asks of a
+// client must be true of all, or a task would be worth more to whom it is handed on. A resource in
+// between, which acts under its URI, is one that an admin enrolled.
+func (p *Provider) grade(ctx context.Context, m *minting) (string, error) {
+	all := []string{m.client.Grade()}
+	for _, d := range m.task.Delegates {
+		if d.ClientID == m.client.ID || d.Subject != d.ClientID {
+			continue
+		}
+		c, err := p.store.ClientByID(ctx, d.ClientID)
+		if err != nil {
+			return "", err
+		}
+		if g := c.Grade(); !slices.Contains(all, g) {
+			all = append(all, g)
+		}
+	}
+	if slices.Contains(all, "") {
+		return "", nil // not known holds no condition
+	}
+	return strings.Join(all, " "), nil
 }
 
 // on leaves out the tools that are switched off for now: refused by Guards, whatever a token says, and

@@ -12,8 +12,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Grade is how a client came to be known, as the access token says (claim client_grade).
+// Grade is how a client came to be known, as the access token says (claim client_grade). Of a client that
+// acts for others it is theirs too, each once, with a blank between; a condition is about all of them.
 type Grade string
+
+// among reports whether each of the grades is one of these.
+func (g Grade) among(these []Grade) bool {
+	all := strings.Fields(string(g))
+	return len(all) > 0 && !slices.ContainsFunc(all, func(one string) bool { return !slices.Contains(these, Grade(one)) })
+}
 
 // The grades.
 const (
@@ -77,7 +84,7 @@ func (c Condition) lacks(in Context) (parts []string) {
 
 // lacksIdentity is lacks for what an authorization server knows before any call is made.
 func (c Condition) lacksIdentity(grade Grade, keyBound bool) (parts []string) {
-	if len(c.Client) > 0 && !slices.Contains(c.Client, grade) {
+	if len(c.Client) > 0 && !grade.among(c.Client) {
 		parts = append(parts, partClient)
 	}
 	if c.KeyBound && !keyBound {

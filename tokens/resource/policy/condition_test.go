@@ -57,6 +57,7 @@ func TestConditions(t *testing.T) {
 		"no time":                    {func(c *Context) { c.At = time.Time{} }, "drop", "client hours key_bound"},
 		"another client":             {func(c *Context) { c.Grade = Dynamic }, "drop", "client hours key_bound"},
 		"an unknown client":          {func(c *Context) { c.Grade = "" }, "drop", "client hours key_bound"},
+		"acting for another client":  {func(c *Context) { c.Grade = Registered + " " + Dynamic }, "drop", "client hours key_bound"},
 		"no key":                     {func(c *Context) { c.KeyBound = false }, "drop", "client hours key_bound"},
 		"what has no condition":      {func(c *Context) { *c = Context{} }, "look", ""},
 		"what is included elsewhere": {func(c *Context) { c.Address = netip.Addr{} }, "look", ""},
