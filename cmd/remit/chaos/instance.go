@@ -71,8 +71,7 @@ func (i *Instance) Run(more ...string) error {
 func (i *Instance) once(end time.Time, more []string) error {
 	cmd := exec.Command(i.Binary, "serve")
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(i.environ(), more...), &i.Log, &i.Log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		return err
 	}
 	gone := make(chan struct{})

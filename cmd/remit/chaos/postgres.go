@@ -112,8 +112,8 @@ func (p *Postgres) once(port string) error {
 	cmd := exec.Command(filepath.Join(p.bin, "postgres"), "-D", p.Dir, "-p", port, "-k", "",
 		"-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "fsync=on")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Dir(p.Dir), log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.cred, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.cred}
+	if err := begin(cmd); err != nil {
 		return err
 	}
 	gone := make(chan struct{})
