@@ -76,7 +76,7 @@ func (s *Server) showPart(w http.ResponseWriter, r *http.Request, v *visitor, cl
 		view.Hidden = append(view.Hidden, web.Field{Name: fieldEarlier, Value: earlier})
 	}
 	if offer.Extends != nil {
-		if view.StepUp, err = s.stepUpCard(r.Context(), *offer.Extends, offer.Resource); err != nil {
+		if view.StepUp, err = s.stepUpCard(r.Context(), offer); err != nil {
 			return err
 		}
 		view.Task.Purpose = offer.Extends.Task.Purpose

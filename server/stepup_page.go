@@ -7,13 +7,13 @@ import (
 	"strings"
 
 	"github.com/remit-auth/remit/consent"
-	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 	"github.com/remit-auth/remit/web"
 )
 
-// stepUpCard says which task would get more, and what it has already.
-func (s *Server) stepUpCard(ctx context.Context, r consent.Running, resource store.Resource) (*web.StepUp, error) {
+// stepUpCard says which task would get more, and what of it stays as it is.
+func (s *Server) stepUpCard(ctx context.Context, o consent.Offer) (*web.StepUp, error) {
+	r := *o.Extends
 	calls, err := s.store.TaskCalls(ctx, r.Task.ID)
 	if err != nil {
 		return nil, err
@@ -25,8 +25,11 @@ func (s *Server) stepUpCard(ctx context.Context, r consent.Running, resource sto
 	if calls[r.Task.ID].All == 1 {
 		card.Calls = say(ctx, textOneCallSoFar)
 	}
-	titles := toolTitles(resource)
+	titles := toolTitles(o.Resource)
 	for _, d := range r.Before.Tools {
+		if slices.ContainsFunc(o.Tools, func(t consent.Tool) bool { return t.Detail.Tool == d.Tool }) {
+			continue // asked about anew
+		}
 		card.Lent = append(card.Lent, web.LentTool{Name: d.Tool, Title: titles[d.Tool], Chips: termChips(ctx, d, nil)})
 	}
 	return card, nil

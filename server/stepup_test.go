@@ -315,6 +315,9 @@ func TestStepUpLimits(t *testing.T) {
 	if !strings.Contains(page.Body, "You allowed this before: Only project: WEB") || strings.Contains(page.Body, "checked") {
 		t.Errorf("the page is to show both limits, and tick nothing: %s", page.Body)
 	}
+	if strings.Contains(page.Body, "Already allowed for this task") {
+		t.Error("the one tool that the task has stands there as unchanged, and is asked about")
+	}
 	got := a.post("/token", a.codeForm(w.mara().consent(a.push(wider), "search_tickets").Query().Get("code")))
 	if toolsOf(t, got); !strings.Contains(got.Body, `"OPS"`) || strings.Count(got.Body, `"search_tickets"`) != 1 {
 		t.Errorf("granted: %s", got.Body)
