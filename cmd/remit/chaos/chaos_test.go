@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"log"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -34,6 +35,15 @@ const (
 	breath    = 2 * time.Second
 	settleFor = 6 * time.Second
 )
+
+// TestMain is a stranger where this program was started to be one.
+func TestMain(m *testing.M) {
+	if stranger, err := BeStranger(); err != nil {
+		log.Fatal(err)
+	} else if !stranger {
+		os.Exit(m.Run())
+	}
+}
 
 // TestChaos plays faults under load and checks what the clients wrote down.
 func TestChaos(t *testing.T) {

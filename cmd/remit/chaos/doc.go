@@ -10,7 +10,8 @@
 //	instance.go   a remit of its own process
 //	world.go      all of them together
 //	work.go       what agents do, again and again
-//	hostile.go    what strangers try, at a bounded rate, and how large an instance is
+//	hostile.go    what strangers try, at a bounded rate, in a process of their own
+//	size.go       how long good clients wait, and how large an instance is
 //	history.go    what they were told, and the checks
 //	full.go       a disk to be filled
 //	faults.go     what happens to them

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -39,11 +40,13 @@ func TestHostile(t *testing.T) {
 	within, cancel := context.WithTimeout(ctx, *hostileFor)
 	from = time.Now()
 	granted := len(w.History.Keys("granted"))
-	attacked := make(chan *Hostile)
-	go func() { attacked <- w.Attack(within, *hostileRate) }()
+	hostile := attack(within, w, *hostileRate)
 	largest := watch(t, within, w)
 	cancel()
-	h := <-attacked
+	h, err := hostile()
+	if err != nil {
+		t.Fatal(err)
+	}
 	m, failed, q50, q99 := w.History.Latency(from, time.Now())
 	granted = len(w.History.Keys("granted")) - granted
 	fmt.Printf("under hostile load: %d probes, %d failed, p50 %v, p99 %v (%.1f ×); %d tasks granted; RSS at most %d MiB\n", m, failed, q50, q99, float64(q99)/float64(p99), granted, largest>>20)
@@ -68,6 +71,15 @@ func TestHostile(t *testing.T) {
 	if log := w.Instances[0].Log.String() + w.Instances[1].Log.String(); strings.Contains(log, "panic") {
 		t.Error("an instance panicked")
 	}
+}
+
+// attack lets a stranger send until the context ends; what it returns waits for what became of it.
+func attack(ctx context.Context, w *World, perSecond int) (wait func() (*Hostile, error)) {
+	var h *Hostile
+	var err error
+	var sent sync.WaitGroup
+	sent.Go(func() { h, err = w.Attack(ctx, perSecond) })
+	return func() (*Hostile, error) { sent.Wait(); return h, err }
 }
 
 // watch looks at the instances until the context ends, and returns the largest RSS.

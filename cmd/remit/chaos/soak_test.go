@@ -32,8 +32,7 @@ func TestSoak(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), *soakFor)
 	defer stop()
 	wait := w.Work(ctx)
-	attacked := make(chan *Hostile)
-	go func() { attacked <- w.Attack(ctx, *hostileRate/6) }()
+	hostile := attack(ctx, w, *hostileRate/6)
 	seen := map[string][]point{}
 	before := rows(t, w)
 	for began := time.Now(); ctx.Err() == nil; pause(ctx, max(time.Second, *soakFor/120)) {
@@ -47,7 +46,10 @@ func TestSoak(t *testing.T) {
 			}
 		}
 	}
-	h := <-attacked
+	h, err := hostile()
+	if err != nil {
+		t.Fatal(err)
+	}
 	wait()
 	table := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "instance\tfirst\tlast\tslope an hour, second half")

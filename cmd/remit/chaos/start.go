@@ -8,8 +8,7 @@ import (
 )
 
 // begin starts a process that is killed when this one ends. To the kernel its parent is the thread that
-// starts it (prctl(2), PR_SET_PDEATHSIG), and threads end here: the generator's, which were given little of
-// the processor. So one thread that never ends starts all.
+// starts it (prctl(2), PR_SET_PDEATHSIG), and threads may end. So one thread that never ends starts all.
 func begin(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
