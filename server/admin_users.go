@@ -203,7 +203,7 @@ func (s *Server) assignRole(w http.ResponseWriter, r *http.Request) error {
 	return s.writeRoles(w, r, u, res)
 }
 
-// unassignRole serves POST /admin/api/users/unassign. Guards and tokens follow at the next issue.
+// unassignRole serves POST /admin/api/users/unassign. Tokens that were issued by the role are dead with it.
 func (s *Server) unassignRole(w http.ResponseWriter, r *http.Request) error {
 	in, u, res, err := s.readAssignment(r)
 	if err != nil {

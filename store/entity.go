@@ -78,7 +78,9 @@ type People interface {
 	// AssignRole gives the user a role at a resource; repeating it changes nothing. An unknown user
 	// or resource is ErrUserNotFound or ErrResourceNotFound, here and below.
 	AssignRole(ctx context.Context, userID, resource, role string, recs ...Record) error
-	// UnassignRole takes it away; a role not held changes nothing.
+	// UnassignRole takes it away, and in the same step every access token of the user's live tasks at the
+	// resource, which is told: what follows is issued by the roles that are left. Tokens that are being
+	// made from the roles of before are refused (AccessToken.Generation). A role not held changes nothing.
 	UnassignRole(ctx context.Context, userID, resource, role string, recs ...Record) error
 	// RolesOf returns the user's roles at the resource, sorted.
 	RolesOf(ctx context.Context, userID, resource string) ([]string, error)

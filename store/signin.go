@@ -100,7 +100,8 @@ type SignIns interface {
 	EndSessions(ctx context.Context, userID string, keep Hash, recs ...Record) (int, error)
 
 	// AdmitUpstream returns the user who has this identity, adding user and identity in one step when
-	// it is new, and makes the user's roles from upstream those of u: what an admin assigned stays.
+	// it is new, and makes the user's roles from upstream those of u: what an admin assigned stays. A role
+	// that is lost takes with it what UnassignRole would.
 	// An e-mail that a user of another identity has is ErrUserExists: identities are linked by the
 	// signed-in user alone, with LinkUpstream. A disabled user is ErrUserDisabled. Roles at unknown
 	// resources are left out. The records go with a new user alone.

@@ -43,7 +43,7 @@ type Start struct {
 type Starts interface {
 	// StartTask stores the active task with its grants and tokens, in one step. Conditions, in this
 	// order: Once unseen (ErrSpent); user, client and every resource live (ErrUserDisabled,
-	// ErrClientDisabled, ErrResourceNotFound); a parent active (ErrTaskEnded, ErrTaskNotActive), its leg
+	// ErrClientDisabled, ErrResourceNotFound); the task's Roles still held (ErrGrantChanged); a parent active (ErrTaskEnded, ErrTaskNotActive), its leg
 	// and the token Subject live (ErrTokenNotFound). With any of them unmet nothing changes, and Once is
 	// not spent. A task ends no later than its parent.
 	StartTask(ctx context.Context, s Start, recs ...Record) error

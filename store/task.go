@@ -93,6 +93,11 @@ type TaskRoles struct {
 	Roles    []string
 }
 
+// Within reports whether all of them are among those that are held.
+func (r TaskRoles) Within(held []string) bool {
+	return !slices.ContainsFunc(r.Roles, func(role string) bool { return !slices.Contains(held, role) })
+}
+
 // Grant is what the user allowed at one resource: immutable once stored.
 type Grant struct {
 	ID        string // gnt_…

@@ -2,8 +2,10 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
@@ -44,5 +46,9 @@ func (p *Provider) Lend(ctx context.Context, in Lending) (Response, error) {
 	for name, value := range in.Why {
 		why[name] = value
 	}
-	return p.begin(ctx, beginning{client: in.Client, task: task, grant: grant, detail: in.Details, once: in.Once, record: store.NewRecord(in.Kind, why)})
+	response, err := p.begin(ctx, beginning{client: in.Client, task: task, grant: grant, detail: in.Details, once: in.Once, record: store.NewRecord(in.Kind, why)})
+	if errors.Is(err, store.ErrGrantChanged) { // a role was lost meanwhile
+		err = &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "these rights are being changed; try again"}
+	}
+	return response, err
 }

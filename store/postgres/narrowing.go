@@ -71,11 +71,5 @@ func (tx *tx) reissue(n store.Narrowing) error {
 		return err
 	}
 	tx.forgetAgents(tasks)
-	// Of the expired ones too: a call that one began may run on.
-	return tx.each(revokeTasksSQL, []any{ids}, func(scan func(...any) error) error {
-		e := store.Event{Kind: store.EventTokenRevoked}
-		err := scan(&e.JTI, &e.TaskID, &e.Resource)
-		tx.tell(e)
-		return err
-	})
+	return tx.revokeAll(revokeTasksSQL, ids)
 }

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/remit-auth/remit/store"
@@ -183,58 +182,4 @@ func (s *Store) SetConsoleRole(ctx context.Context, id string, role store.Consol
 		}
 		return errOr(err, func() error { return tx.record(recs...) })
 	})
-}
-
-const (
-	assignRoleSQL   = `INSERT INTO roles (user_id, resource, role) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
-	unassignRoleSQL = `DELETE FROM roles WHERE user_id = $1 AND resource = $2 AND role = $3`
-	rolesOfSQL      = `SELECT role FROM roles WHERE user_id = $1 AND resource = $2 ORDER BY role`
-	assignableSQL   = `SELECT EXISTS (SELECT 1 FROM users WHERE id = $1), EXISTS (SELECT 1 FROM resources WHERE uri = $2)`
-)
-
-// AssignRole gives the user a role at a resource.
-func (s *Store) AssignRole(ctx context.Context, userID, resource, role string, recs ...store.Record) error {
-	return s.changeRole(ctx, assignRoleSQL, userID, resource, role, recs)
-}
-
-// UnassignRole takes it away.
-func (s *Store) UnassignRole(ctx context.Context, userID, resource, role string, recs ...store.Record) error {
-	return s.changeRole(ctx, unassignRoleSQL, userID, resource, role, recs, forgetAtSQL)
-}
-
-func (s *Store) changeRole(ctx context.Context, query, userID, resource, role string, recs []store.Record, also ...string) error {
-	if role == "" {
-		return errors.New("postgres: a role needs a name")
-	}
-	return s.write(ctx, func(tx *tx) error {
-		var user, place bool
-		if _, err := tx.one(assignableSQL, []any{userID, resource}, &user, &place); err != nil {
-			return err
-		}
-		if !user {
-			return store.ErrUserNotFound
-		}
-		if !place {
-			return store.ErrResourceNotFound
-		}
-		tx.later(query, userID, resource, role)
-		for _, query := range also {
-			tx.remembering(userID)
-			tx.later(query, userID, resource)
-		}
-		return tx.record(recs...)
-	})
-}
-
-// RolesOf returns the user's roles at the resource, sorted.
-func (s *Store) RolesOf(ctx context.Context, userID, resource string) (roles []string, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.each(rolesOfSQL, []any{userID, resource}, func(scan func(...any) error) error {
-			var role string
-			err := scan(&role)
-			roles = append(roles, role)
-			return err
-		})
-	})
-	return roles, err
 }

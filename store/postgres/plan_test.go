@@ -30,7 +30,7 @@ func TestPlans(t *testing.T) {
 		"userByEmailSQL": userByEmailSQL, "clientByIDSQL": clientByIDSQL, "grantByHashSQL": grantByHashSQL, "taskHistorySQL": taskHistorySQL,
 		"overdueSQL": overdueSQL, "unusedSQL": unusedSQL, "idleSQL": idleSQL, "lookLaterSQL": lookLaterSQL, "prunableSQL": prunableSQL,
 		"forgetRequestsSQL": forgetRequestsSQL, "forgetSessionsSQL": forgetSessionsSQL, "forgetDevicesSQL": forgetDevicesSQL, "forgetSpentSQL": forgetSpentSQL,
-		"liveTasksUserSQL": liveTasksUserSQL, "liveTasksClientSQL": liveTasksClientSQL, "liveTasksResourceSQL": liveTasksResourceSQL,
+		"liveTasksUserSQL": liveTasksUserSQL, "liveTasksAtSQL": liveTasksAtSQL, "renewTasksSQL": renewTasksSQL, "revokeTasksAtSQL": revokeTasksAtSQL, "liveTasksClientSQL": liveTasksClientSQL, "liveTasksResourceSQL": liveTasksResourceSQL,
 		"feedSinceSQL": feedSinceSQL, "feedHeadSQL": feedHeadSQL, "feedRecentSQL": feedRecentSQL, "ackEventsSQL": ackEventsSQL, "taskEndingsSQL": taskEndingsSQL,
 		"unchainedSQL":     unchainedSQL,
 		"newestRecordsSQL": newestRecordsSQL, "newestCallsSQL": newestCallsSQL, "taskCallsSQL": taskCallsSQL, "findingsSQL": findingsSQL, "dismissSQL": dismissSQL, "isDismissedSQL": isDismissedSQL, "dismissedSQL": dismissedSQL,

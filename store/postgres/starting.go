@@ -71,6 +71,9 @@ func (tx *tx) startable(st store.Start) error {
 	if err := tx.unswitched(use(st.Task, st.Grants)); err != nil {
 		return err
 	}
+	if err := tx.sameRoles(st.Task); err != nil {
+		return err
+	}
 	if st.Task.Parent != "" {
 		if err := tx.exchangeable(st.Task.Parent, st.Subject); err != nil {
 			return err

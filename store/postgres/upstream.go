@@ -10,6 +10,7 @@ const (
 	userByUpstreamSQL = `SELECT ` + userColumns + ` FROM identities i JOIN users u ON u.id = i.user_id WHERE i.issuer = $1 AND i.subject = $2`
 	addIdentitySQL    = `INSERT INTO identities (issuer, subject, user_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
 
+	upstreamRolesSQL     = `SELECT resource, role FROM upstream_roles WHERE user_id = $1 ORDER BY resource, role`
 	dropUpstreamRolesSQL = `DELETE FROM roles WHERE user_id = $1
 AND EXISTS (SELECT 1 FROM upstream_roles p WHERE p.user_id = $1 AND p.resource = roles.resource AND p.role = roles.role)`
 	forgetUpstreamRolesSQL = `DELETE FROM upstream_roles WHERE user_id = $1`
@@ -54,6 +55,18 @@ func (tx *tx) addUpstream(up store.Upstream, recs []store.Record) (store.User, e
 
 func (tx *tx) setUpstreamRoles(userID string, at []store.TaskRoles) error {
 	tx.later(holdUserSQL, userID)
+	var before []store.TaskRoles
+	err := tx.each(upstreamRolesSQL, []any{userID}, func(scan func(...any) error) error {
+		var role string
+		had := store.TaskRoles{}
+		err := scan(&had.Resource, &role)
+		had.Roles = []string{role}
+		before = append(before, had)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	for _, query := range []string{dropUpstreamRolesSQL, forgetUpstreamRolesSQL} {
 		tx.later(query, userID)
 	}
@@ -66,6 +79,20 @@ func (tx *tx) setUpstreamRoles(userID string, at []store.TaskRoles) error {
 			if err != nil {
 				return err
 			}
+		}
+	}
+	return tx.upstreamRolesLost(userID, before)
+}
+
+// upstreamRolesLost makes void what was issued by roles that are no longer held.
+func (tx *tx) upstreamRolesLost(userID string, before []store.TaskRoles) error {
+	for _, had := range before {
+		now, err := tx.strings(rolesOfSQL, userID, had.Resource)
+		if err == nil && !had.Within(now) {
+			err = tx.roleLost(userID, had.Resource)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 const (
 	narrowTaskSQL    = `UPDATE tasks SET generation = generation + 1, ends_at = MIN(ends_at, ?) WHERE id = ?`
 	voidStepUpsSQL   = `UPDATE codes SET expires_at = MIN(expires_at, ?) WHERE task_id = ? AND extends AND NOT spent`
-	unrevokedSQL     = `SELECT jti, resource FROM access_tokens WHERE task_id = ? AND NOT revoked ORDER BY issued_at, jti`
+	unrevokedSQL     = `SELECT jti, resource FROM access_tokens WHERE task_id = ?1 AND (?2 = '' OR resource = ?2) AND NOT revoked ORDER BY issued_at, jti`
 	supersedeTaskSQL = `UPDATE grants SET ended_at = ? WHERE task_id = ? AND ended_at = 0 AND code IS NULL`
 )
 
@@ -83,18 +83,18 @@ func (tx *tx) reissue(n store.Narrowing) error {
 		if err := tx.voidApprovals(t, ""); err != nil {
 			return err
 		}
-		if err := tx.revokeAll(t.ID); err != nil {
+		if err := tx.revokeAll(t.ID, ""); err != nil {
 			return err
 		}
 	}
 	return tx.forgetAgents(tree)
 }
 
-// revokeAll kills the task's access tokens and tells their resources: of the expired ones too, because a
-// call that one began may run on.
-func (tx *tx) revokeAll(taskID string) error {
+// revokeAll kills the task's access tokens, at one resource or at all, and tells their resources: of the
+// expired ones too, because a call that one began may run on.
+func (tx *tx) revokeAll(taskID, resource string) error {
 	var events []store.Event
-	err := tx.each(unrevokedSQL, []any{taskID}, func(scan func(...any) error) error {
+	err := tx.each(unrevokedSQL, []any{taskID, resource}, func(scan func(...any) error) error {
 		e := store.Event{Kind: store.EventTokenRevoked, TaskID: taskID}
 		err := scan(&e.JTI, &e.Resource)
 		events = append(events, e)

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/remit-auth/remit/store"
@@ -179,61 +178,4 @@ func (s *Store) SetConsoleRole(ctx context.Context, id string, role store.Consol
 		}
 		return errOr(err, func() error { return tx.record(recs...) })
 	})
-}
-
-const (
-	assignRoleSQL   = `INSERT INTO roles (user_id, resource, role) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
-	unassignRoleSQL = `DELETE FROM roles WHERE user_id = ? AND resource = ? AND role = ?`
-	rolesOfSQL      = `SELECT role FROM roles WHERE user_id = ? AND resource = ? ORDER BY role`
-	assignableSQL   = `SELECT EXISTS (SELECT 1 FROM users WHERE id = ?), EXISTS (SELECT 1 FROM resources WHERE uri = ?)`
-)
-
-// AssignRole gives the user a role at a resource.
-func (s *Store) AssignRole(ctx context.Context, userID, resource, role string, recs ...store.Record) error {
-	return s.changeRole(ctx, assignRoleSQL, userID, resource, role, recs)
-}
-
-// UnassignRole takes it away.
-func (s *Store) UnassignRole(ctx context.Context, userID, resource, role string, recs ...store.Record) error {
-	return s.changeRole(ctx, unassignRoleSQL, userID, resource, role, recs, forgetAtSQL)
-}
-
-func (s *Store) changeRole(ctx context.Context, query, userID, resource, role string, recs []store.Record, also ...string) error {
-	if role == "" {
-		return errors.New("sqlite: a role needs a name")
-	}
-	return s.write(ctx, func(tx *tx) error {
-		var user, place bool
-		if _, err := tx.one(assignableSQL, []any{userID, resource}, &user, &place); err != nil {
-			return err
-		}
-		if !user {
-			return store.ErrUserNotFound
-		}
-		if !place {
-			return store.ErrResourceNotFound
-		}
-		if _, err := tx.exec(query, userID, resource, role); err != nil {
-			return err
-		}
-		for _, query := range also {
-			if _, err := tx.exec(query, userID, resource); err != nil {
-				return err
-			}
-		}
-		return tx.record(recs...)
-	})
-}
-
-// RolesOf returns the user's roles at the resource, sorted.
-func (s *Store) RolesOf(ctx context.Context, userID, resource string) (roles []string, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.each(rolesOfSQL, []any{userID, resource}, func(scan func(...any) error) error {
-			var role string
-			err := scan(&role)
-			roles = append(roles, role)
-			return err
-		})
-	})
-	return roles, err
 }

@@ -20,7 +20,7 @@ func TestPlans(t *testing.T) {
 		"backendSQL": backendSQL, "backendsSQL": backendsSQL, "usedSQL": usedSQL, "countedSQL": countedSQL, "forgetSessionsSQL": forgetSessionsSQL,
 		"liveTasksUserSQL": liveTasksUserSQL, "liveTasksClientSQL": liveTasksClientSQL, "signOutUserSQL": signOutUserSQL,
 		"liveTasksResourceSQL": liveTasksResourceSQL, "newestRecordsSQL": newestRecordsSQL, "findingsSQL": findingsSQL, "dismissSQL": dismissSQL, "isDismissedSQL": isDismissedSQL, "dismissedSQL": dismissedSQL,
-		"userByEmailSQL": userByEmailSQL, "userByIDSQL": userByIDSQL, "rolesOfSQL": rolesOfSQL, "sessionSQL": sessionSQL,
+		"userByEmailSQL": userByEmailSQL, "userByIDSQL": userByIDSQL, "rolesOfSQL": rolesOfSQL, "liveTasksAtSQL": liveTasksAtSQL, "renewTaskSQL": renewTaskSQL, "upstreamRolesSQL": upstreamRolesSQL, "sessionSQL": sessionSQL,
 		"clientByIDSQL": clientByIDSQL, "requestSQL": requestSQL, "bindRequestSQL": bindRequestSQL, "decideRequestSQL": decideRequestSQL,
 		"codeByIDSQL": codeByIDSQL, "redeemableSQL": redeemableSQL, "spendCodeSQL": spendCodeSQL, "activateTaskSQL": activateTaskSQL,
 		"widenTaskSQL": widenTaskSQL, "accessByJTISQL": accessByJTISQL, "revokeAccessSQL": revokeAccessSQL,

@@ -77,6 +77,9 @@ func (tx *tx) startable(st store.Start) error {
 	if err := tx.unswitched(use(st.Task, st.Grants)); err != nil {
 		return err
 	}
+	if err := tx.sameRoles(st.Task); err != nil {
+		return err
+	}
 	if st.Task.Parent == "" {
 		return nil
 	}

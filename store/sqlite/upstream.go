@@ -10,6 +10,7 @@ const (
 	userByUpstreamSQL = `SELECT ` + userColumns + ` FROM identities i JOIN users u ON u.id = i.user_id WHERE i.issuer = ? AND i.subject = ?`
 	addIdentitySQL    = `INSERT INTO identities (issuer, subject, user_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 
+	upstreamRolesSQL     = `SELECT resource, role FROM upstream_roles WHERE user_id = ? ORDER BY resource, role`
 	dropUpstreamRolesSQL = `DELETE FROM roles WHERE user_id = ?1
 AND EXISTS (SELECT 1 FROM upstream_roles p WHERE p.user_id = ?1 AND p.resource = roles.resource AND p.role = roles.role)`
 	forgetUpstreamRolesSQL = `DELETE FROM upstream_roles WHERE user_id = ?`
@@ -54,6 +55,18 @@ func (tx *tx) addUpstream(up store.Upstream, recs []store.Record) (store.User, e
 }
 
 func (tx *tx) setUpstreamRoles(userID string, at []store.TaskRoles) error {
+	var before []store.TaskRoles
+	err := tx.each(upstreamRolesSQL, []any{userID}, func(scan func(...any) error) error {
+		var role string
+		had := store.TaskRoles{}
+		err := scan(&had.Resource, &role)
+		had.Roles = []string{role}
+		before = append(before, had)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	for _, query := range []string{dropUpstreamRolesSQL, forgetUpstreamRolesSQL} {
 		if _, err := tx.exec(query, userID); err != nil {
 			return err
@@ -68,6 +81,20 @@ func (tx *tx) setUpstreamRoles(userID string, at []store.TaskRoles) error {
 			if err != nil {
 				return err
 			}
+		}
+	}
+	return tx.upstreamRolesLost(userID, before)
+}
+
+// upstreamRolesLost makes void what was issued by roles that are no longer held.
+func (tx *tx) upstreamRolesLost(userID string, before []store.TaskRoles) error {
+	for _, had := range before {
+		now, err := tx.rolesOf(userID, had.Resource)
+		if err == nil && !had.Within(now) {
+			err = tx.roleLost(userID, had.Resource)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -82,6 +82,7 @@ func Run(t *testing.T, open Opener, opts ...Option) {
 		{"replicas", replicas},
 		{"ledger", ledger},
 		{"narrowing", narrowing},
+		{"roles lost", rolesLost},
 		{"remembering", remembers},
 		{"races", races},
 		{"races of remembering", rememberRaces},
