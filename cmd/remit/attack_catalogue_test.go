@@ -65,6 +65,18 @@ func TestSecurityTests(t *testing.T) {
 			if ways := btoi(played(row.id)) + btoi(elsewhere[row.id].why != "") + btoi(leftOut[row.id] != ""); ways != 1 {
 				t.Errorf("%s (%s): played %v, elsewhere %v, left out %q", row.id, row.request, played(row.id), elsewhere[row.id], leftOut[row.id])
 			}
+			if played(row.id) {
+				onEach(t, row.id, kept)
+			}
+		}
+	}
+	for _, sheet := range kept {
+		for id, tests := range sheet {
+			for test := range tests {
+				if name, _, _ := strings.Cut(test, ","); !testExists(t, "cmd/remit."+name) {
+					t.Errorf("%s was seen by %s, which is no more", id, name)
+				}
+			}
 		}
 	}
 	for id := range maps.Keys(elsewhere) {
@@ -87,6 +99,19 @@ func TestSecurityTests(t *testing.T) {
 	}
 	if err := os.WriteFile(securityPage, []byte(page), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// onEach holds a row to be played on every engine, or to say why it is not on one.
+func onEach(t *testing.T, id string, kept map[string]sheet) {
+	t.Helper()
+	for _, e := range engines {
+		switch on, why := kept[e.flag][id] != nil, notOn[id][e.flag]; {
+		case on && why != "":
+			t.Errorf("%s is played on %s, though %q", id, e.name, why)
+		case !on && why == "":
+			t.Errorf("%s is not played on %s, and nothing says why: -engine=%s -update", id, e.name, e.flag)
+		}
 	}
 }
 
@@ -151,26 +176,38 @@ func securityTests(all []chapter, kept map[string]sheet) string {
 	for i, e := range engines {
 		fmt.Fprintf(&b, "| played on %s | %d |\n", e.name, counts[i])
 	}
+	b.WriteString("| not on one of them, with the reason beside the row | " + fmt.Sprint(len(notOn)) + " |\n")
 	fmt.Fprintf(&b, "| by the tests of a package alone, with the reason | %d |\n| left out, with the reason | %d |\n", counts[len(engines)], counts[len(engines)+1])
 	return b.String() + body.String() + fapiByRows
 }
 
 // tell says what was seen of a row, and where; counts are of the engines, other tests, and of none.
 func tell(id string, kept map[string]sheet, counts []int) (observed, result string) {
-	var places, texts []string
+	var places, lines []string
 	for i, e := range engines {
 		if kept[e.flag][id] == nil {
+			if why := notOn[id][e.flag]; why != "" {
+				places = append(places, "– "+e.name+": "+why)
+			}
 			continue
 		}
 		counts[i]++
 		places = append(places, "✓ "+e.name)
-		if text := sightingsOf(kept[e.flag][id]); !slices.Contains(texts, text) {
-			texts = append(texts, text)
+		for _, line := range sightingsOf(kept[e.flag][id]) {
+			switch {
+			case slices.Contains(lines, line):
+			case i == 0 || kept[engines[0].flag][id] == nil:
+				lines = append(lines, line)
+			default: // what this engine alone answers
+				if line += " (" + e.name + ")"; !slices.Contains(lines, line) {
+					lines = append(lines, line)
+				}
+			}
 		}
 	}
 	if other := elsewhere[id]; other.why != "" {
 		counts[len(engines)]++
-		texts = append(texts, other.why)
+		lines = append(lines, other.why)
 		for test := range strings.FieldsSeq(elsewhere[id].tests) {
 			places = append(places, "✓ `"+test+"`")
 		}
@@ -179,21 +216,20 @@ func tell(id string, kept map[string]sheet, counts []int) (observed, result stri
 		counts[len(engines)+1]++
 		return reason, "left out"
 	}
-	if len(texts) > 1 {
-		texts = texts[:1] // the engines' own answers differ in the order of races alone
+	if why := deviates[id]; why != "" {
+		lines = append(lines, "deviates: "+why)
 	}
-	return strings.Join(texts, ""), strings.Join(places, "<br>")
+	return strings.Join(lines, "<br>"), strings.Join(places, "<br>")
 }
 
-// sightingsOf is what all tests saw of a row: per answer, the attacks.
-func sightingsOf(tests map[string]sightings) string {
+// sightingsOf is what all tests saw of a row, a line for each answer, with the attacks.
+func sightingsOf(tests map[string]sightings) (lines []string) {
 	all := sightings{}
 	for _, saw := range tests {
 		for said, attacks := range saw {
 			all[said] = append(all[said], attacks...)
 		}
 	}
-	var lines []string
 	for _, said := range slices.Sorted(maps.Keys(all)) {
 		attacks := slices.Compact(slices.Sorted(slices.Values(all[said])))
 		line := "`" + said + "`"
@@ -204,7 +240,7 @@ func sightingsOf(tests map[string]sightings) string {
 		}
 		lines = append(lines, strings.NewReplacer("|", "\\|", "<", "&lt;").Replace(line))
 	}
-	return strings.Join(lines, "<br>")
+	return lines
 }
 
 // fapiByRows are the modules that rows of the catalogue play.

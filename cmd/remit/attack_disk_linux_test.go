@@ -28,6 +28,17 @@ func (p *process) longest(t *testing.T, bytes uint64) {
 	}
 }
 
+// TestAttackAD5: on a file, an end that cannot be written is not told as done.
+func TestAttackAD5(t *testing.T) {
+	if *engine != "sqlite" {
+		return // TestAttackFault
+	}
+	t.Parallel()
+	plays(t)
+	w := newWorld(t)
+	ad5(t, w, func(away bool) { w.longest(t, map[bool]uint64{true: 4096, false: ^uint64(0)}[away]) })
+}
+
 // TestAttackFT11: while nothing more can be written to the database, who wants to
 // write is told to come again, who reads is served, and afterwards everything is there.
 func TestAttackFT11(t *testing.T) {

@@ -3,15 +3,11 @@ package main_test
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -98,29 +94,32 @@ func (g *gate) before(t *testing.T, raw string) string {
 	return u.String()
 }
 
-// TestAttackFault plays the rows in which a store is away. A file is never: FT11, FT12 are its rows.
+// TestAttackFault plays the rows in which the database is away. A file is never: FT11, FT12 are its rows.
 func TestAttackFault(t *testing.T) {
 	if *engine == "sqlite" {
 		return
 	}
 	t.Parallel()
 	database := newGate(t, "")
-	env := []string{"REMIT_DATABASE_URL=" + database.before(t, postgrestest.URL(t))}
-	rows := map[string]row{
-		"FT1": func(t *testing.T, w *world) { ft1(t, w, database) }, "FT2": ft2, "IN5": func(t *testing.T, w *world) { in5(t, w, database) }, "AD5": func(t *testing.T, w *world) { ad5(t, w, database) },
+	playOn(t, newWorld(t, "REMIT_DATABASE_URL="+database.before(t, postgrestest.URL(t))), map[string]row{
+		"FT1": func(t *testing.T, w *world) { ft1(t, w, database) }, "FT2": ft2,
+		"IN5": func(t *testing.T, w *world) { in5(t, w, database) }, "AD5": func(t *testing.T, w *world) { ad5(t, w, func(away bool) { database.set(away) }) },
+	})
+}
+
+// TestAttackMemory plays the rows in which Redis is away or full, whatever the database is.
+func TestAttackMemory(t *testing.T) {
+	t.Parallel()
+	redis, err := redistest.Start(shortDir(t))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if *engine == "pair" {
-		redis, err := redistest.Start(shortDir(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = redis.Kill() })
-		memory := newGate(t, "")
-		env = append(env, "REMIT_REDIS_URL="+memory.before(t, redis.URL()))
-		rows["FT3"] = func(t *testing.T, w *world) { ft3(t, w, memory) }
-		rows["FT4"] = func(t *testing.T, w *world) { ft4(t, w, redis) }
-	}
-	playOn(t, newWorld(t, env...), rows)
+	t.Cleanup(func() { _ = redis.Kill() })
+	memory := newGate(t, "")
+	playOn(t, newWorld(t, "REMIT_REDIS_URL="+memory.before(t, redis.URL())), map[string]row{
+		"FT3": func(t *testing.T, w *world) { ft3(t, w, memory) },
+		"FT4": func(t *testing.T, w *world) { ft4(t, w, redis) },
+	})
 }
 
 // away is the answer while a store is away: 503, and when to come again.
@@ -228,14 +227,15 @@ func in5(t *testing.T, w *world, g *gate) {
 }
 
 // ad5: an end that was not done is not told as done, and the same again does it.
-func ad5(t *testing.T, w *world, g *gate) {
+func ad5(t *testing.T, w *world, away func(bool)) {
 	f := w.token(t)
-	g.set(true)
+	away(true)
 	if out, err := w.typed(t, "", "task", "end", f.TaskID()); err == nil {
 		t.Errorf("it was told as done: %s", out)
 	}
 	jot(t, "refused while the store is away")
-	g.set(false)
+	w.works(t, f)
+	away(false)
 	w.back(t)
 	eventually(t, blackbox.Timeout, "the same again does it", func() bool {
 		_, err := w.typed(t, "", "task", "end", f.TaskID())
@@ -284,7 +284,7 @@ func ft4(t *testing.T, w *world, redis *redistest.Server) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = evicting.Kill() })
-	refusesToStart(t, []string{"REMIT_REDIS_URL=" + evicting.URL(), "REMIT_DATABASE_URL=" + postgrestest.URL(t)}, "noeviction")
+	refusesToStart(t, append(engineEnv(t), "REMIT_REDIS_URL="+evicting.URL()), "noeviction")
 }
 
 func mustURL(t *testing.T, raw string) *url.URL {
@@ -380,108 +380,4 @@ func TestAttackFT12(t *testing.T) {
 	w.remit(t, nil, "", "audit", "verify")
 	w.start(t)
 	jot(t, "whole after ten kills")
-}
-
-// highWater is how many records a server's own note says that there are.
-func (p *process) highWater(t *testing.T) int64 {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(p.dir, "highwater.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0
-	}
-	var mark struct{ Size int64 }
-	if err == nil {
-		err = json.Unmarshal(raw, &mark)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return mark.Size
-}
-
-// TestAttackFT17: a database that was set back is noticed, and what was dead stays dead.
-func TestAttackFT17(t *testing.T) {
-	t.Parallel()
-	plays(t)
-	w := newWorld(t)
-	revoked, lives := w.token(t), w.token(t)
-	session := w.mara.Cookies()
-	each := func(do func(p *process)) {
-		for _, p := range w.all() {
-			do(p)
-		}
-	}
-	backup := filepath.Join(shortDir(t), "backup.db")
-	copies := func(from, to string) { // databases of PostgreSQL, while nobody is connected
-		t.Helper()
-		w.db.SetMaxIdleConns(0)
-		admin := mustURL(t, w.databaseURL())
-		admin.Path = "/postgres"
-		db, err := sql.Open("pgx", admin.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		for _, statement := range []string{"DROP DATABASE IF EXISTS " + to + " WITH (FORCE)", "CREATE DATABASE " + to + " TEMPLATE " + from} {
-			if _, err := db.Exec(statement); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	var name string
-	if url := w.databaseURL(); url == "" {
-		w.remit(t, nil, "", "backup", backup)
-	} else {
-		name = strings.Trim(mustURL(t, url).Path, "/")
-		each(func(p *process) { p.stop(t) })
-		copies(name, name+"_kept")
-		t.Cleanup(func() { copies("template1", name+"_kept") })
-		each(func(p *process) { p.start(t) })
-	}
-	if res := w.revoke(t, revoked.ClientID, revoked.RefreshToken()); res.Status != http.StatusOK {
-		t.Fatalf("revoke: %s", res)
-	}
-	w.token(t)
-	w.rows(t)
-	eventually(t, blackbox.Timeout, "the server has noted how far it came", func() bool {
-		return w.highWater(t) >= w.seq
-	})
-	each(func(p *process) { p.stop(t) })
-	if w.databaseURL() == "" {
-		w.remit(t, nil, "", "restore", backup, "--yes")
-	} else {
-		copies(name+"_kept", name)
-		ctx, cancel := context.WithTimeout(t.Context(), blackbox.Timeout)
-		defer cancel()
-		refused := exec.CommandContext(ctx, binary, "serve")
-		refused.Env = w.environ()
-		if out, err := refused.CombinedOutput(); err == nil || !strings.Contains(string(out), "epoch raise") {
-			t.Errorf("a database that was set back is served: %v %s", err, out)
-		}
-		jot(t, "refuses to start")
-		w.remit(t, nil, "", "epoch", "raise", "--yes")
-	}
-	each(func(p *process) { p.start(t) })
-	for what, f := range map[string]*blackbox.Flow{"revoked after the backup": revoked, "live in the backup": lives} {
-		w.refusesToken(t, E("invalid_grant"), f.Key, map[string]blackbox.Form{what: f.RefreshForm()})
-		var res blackbox.Response
-		eventually(t, blackbox.Timeout, "the Guard hears of it", func() bool {
-			var err error
-			res, err = w.r1.Call(t.Context(), f.Key, f.Access(), "get_ticket", readArguments)
-			return err == nil && res.Status != http.StatusServiceUnavailable && res.Status != http.StatusOK
-		})
-		if sane(t, res); res.Status != http.StatusUnauthorized || !blackbox.Challenged(res, "invalid_token") {
-			t.Errorf("%s: want 401 invalid_token: %s", what, res)
-		}
-	}
-	jot(t, "401 invalid_token at the resource") // as an ended task or as an unknown token: whatever the Guard heard first
-	if w.inside(t, session) {
-		t.Error("a session of before lives on")
-	}
-	eventually(t, blackbox.Timeout, "a token of a later second than the new epoch is good", func() bool {
-		f := w.token(t)
-		res, err := w.r1.Call(t.Context(), f.Key, f.Access(), "get_ticket", readArguments)
-		return err == nil && res.Status == http.StatusOK
-	})
-	jot(t, goodAfter)
 }
