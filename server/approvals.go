@@ -58,7 +58,7 @@ func (s *Server) askApproval(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, maxLargeBody, &in); err != nil {
 		return err
 	}
-	if !validID(in.Execution, "exe_") || !validID(in.Task, "tsk_") || !validID(in.JTI, "at_") || in.Tool == "" {
+	if !validID(in.Execution, "exe_") || !validID(in.Task, "tsk_") || !validJTI(in.JTI) || in.Tool == "" {
 		return oauth.Refuse(oauth.InvalidRequest, "name execution, task, jti, tool, definition and arguments")
 	}
 	if len(in.Arguments) > maxApproved {

@@ -158,7 +158,7 @@ func (e execution) problem() string {
 		return "execution is not an execution id"
 	case e.Task != "" && !validID(e.Task, "tsk_"):
 		return "task is not a task id"
-	case e.JTI != "" && !validID(e.JTI, "at_"):
+	case e.JTI != "" && !validJTI(e.JTI):
 		return "jti is not a token id"
 	case e.Kind == kindDecided && e.Decision != "allowed" && e.Decision != "refused":
 		return "decision is allowed or refused"
@@ -174,6 +174,14 @@ func (e execution) problem() string {
 func validID(id, prefix string) bool {
 	rest, ok := strings.CutPrefix(id, prefix)
 	return ok && len(rest) == 26 && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}
+
+// validJTI reports whether id can be the jti of an access token: of a signed one, which tokens.NewID makes,
+// or of an opaque one, which is its hash.
+func validJTI(id string) bool {
+	hash, ok := strings.CutPrefix(id, "at_")
+	opaque := ok && len(hash) == 43 && strings.Trim(hash, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+	return opaque || validID(id, "at_")
 }
 
 // executionRecords turns a batch into ledger records, reading each token once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,5 +134,38 @@ func TestSignedInPlaceOfOpaque(t *testing.T) {
 	}
 	if status := a.callTool(h.uri, token, "look"); status != http.StatusOK {
 		t.Errorf("the token itself: %d", status)
+	}
+}
+
+// TestOpaqueTokensAreCountedAskedAndRecorded: what a Guard tells of a call names its token, whatever form that has.
+func TestOpaqueTokensAreCountedAskedAndRecorded(t *testing.T) {
+	w := newWorld(t)
+	for tool, want := range map[string][]int{
+		"look: {max_calls: 1}":        {http.StatusOK, http.StatusForbidden},
+		"look: {approval: each_call}": {http.StatusForbidden},
+	} {
+		h := w.serveHopWith(tool, "access_token: opaque"+strings.Replace(hopPolicy, "look: {}", tool, 1), nil)
+		a := w.agent(w.client)
+		got := a.opaque(h)
+		token := got.text("access_token")
+		for i, status := range want {
+			if got := a.callTool(h.uri, token, "look"); got != status {
+				t.Errorf("%s: call %d: %d, want %d", tool, i+1, got, status)
+			}
+		}
+		jti, _ := tokens.OpaqueID(token)
+		st, err := w.store.AccessByJTI(context.Background(), jti)
+		must(t, err)
+		claims, err := tokens.ParseClaims([]byte(st.Token.Claims))
+		must(t, err)
+		one := decided(claims)
+		if got := w.guard(h.uri).call("POST", "/executions", batch(1, one)); got.Status != http.StatusOK {
+			t.Fatalf("%s: the record is refused: %d %s", tool, got.Status, got.Body)
+		}
+		if recs := w.records("execution.decided"); !slices.ContainsFunc(recs, func(rec store.Record) bool {
+			return rec.Execution == one["execution"] && rec.JTI == jti && rec.Task == got.text("task_id")
+		}) {
+			t.Errorf("%s: the ledger says %+v", tool, recs)
+		}
 	}
 }

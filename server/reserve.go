@@ -36,7 +36,7 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, oauth.MaxBody, &in); err != nil {
 		return err
 	}
-	if !validID(in.Execution, "exe_") || !validID(in.Task, "tsk_") || !validID(in.JTI, "at_") || in.Tool == "" || in.MaxCalls < 0 {
+	if !validID(in.Execution, "exe_") || !validID(in.Task, "tsk_") || !validJTI(in.JTI) || in.Tool == "" || in.MaxCalls < 0 {
 		return oauth.Refuse(oauth.InvalidRequest, "name execution, task, jti and tool")
 	}
 	state, err := s.store.AccessByJTI(r.Context(), in.JTI)
