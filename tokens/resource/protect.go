@@ -221,13 +221,17 @@ func (c *call) about(kind string) *execution {
 	b := c.bearer
 	e := &execution{
 		Kind: kind, Execution: c.execution, At: c.now.UnixMicro(), Task: b.Task.ID, JTI: b.ID,
-		Client: b.ClientID, User: b.Subject, JKT: b.JKT, Tool: c.msg.tool, Trace: c.traceparent(),
+		Client: b.ClientID, User: b.Subject, JKT: b.JKT, Tool: cut(c.msg.tool, maxToolName), Trace: c.traceparent(),
 	}
 	if c.msg.read != "" {
-		e.Method, e.Target = c.msg.method, c.msg.target
+		e.Method, e.Target = c.msg.method, cut(c.msg.target, maxTarget)
 	}
 	return e
 }
+
+// cut leaves of a name as much as one may have: a refused one has any length, and a record that is longer
+// than a batch never arrives, nor any behind it.
+func cut(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }
 
 // took is how long the decision has taken, in microseconds.
 func (c *call) took() int64 { return max(1, c.g.now().Sub(c.now).Microseconds()) }
