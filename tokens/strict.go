@@ -18,11 +18,16 @@ func CheckJSON(raw []byte) error {
 	return r.end()
 }
 
+// envelope is how much deeper a message may nest than what was read before and travels in it.
+const envelope = 4
+
 // StrictUnmarshal decodes raw into v like encoding/json, but refuses what that would let pass: a
 // member that differs from a field's name by case, a member that v does not know, one that is
 // there twice, text after the value. Inside types that decode themselves it still refuses repeats.
+// It lets a text nest a little deeper than the others do, for what they have read may be part of it.
 func StrictUnmarshal(raw []byte, v any) error {
 	r := newReader(raw)
+	r.depth = -envelope
 	r.match(reflect.TypeOf(v))
 	if err := r.end(); err != nil {
 		return err
