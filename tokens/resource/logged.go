@@ -20,7 +20,7 @@ var (
 	secretName = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|authorization|api.?key|private.?key|cookie|session|otp|\bpin\b`)
 	// secretValue is what looks like a secret, whatever the argument is called: a JWT, our own tokens,
 	// an authorization header, a key in PEM, keys of well-known forms.
-	secretValue = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.|\b(rc|rr|rs|rq|enrol)_[A-Za-z0-9_-]{20,}|(?i:\b(bearer|basic|dpop) [A-Za-z0-9+/_=.-]{8,})|-----BEGIN |\b(sk|pk|rk|gh[pousr]|xox[abprs]|AKIA|glpat|npm)[-_A-Z0-9][A-Za-z0-9_-]{15,}|://[^/\s:@"]+:[^/\s@"]+@`)
+	secretValue = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.|\b(ra|rc|rd|rr|rs|rq|sid|enrol)_[A-Za-z0-9_-]{20,}|(?i:\b(bearer|basic|dpop) [A-Za-z0-9+/_=.-]{8,})|-----BEGIN |\b(sk|pk|rk|gh[pousr]|xox[abprs]|AKIA|glpat|npm)[-_A-Z0-9][A-Za-z0-9_-]{15,}|://[^/\s:@"]+:[^/\s@"]+@`)
 )
 
 // checkLogArguments refuses to record what sounds like a secret.

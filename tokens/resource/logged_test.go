@@ -28,6 +28,9 @@ func TestLogArguments(t *testing.T) {
 		{"search_tickets", "printer", map[string]any{"project": "WEB", "query": "printer"}},
 		{"search_tickets", "use " + jwt, map[string]any{"project": "WEB", "query": "[redacted]"}},
 		{"search_tickets", "Authorization: Bearer abcdefgh12345678", map[string]any{"project": "WEB", "query": "[redacted]"}},
+		{"search_tickets", "use ra_" + strings.Repeat("Ab1_", 11)[:43], map[string]any{"project": "WEB", "query": "[redacted]"}}, // an opaque access token
+		{"search_tickets", "use rd_" + strings.Repeat("Ab1_", 11)[:43], map[string]any{"project": "WEB", "query": "[redacted]"}},
+		{"search_tickets", "use sid_" + strings.Repeat("Ab1_", 11)[:43], map[string]any{"project": "WEB", "query": "[redacted]"}},
 		{"search_tickets", "postgres://u:hunter2@db/x", map[string]any{"project": "WEB", "query": "[redacted]"}},
 		{"search_tickets", "\x1b[31m\n{\"forged\":1}", map[string]any{"project": "WEB", "query": "\x1b[31m\n{\"forged\":1}"}},
 		{"search_tickets", strings.Repeat("x", 300), map[string]any{"project": "WEB"}},
