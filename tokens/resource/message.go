@@ -71,8 +71,10 @@ func parseMessage(raw []byte) (message, error) {
 		case "method":
 			m.method, err = text(one)
 		case "params":
+		case "result", "error": // who looks for these first would take it for an answer to a request of theirs
+			err = errors.New("a request has no " + one.Name + "; answers are not accepted")
 		default:
-			err = refuseTwin(one.Name, "jsonrpc", "id", "method", "params")
+			err = refuseTwin(one.Name, "jsonrpc", "id", "method", "params", "result", "error")
 		}
 		if err != nil {
 			return m, err
