@@ -3,6 +3,8 @@ package resource_test
 import (
 	"net/http"
 	"testing"
+
+	"github.com/remit-auth/remit/tokens/resource/resourcetest"
 )
 
 // TestNoAnswersInARequest: a server that looks for result or error before it looks for method would take
@@ -27,4 +29,39 @@ func TestNoAnswersInARequest(t *testing.T) {
 		t.Errorf("%d messages reached the server", n)
 	}
 	w.good()
+}
+
+// TestBodiesAreReadInOneWay: what says that the body is in another charset, or packed, would have the
+// server read other text than was checked: "+ACI-" is a quotation mark in UTF-7.
+func TestBodiesAreReadInOneWay(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(reader())
+	send := func(set func(http.Header)) answer {
+		r := w.signed(token, resourcetest.Call("search_tickets", web))
+		set(r.Header)
+		return w.do(http.DefaultClient, r)
+	}
+	for name, values := range map[string][]string{
+		"Content-Type utf-7":       {"Content-Type", "application/json; charset=utf-7"},
+		"Content-Type utf-16":      {"Content-Type", `application/json; charset="UTF-16LE"`},
+		"Content-Type extended":    {"Content-Type", "application/json; charset*=us-ascii''utf-7"},
+		"Content-Type broken":      {"Content-Type", "application/json; charset=utf-8; charset=utf-7"},
+		"Content-Type twice":       {"Content-Type", "application/json", "application/json; charset=utf-7"},
+		"Content-Encoding gzip":    {"Content-Encoding", "gzip"},
+		"Content-Encoding twice":   {"Content-Encoding", "identity", "br"},
+		"Content-Encoding unknown": {"Content-Encoding", "utf-7"},
+	} {
+		a := send(func(h http.Header) { h[values[0]] = values[1:] })
+		if a.status != http.StatusUnsupportedMediaType {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+	if n := w.calls(); n != 0 {
+		t.Errorf("%d messages reached the server", n)
+	}
+	for _, good := range []string{"application/json; charset=utf-8", "application/json;charset=UTF-8", "application/json"} {
+		if a := send(func(h http.Header) { h.Set("Content-Type", good); h.Set("Content-Encoding", "identity") }); a.status != http.StatusOK {
+			t.Errorf("%s: %d %s", good, a.status, a.body)
+		}
+	}
 }

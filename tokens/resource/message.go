@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/remit-auth/remit/tokens"
@@ -226,6 +228,24 @@ func traceparent(meta []byte) string {
 	return ""
 }
 
+// text refuses a body that says that it is packed or in another charset than it is read in: the server
+// would read another text than was checked.
+func (c *call) text() *refusal {
+	plain := !slices.ContainsFunc(c.r.Header.Values("Content-Encoding"), func(s string) bool { return !strings.EqualFold(s, "identity") })
+	switch types := c.r.Header.Values("Content-Type"); {
+	case len(types) > 1:
+		plain = false
+	case len(types) == 1 && types[0] != "application/json":
+		_, params, err := mime.ParseMediaType(types[0])
+		charset, says := params["charset"]
+		plain = plain && err == nil && (!says || strings.EqualFold(charset, "utf-8"))
+	}
+	if !plain {
+		return refuse(BadRequest, "the message must be JSON in UTF-8, not packed").status(http.StatusUnsupportedMediaType)
+	}
+	return nil
+}
+
 // message reads the body: from a page of our own or from no page at all, not too long, one message.
 func (c *call) message() *refusal {
 	if origin := c.r.Header.Get("Origin"); origin != "" && !c.g.origins[origin] {
@@ -233,6 +253,9 @@ func (c *call) message() *refusal {
 	}
 	if c.r.Method != http.MethodPost {
 		return c.stream()
+	}
+	if f := c.text(); f != nil {
+		return f
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.g.maxBody))
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
