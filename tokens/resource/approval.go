@@ -32,6 +32,9 @@ func (c *call) approval() *refusal {
 	case c.rules.Mode() == policy.Observe:
 		return c.byPolicy(c.deny(ApprovalRequired))
 	}
+	if c.msg.besides != "" { // such as inputResponses: nobody would see it before the yes, or is asked about it
+		return refuse(BadRequest, "a call that the user is asked about holds name, arguments and _meta alone")
+	}
 	a, code, err := c.g.askApproval(c.r.Context(), c.execution, c.bearer, c.live.definition, c.reach.detail.Tool, c.msg.canonical)
 	switch {
 	case err != nil:

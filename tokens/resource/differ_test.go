@@ -1,9 +1,13 @@
 package resource_test
 
 import (
+	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 
+	"github.com/remit-auth/remit/tokens"
+	"github.com/remit-auth/remit/tokens/resource"
 	"github.com/remit-auth/remit/tokens/resource/resourcetest"
 )
 
@@ -63,5 +67,37 @@ func TestBodiesAreReadInOneWay(t *testing.T) {
 		if a := send(func(h http.Header) { h.Set("Content-Type", good); h.Set("Content-Encoding", "identity") }); a.status != http.StatusOK {
 			t.Errorf("%s: %d %s", good, a.status, a.body)
 		}
+	}
+}
+
+// TestApprovalIsOfAllThatIsSent: the user's yes is to the arguments that they were shown. Answers that an
+// agent sends along (MCP 2026-07-28, inputResponses) are shown to nobody.
+func TestApprovalIsOfAllThatIsSent(t *testing.T) {
+	w := newWorld(t)
+	token := w.token(agent(tokens.ToolDetail{Tool: "email_customer", Approval: tokens.ApprovalEachCall}, tokens.ToolDetail{Tool: "search_tickets"}))
+	w.wants(w.call(token, "email_customer", web), http.StatusForbidden, resource.ApprovalRequired)
+	w.issuer.Decide(w.issuer.Approvals()[0], true)
+	with := func(tool, more string) []byte {
+		arguments, err := json.Marshal(web)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":` + string(arguments) + `,"_meta":{"progressToken":1}` + more + `}}`)
+	}
+	for _, more := range []string{
+		`,"inputResponses":{"to":{"action":"accept","content":{"to":"everybody@example.com"}}}`, `,"requestState":"of another call"`, `,"task":{"ttl":60000}`, `,"unknown":1`,
+	} {
+		if a := w.send(token, with("email_customer", more)); a.status != http.StatusBadRequest || strings.Contains(a.body, "insufficient") {
+			t.Errorf("%s: %d %s", more, a.status, a.body)
+		}
+	}
+	if n := w.calls(); n != 0 {
+		t.Fatalf("%d calls ran with what the user was not shown: %s", n, w.sent)
+	}
+	if a := w.send(token, with("email_customer", "")); a.status != http.StatusOK {
+		t.Errorf("the call that was approved: %d %s", a.status, a.body)
+	}
+	if a := w.send(token, with("search_tickets", `,"inputResponses":{"q":{"action":"accept"}},"requestState":"s"`)); a.status != http.StatusOK {
+		t.Errorf("a tool that is not asked about: %d %s", a.status, a.body)
 	}
 }

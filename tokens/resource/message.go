@@ -43,6 +43,7 @@ type message struct {
 	template  bool            // target is a URI template
 	opener    string          // the scope that would let it be read
 	arguments json.RawMessage // as sent
+	besides   string          // a member of params besides name, arguments and _meta
 	trace     string          // params._meta.traceparent
 	members   []tokens.Member
 	params    []tokens.Member
@@ -116,7 +117,7 @@ func (m *message) parseCall() error {
 		case "_meta":
 			m.trace = traceparent(one.Value)
 		default:
-			err = refuseTwin(one.Name, "name", "arguments", "_meta")
+			err, m.besides = refuseTwin(one.Name, "name", "arguments", "_meta"), one.Name
 		}
 		if err != nil {
 			return err
