@@ -19,7 +19,7 @@ func (s *Server) clientCredentials(r *http.Request, g grantRequest) (provider.Re
 // request names.
 func (s *Server) lendTo(r *http.Request, g grantRequest, l provider.Lending, narrow func(*consent.Ask) error, refuse ...func(consent.Tool) bool) (provider.Response, error) {
 	none := provider.Response{}
-	asked, err := readDetails(g.params)
+	asked, err := g.details()
 	if err != nil {
 		return none, err
 	}
@@ -56,6 +56,14 @@ func (g grantRequest) targets() []string {
 	return g.vouched.resources
 }
 
+// details are those that the request asks for, or that its credential grants (RFC 9396).
+func (g grantRequest) details() (tokens.Details, error) {
+	if g.vouched != nil && g.vouched.details != nil {
+		return *g.vouched.details, nil
+	}
+	return readDetails(g.params)
+}
+
 // withoutOffline drops what says nothing here: such tasks are not refreshed.
 func withoutOffline(scopes []string) []string {
 	var kept []string
@@ -72,6 +80,8 @@ type vouched struct {
 	subject   string // whose rights are used: a user, or the client itself
 	resources []string
 	scopes    []string // at most these; nil: it does not say
+	details   *tokens.Details
+	jkt       string // the only key that may present it; empty: any
 	once      *store.Once
 	why       map[string]any
 	refuse    func(consent.Tool) bool // tools that it does not reach; nil: none

@@ -35,9 +35,12 @@ type TrustedIssuer struct {
 	// JWKSURI is where its keys are, over https; JWKS, the keys themselves. One of them is set.
 	JWKSURI string          `json:"jwks_uri,omitempty"`
 	JWKS    json.RawMessage `json:"jwks,omitempty"`
-	// Audience is what its assertions name besides this server's issuer and token endpoint, as platforms
-	// let one choose; empty: nothing else.
+	// Audience is what its assertions may name in the place of this server's issuer (a workload's: of its
+	// token endpoint, too), as platforms let one choose; empty: nothing else.
 	Audience string `json:"audience,omitempty"`
+	// Tenant is whose users an ID-JAG may be about, where the issuer serves several: its tenant claim; empty:
+	// an issuer that names none.
+	Tenant string `json:"tenant,omitempty"`
 	// MaxAge is how long ago an assertion may have been made, in seconds; 0: 300 for an ID-JAG, and
 	// not judged for a workload's, which platforms renew when they please.
 	MaxAge int `json:"max_age,omitempty"`
@@ -92,6 +95,8 @@ func (t TrustedIssuer) check() error {
 		return errors.New("an id-jag issuer names clients, and no rules")
 	case t.Kind == TrustWorkload && (len(t.Rules) == 0 || len(t.Clients) > 0):
 		return errors.New("a workload issuer has rules, and names no clients")
+	case t.Kind == TrustWorkload && t.Tenant != "":
+		return errors.New("tenant is for id-jag; match the claim in rules")
 	case t.MaxAge < 0:
 		return errors.New("max_age is seconds")
 	}
@@ -146,13 +151,13 @@ func badAssertion(cause error) error {
 }
 
 // verifyForeign verifies an assertion and names it for being spent once.
-func (s *Server) verifyForeign(ctx context.Context, t TrustedIssuer, raw string, types []string, maxAge, maxLife time.Duration) (tokens.ForeignAssertion, *store.Once, error) {
+func (s *Server) verifyForeign(ctx context.Context, t TrustedIssuer, raw string, want tokens.ForeignWant) (tokens.ForeignAssertion, *store.Once, error) {
 	keys, err := s.foreignKeys(ctx, t)
 	if err != nil {
 		return tokens.ForeignAssertion{}, nil, err
 	}
-	want := tokens.ForeignWant{Types: types, Issuer: t.Issuer, Audiences: []string{s.issuer, s.url("/token")}, Now: s.now(), MaxAge: maxAge, MaxLife: maxLife}
-	if t.Audience != "" {
+	want.Issuer, want.Now = t.Issuer, s.now()
+	if want.Audiences = append(want.Audiences, s.issuer); t.Audience != "" {
 		want.Audiences = append(want.Audiences, t.Audience)
 	}
 	a, err := keys.Verify(raw, want)
@@ -188,72 +193,11 @@ func (s *Server) foreignKeys(ctx context.Context, t TrustedIssuer) (tokens.Forei
 	})
 }
 
-// idJAG are the claims of an identity assertion authorization grant that are looked at.
-type idJAG struct {
-	ClientID string `json:"client_id"`
-	Resource string `json:"resource"`
-	Scope    string `json:"scope"`
-}
-
-// readIDJAG holds an ID-JAG to its profile: for this server, this client, used once, for a user known here.
-func (s *Server) readIDJAG(ctx context.Context, t TrustedIssuer, raw string, client store.Client) (*vouched, error) {
-	age := time.Duration(t.MaxAge) * time.Second
-	if age == 0 {
-		age = 5 * time.Minute
-	}
-	a, once, err := s.verifyForeign(ctx, t, raw, []string{typeIDJAG}, age, 10*time.Minute)
-	if err != nil {
-		return nil, err
-	}
-	var says idJAG
-	var claims map[string]json.RawMessage
-	if err := errors.Join(json.Unmarshal(a.Raw, &claims), tokens.CheckJSON(a.Raw)); err != nil {
-		return nil, badAssertion(err)
-	}
-	for name, into := range map[string]*string{"client_id": &says.ClientID, "resource": &says.Resource, "scope": &says.Scope} {
-		if value, ok := claims[name]; ok {
-			if err := json.Unmarshal(value, into); err != nil {
-				return nil, badAssertion(err)
-			}
-		}
-	}
-	switch {
-	case a.ID == "":
-		return nil, badAssertion(errors.New("jti missing"))
-	case says.ClientID != client.ID:
-		return nil, badAssertion(errors.New("client_id is another client's"))
-	case !slices.Contains(t.Clients, client.ID) && !slices.Contains(t.Clients, "*"):
-		return nil, oauth.Refuse(oauth.UnauthorizedClient, "the issuer does not vouch for this client here")
-	}
-	name := t.UserClaim
-	if name == "" {
-		name = "email"
-	}
-	var email string
-	if err := json.Unmarshal(claims[name], &email); err != nil || email == "" {
-		return nil, badAssertion(errors.New(name + " missing"))
-	}
-	user, err := s.store.UserByEmail(ctx, email)
-	if errors.Is(err, store.ErrUserNotFound) {
-		return nil, badAssertion(err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	v := &vouched{subject: user.ID, once: once, why: map[string]any{"issuer": t.Issuer, "subject": a.Subject, "assertion": a.ID}}
-	if says.Resource != "" {
-		v.resources = []string{says.Resource}
-	}
-	v.scopes = strings.Fields(says.Scope)
-	if !t.Destructive {
-		v.refuse = func(o consent.Tool) bool { return o.Risk.Destructive }
-	}
-	return v, nil
-}
-
 // readWorkload makes a client of a workload, by the first rule that matches all of its claims.
 func (s *Server) readWorkload(r *http.Request, p oauth.Params, t TrustedIssuer, raw string) (caller, error) {
-	a, once, err := s.verifyForeign(r.Context(), t, raw, []string{"", "JWT"}, time.Duration(t.MaxAge)*time.Second, 24*time.Hour)
+	a, once, err := s.verifyForeign(r.Context(), t, raw, tokens.ForeignWant{
+		Types: []string{"", "JWT"}, Audiences: []string{s.url("/token")}, MaxAge: time.Duration(t.MaxAge) * time.Second, MaxLife: 24 * time.Hour,
+	})
 	if err != nil {
 		return caller{}, err
 	}
@@ -266,6 +210,10 @@ func (s *Server) readWorkload(r *http.Request, p oauth.Params, t TrustedIssuer, 
 		return caller{}, badAssertion(errors.New("no rule matches"))
 	}
 	rule := t.Rules[i]
+	jkt, err := confirmedKey(claims)
+	if err != nil {
+		return caller{}, err
+	}
 	client, err := s.store.ClientByID(r.Context(), rule.Client)
 	if errors.Is(err, store.ErrClientNotFound) || err == nil && (client.Disabled || p.Has("client_id") && p.Get("client_id") != client.ID) {
 		return caller{}, errClient
@@ -274,7 +222,7 @@ func (s *Server) readWorkload(r *http.Request, p oauth.Params, t TrustedIssuer, 
 		return caller{}, err
 	}
 	return caller{client: client, vouched: &vouched{
-		subject: client.ID, scopes: rule.Scopes, once: once, why: map[string]any{"issuer": t.Issuer, "subject": a.Subject, "assertion": a.ID},
+		subject: client.ID, scopes: rule.Scopes, once: once, jkt: jkt, why: map[string]any{"issuer": t.Issuer, "subject": a.Subject, "assertion": a.ID},
 	}}, nil
 }
 
@@ -295,6 +243,12 @@ func (r WorkloadRule) matches(claims map[string]json.RawMessage) bool {
 // jwtBearer serves grant_type=…:jwt-bearer (RFC 7523 §2.1).
 func (s *Server) jwtBearer(r *http.Request, g grantRequest) (provider.Response, error) {
 	v := g.vouched
+	if v.jkt != "" && v.jkt != g.jkt {
+		return provider.Response{}, badAssertion(errors.New("it confirms another key than the proof's, or there is no proof"))
+	}
+	if v.details != nil && g.params.Has("authorization_details") {
+		return provider.Response{}, oauth.Refuse(oauth.InvalidAuthorizationDetails, "the assertion says what is granted; leave authorization_details out")
+	}
 	if len(v.resources) > 0 && slices.ContainsFunc(g.params.All("resource"), func(uri string) bool { return !slices.Contains(v.resources, uri) }) {
 		return provider.Response{}, oauth.Refuse(oauth.InvalidTarget, "the assertion is for another resource")
 	}
@@ -303,6 +257,9 @@ func (s *Server) jwtBearer(r *http.Request, g grantRequest) (provider.Response, 
 		refuse = append(refuse, v.refuse)
 	}
 	return s.lendTo(r, g, provider.Lending{Subject: v.subject, Once: v.once, Kind: "task.lent_by_assertion", Why: v.why}, func(ask *consent.Ask) error {
+		if len(v.scopes) == 0 && v.details != nil && len(ask.Scopes) > 0 {
+			return oauth.Refuse(oauth.InvalidScope, "the assertion grants tools one by one, and no scope")
+		}
 		if len(v.scopes) == 0 {
 			return nil
 		}

@@ -69,6 +69,7 @@ type ForeignWant struct {
 	Types     []string // of the header, in this spelling; "" stands for none
 	Issuer    string
 	Audiences []string // one of these must be among its own
+	Sole      bool     // and must be the only one
 	Now       time.Time
 	MaxAge    time.Duration // between iat and now; 0: not judged
 	MaxLife   time.Duration // between now and exp
@@ -196,7 +197,7 @@ func (c foreignClaims) judge(want ForeignWant) error {
 	switch {
 	case want.Issuer == "" || c.issuer != want.Issuer:
 		return fmt.Errorf("%w: %s", ErrWrongIssuer, shown(c.issuer))
-	case !heard:
+	case !heard, want.Sole && len(c.audiences) != 1:
 		return ErrWrongAudience
 	case c.subject == "":
 		return fmt.Errorf("%w: sub missing", ErrMalformed)
