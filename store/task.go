@@ -228,8 +228,8 @@ type Tasks interface {
 	// resource, would end now: each once, those under them included. It changes nothing.
 	WouldEnd(ctx context.Context, target Target) ([]Task, error)
 	// SuspendTask suspends an active task (ErrTaskNotActive otherwise, ErrTaskEnded if ended) and
-	// tells its resources, and so for every active task under it. A task asleep by idleness, which its
-	// agent could wake, counts as active for every other actor. Suspending and resuming leave ledger
+	// tells its resources, and so for every active task under it. A task asleep by idleness, or paused by its
+	// agent, which the agent could wake, counts as active for every other actor. Suspending and resuming leave ledger
 	// records of kind task.suspended and task.resumed, one for each task.
 	SuspendTask(ctx context.Context, id string, by Actor, reason string, recs ...Record) (Task, error)
 	// ResumeTask wakes a suspended task. Only the actor who suspended it or an admin may:

@@ -35,19 +35,19 @@ func asleep(t store.Task) bool {
 	return t.State == store.TaskSuspended && (t.SuspendedBy == store.ByIdle || t.SuspendedBy == store.BySwitch && !t.ActivatedAt.IsZero())
 }
 
-// SuspendTask suspends an active task, or takes over a suspension by idleness, which the agent
-// could end by itself.
+// SuspendTask suspends an active task, or takes over a suspension by idleness or by its agent, which the
+// agent could end by itself.
 func (s *Store) SuspendTask(ctx context.Context, id string, by store.Actor, reason string, recs ...store.Record) (t store.Task, err error) {
 	err = s.write(ctx, func(tx *tx) (err error) {
 		var grants []store.Grant
 		if t, grants, err = tx.held(id); err != nil {
 			return err
 		}
-		idle := asleep(t) && by != store.ByIdle
+		yields := asleep(t) && by != store.ByIdle || t.SuspendedBy == store.ByAgent && by != store.ByAgent && by != store.ByIdle
 		switch {
 		case t.State.Terminal():
 			return store.ErrTaskEnded
-		case t.State != store.TaskActive && !idle:
+		case t.State != store.TaskActive && !yields:
 			return store.ErrTaskNotActive
 		}
 		under, err := tx.under(t.ID)

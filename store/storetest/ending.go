@@ -215,4 +215,24 @@ var suspending = map[string]func(*world){
 			w.end(l.ID)
 		}
 	},
+	"takes over from the agent": func(w *world) {
+		for _, by := range []store.Actor{store.ByRule, store.ByUser, store.ByAdmin, store.ByRevoker} {
+			l := w.lend()
+			w.suspend(l, store.ByAgent)
+			w.refused(store.ErrTaskNotActive, func() error {
+				_, err := w.s.SuspendTask(w.ctx, l.ID, store.ByAgent, "again", record("x"))
+				return err
+			})
+			t, err := w.s.SuspendTask(w.ctx, l.ID, by, "stop", record("y"))
+			w.must(err)
+			w.same("task", []any{t.State, t.SuspendedBy, t.Reason}, []any{store.TaskSuspended, by, "stop"})
+			w.refused(store.ErrTaskNotSuspended, func() error {
+				_, err := w.s.ResumeTask(w.ctx, l.ID, store.ByAgent, record("x"))
+				return err
+			})
+			_, err = w.s.ResumeTask(w.ctx, l.ID, by, record("z"))
+			w.must(err)
+			w.same("alive", w.live(l.Access.JTI), true)
+		}
+	},
 }
