@@ -198,10 +198,17 @@ func number(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// inert keeps a spreadsheet from taking a cell for a formula.
+// inert keeps a spreadsheet from taking a cell for a formula, also one that splits lines at semicolons or
+// tabs, as it does where a comma stands in numbers: what it then begins a cell with is no formula either.
 func inert(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
-		return "'" + cell
+	var b strings.Builder
+	begins := true // a cell, for some spreadsheet
+	for i, r := range cell {
+		if begins && strings.ContainsRune("=+-@", r) || i == 0 && strings.ContainsRune("\t\r\n", r) {
+			b.WriteByte('\'')
+		}
+		begins = strings.ContainsRune(";\t\r\n", r) || begins && r == '"'
+		b.WriteRune(r)
 	}
-	return cell
+	return b.String()
 }

@@ -46,7 +46,7 @@ func written(t *testing.T, format string, recs ...Record) string {
 
 func TestCSVHoldsNoFormula(t *testing.T) {
 	for tool, want := range map[string]string{
-		"=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "\n=1": "'\n=1",
+		"=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t'=1", "\n=1": "'\n'=1",
 		"get_ticket": "get_ticket", "a=1,\"b\"\nc": "a=1,\"b\"\nc", "": "",
 	} {
 		rows, err := csv.NewReader(strings.NewReader(written(t, "csv", call(1, tool)))).ReadAll()
@@ -59,6 +59,16 @@ func TestCSVHoldsNoFormula(t *testing.T) {
 		}
 		if got["tool"] != want || got["reason"] != "'=1+1" || got["client"] != "'@client" || got["agent"] != "'-jkt" || got["seq"] != "1" || got["at"] != "2026-03-01T12:00:00.000005Z" || got["duration_us"] != "" {
 			t.Errorf("%q: %q", tool, got)
+		}
+	}
+	// OWASP, CSV Injection: whoever writes the field separator begins a cell too.
+	for text, want := range map[string]string{
+		"notes;=HYPERLINK(\"https://evil.example\");x": "notes;'=HYPERLINK(\"https://evil.example\");x",
+		"a;\"@SUM(1)\"": "a;\"'@SUM(1)\"", "a;;+1": "a;;'+1", "a\t-1": "a\t'-1", "a\n=1": "a\n'=1", "\"=1": "\"'=1",
+		"a; b": "a; b", "a = b; c - d": "a = b; c - d", "a\n\nb;\nc": "a\n\nb;\nc", "x@example.com": "x@example.com",
+	} {
+		if got := inert(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
 	if got := inert("\rx"); got != "'\rx" {
