@@ -57,7 +57,7 @@ func (s *Server) par(w http.ResponseWriter, r *http.Request) error {
 	}
 	return writeJSON(w, http.StatusCreated, map[string]any{
 		"request_uri": oauth.RequestURIPrefix + uri,
-		"expires_in":  int(requestLife.Seconds()),
+		"expires_in":  int(requestLife.Seconds()) - 1, // FAPI 2.0 Security Profile §5.3.2.2: less than 600
 	})
 }
 

@@ -142,6 +142,9 @@ func TestPushedRequestTraps(t *testing.T) {
 		t.Run(name, func(t *testing.T) { want(t, a.post("/par", form), 400, "invalid_request") })
 	}
 
+	if got := a.post("/par", a.request()); got.Status != 201 || got.JSON["expires_in"].(float64) >= 600 { // FAPI 2.0 §5.3.2.2
+		t.Errorf("a pushed request: %d %s", got.Status, got.Body)
+	}
 	target := a.push(a.request())
 	injected := target + "&scope=everything&redirect_uri=https%3A%2F%2Fevil.example&authorization_details=%5B%5D&state=evil" // T15
 	if page := b.get(injected); page.Status != 200 || strings.Contains(page.Body, "evil.example") {
