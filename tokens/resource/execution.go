@@ -46,6 +46,15 @@ type execution struct {
 	Trace      string          `json:"trace,omitempty"`
 }
 
+// openedBy is the execution that a record begins; empty: it begins none.
+func openedBy(record []byte) (id string, err error) {
+	var e execution
+	if err = json.Unmarshal(record, &e); err == nil && e.Kind == kindDecided && e.Decision == allowed {
+		id = e.Execution
+	}
+	return id, err
+}
+
 // check is one step of the decision.
 type check struct {
 	Name   string `json:"name"`

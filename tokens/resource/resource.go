@@ -12,7 +12,7 @@
 //	budget.go      calls counted at the authorization server
 //	refusal.go     challenges and structured denials          RFC 6750, RFC 9449 §7.1
 //	metadata.go    protected resource metadata                RFC 9728
-//	execution.go, spool.go, segment.go, ship.go  the record of every call
+//	execution.go, spool.go, segment.go, lasting.go, ship.go  the record of every call
 //	feed.go, view.go, witness.go  what has ended              RFC 8417
 //	enrol.go, authority.go, keys.go, manifest.go  the Guard at its authorization server
 package resource

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -25,6 +26,7 @@ type spool struct {
 	mu       sync.Mutex
 	segments []*segment // oldest first; the last one is written to
 	open     map[string]*segment
+	lasting  lasting // what is open of segments that are gone
 	size     int64   // bytes in all segments
 	gather   *commit // what the next fsync will make durable
 	spare    []byte  // an empty buffer for the one after it
@@ -88,24 +90,33 @@ func (s *spool) load() (unfinished []execution, err error) {
 	}
 	decided := map[string]execution{}
 	var order []string
-	for i, seg := range s.segments {
-		torn, err := seg.scan(func(_ int64, record []byte) error {
+	visit := func(seg *segment) func(int64, []byte) error {
+		return func(_ int64, record []byte) error {
 			var e execution
 			if err := json.Unmarshal(record, &e); err != nil {
 				return fmt.Errorf("resource: %s: %w", seg.path, err)
 			}
+			_, again := decided[e.Execution] // a crash came before its segment was removed
 			switch {
-			case e.Kind == kindDecided && e.Decision == allowed:
+			case e.Kind == kindDecided && e.Decision == allowed && !again:
 				decided[e.Execution] = e
 				order = append(order, e.Execution)
 				s.open[e.Execution] = seg
-				seg.open++
+				if seg.open++; seg == &s.lasting.segment {
+					s.lasting.lines[e.Execution] = line(record)
+				}
 			case e.Kind == kindFinished:
 				s.shut(e.Execution)
 				delete(decided, e.Execution)
 			}
 			return nil
-		})
+		}
+	}
+	if err := s.scanLasting(visit(&s.lasting.segment)); err != nil {
+		return nil, err
+	}
+	for i, seg := range s.segments {
+		torn, err := seg.scan(visit(seg))
 		if err != nil {
 			return nil, err
 		}
@@ -135,6 +146,10 @@ func (s *spool) shut(id string) {
 	if seg := s.open[id]; seg != nil {
 		seg.open--
 		delete(s.open, id)
+		if seg == &s.lasting.segment {
+			delete(s.lasting.lines, id)
+			s.lasting.stale = true
+		}
 	}
 }
 
@@ -235,28 +250,39 @@ func (s *spool) read(from int64, most, limit int, at *cursor) (first int64, reco
 	return first, records, nil
 }
 
-// ship notes that everything below next has arrived and deletes the segments that nobody needs:
-// wholly shipped, not written to, no open execution in them.
+// ship notes that everything below next has arrived and deletes the segments that nobody needs: wholly
+// shipped and not written to.
 func (s *spool) ship(next int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if next > s.segments[len(s.segments)-1].next() {
-		s.conflict = true
+	gone := s.sent(next)
+	if err := s.carry(gone); err != nil {
+		s.log.Warn("what is open in sent segments could not be kept elsewhere", "error", err)
 		return
 	}
-	s.shipped = max(s.shipped, next)
-	var kept []*segment
-	for i, seg := range s.segments {
-		if i == len(s.segments)-1 || seg.next() > s.shipped || seg.open > 0 {
-			kept = append(kept, seg)
-			continue
-		}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seg := range gone {
 		if err := os.Remove(seg.path); err != nil {
 			s.log.Warn("a sent segment could not be removed", "error", err)
-			kept = append(kept, seg)
-			continue
+			return
 		}
 		s.size -= seg.size
+		s.segments = s.segments[1:]
 	}
-	s.segments = kept
+}
+
+// sent returns the segments, oldest first, that hold nothing but what has arrived.
+func (s *spool) sent(next int64) []*segment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.segments) - 1
+	if next > s.segments[last].next() {
+		s.conflict = true
+		return nil
+	}
+	s.shipped = max(s.shipped, next)
+	n := 0
+	for n < last && s.segments[n].next() <= s.shipped {
+		n++
+	}
+	return slices.Clone(s.segments[:n])
 }
