@@ -21,28 +21,35 @@ func TestAttackAudit(t *testing.T) {
 	playIn(t, map[string]row{"AU1": au1, "AU4": au4, "AU5": au5, "AU6": au6, "AU7": au7, "AU9": au9}, operated(t)...)
 }
 
-// operated are the settings of a server that tells its metrics: of a pair, no two can at one address.
+// operated are the settings of a server that tells its metrics; of a pair, each has an address of its own.
 func operated(t *testing.T) []string {
 	t.Helper()
-	if *engine == "pair" {
-		return nil
-	}
 	return []string{"REMIT_OPS_LISTEN=" + freeAddress(t)}
 }
 
-// metrics is what the server tells an operator, where it tells any.
-func (w *world) metrics(t *testing.T) []byte {
+// metrics is what all instances tell an operator.
+func (w *world) metrics(t *testing.T) (all []byte) {
 	t.Helper()
-	for _, pair := range w.env {
-		if ops, ok := strings.CutPrefix(pair, "REMIT_OPS_LISTEN="); ok {
-			res, err := blackbox.Get(t.Context(), "http://"+ops+"/metrics")
-			if err != nil || res.Status != http.StatusOK {
-				t.Fatalf("metrics: %v %s", err, res)
-			}
-			return res.Body
+	for _, p := range w.all() {
+		i := slices.IndexFunc(p.env, func(pair string) bool { return strings.HasPrefix(pair, "REMIT_OPS_LISTEN=") })
+		if i < 0 {
+			t.Fatal("an instance tells no metrics")
 		}
+		res, err := blackbox.Get(t.Context(), "http://"+strings.TrimPrefix(p.env[i], "REMIT_OPS_LISTEN=")+"/metrics")
+		if err != nil || res.Status != http.StatusOK {
+			t.Fatalf("metrics: %v %s", err, res)
+		}
+		all = append(all, res.Body...)
 	}
-	return nil
+	return all
+}
+
+// logs is what all instances wrote.
+func (w *world) logs() (all string) {
+	for _, p := range w.all() {
+		all += p.log.String()
+	}
+	return all
 }
 
 // au1: one record for each action, which says who, what, where and by which checks.
@@ -82,7 +89,7 @@ func au4(t *testing.T, w *world) {
 	argument := "canary-" + blackbox.Random(16)
 	w.call(t, f, "add_comment", blackbox.Object{"project": "WEB", "id": "WEB-118", "text": argument})
 	mustPost(t, w.server.Token, blackbox.Form{{Name: "grant_type", Value: "authorization_code"}, {Name: "client_id", Value: id}, {Name: "client_secret", Value: secret}, {Name: "code", Value: "rc_x"}})
-	places := map[string][]byte{"database": w.database(t), "log": []byte(w.log.String()), "metrics": w.metrics(t), "ledger": w.admin(t, "/admin/api/audit/records?limit=10000")}
+	places := map[string][]byte{"database": w.database(t), "log": []byte(w.logs()), "metrics": w.metrics(t), "ledger": w.admin(t, "/admin/api/audit/records?limit=10000")}
 	canaries := map[string]string{
 		"access token": f.Access(), "refresh token": f.RefreshToken(), "former refresh token": old, "code": f.Code, "verifier": f.Verifier, "client secret": secret,
 		"password": w.mara.Password, "argument": argument, "pushed request": f.RequestURI,
@@ -129,7 +136,7 @@ func au5(t *testing.T, w *world) {
 			t.Fatalf("a line that is no record: %v %q", err, line)
 		}
 	}
-	for place, text := range map[string][]byte{"ledger": records, "log": []byte(w.log.String())} {
+	for place, text := range map[string][]byte{"ledger": records, "log": []byte(w.logs())} {
 		if bytes.Contains(text, []byte("\x1b")) || bytes.Contains(text, []byte("\n{\"forged\"")) {
 			t.Errorf("the %s was written to by a stranger", place)
 		}

@@ -79,6 +79,13 @@ func TestSecurityTests(t *testing.T) {
 			}
 		}
 	}
+	for id, tests := range besides {
+		for test := range strings.FieldsSeq(tests) {
+			if !played(id) || !testExists(t, test) {
+				t.Errorf("%s: there is no %s beside it", id, test)
+			}
+		}
+	}
 	for id := range maps.Keys(elsewhere) {
 		if !known[id] {
 			t.Errorf("%s is played, and is not in the catalogue", id)
@@ -204,6 +211,9 @@ func tell(id string, kept map[string]sheet, counts []int) (observed, result stri
 				}
 			}
 		}
+	}
+	for test := range strings.FieldsSeq(besides[id]) {
+		places = append(places, "✓ `"+test+"`")
 	}
 	if other := elsewhere[id]; other.why != "" {
 		counts[len(engines)]++

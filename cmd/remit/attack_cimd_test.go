@@ -32,6 +32,7 @@ type vendor struct {
 	fetched   map[string]int
 	reached   int // connections
 	expired   *httptest.Server
+	stranger  *httptest.Server // whose certificate nobody trusts
 }
 
 func newVendor(t *testing.T) *vendor {
@@ -81,6 +82,16 @@ func (v *vendor) env(t *testing.T) []string {
 	v.expired.Config.ErrorLog = log.New(io.Discard, "", 0)
 	v.expired.StartTLS()
 	t.Cleanup(v.expired.Close)
+	v.stranger = httptest.NewUnstartedServer(http.HandlerFunc(v.ServeHTTP))
+	selfCert, selfKey := certificate(t, time.Now().Add(24*time.Hour), "127.0.0.1")
+	own, err := tls.LoadX509KeyPair(selfCert, selfKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.stranger.TLS = &tls.Config{Certificates: []tls.Certificate{own}}
+	v.stranger.Config.ErrorLog = log.New(io.Discard, "", 0)
+	v.stranger.StartTLS()
+	t.Cleanup(v.stranger.Close)
 	ended, err := os.ReadFile(cert)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +106,7 @@ func (v *vendor) env(t *testing.T) []string {
 	if err := os.WriteFile(file, roots, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"SSL_CERT_FILE=" + file, "REMIT_CIMD_PORTS=" + v.port + "," + portOf(v.expired.URL)}
+	return []string{"SSL_CERT_FILE=" + file, "REMIT_CIMD_PORTS=" + v.port + "," + portOf(v.expired.URL) + "," + portOf(v.stranger.URL)}
 }
 
 // serves publishes a page.
@@ -294,6 +305,16 @@ func cm6(t *testing.T, w *world, v *vendor) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write(bomb.Bytes())
 		},
+		"a byte at a time": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			tick := time.NewTicker(500 * time.Millisecond)
+			defer tick.Stop()
+			for r.Context().Err() == nil {
+				_, _ = w.Write([]byte(" "))
+				_ = http.NewResponseController(w).Flush()
+				<-tick.C
+			}
+		},
 		"never": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"headers without end": func(w http.ResponseWriter, _ *http.Request) {
 			for i := range 2000 {
@@ -337,7 +358,7 @@ func cm10(t *testing.T, w *world, v *vendor) {
 func cm12(t *testing.T, w *world, v *vendor) {
 	before, _ := v.counts("/cm12.json")
 	v.publishes("/cm12.json", nil)
-	for name, origin := range map[string]string{"another host": "https://localhost:" + v.port, "expired": v.expired.URL, "another address": "https://127.0.0.2:" + v.port} {
+	for name, origin := range map[string]string{"another host": "https://localhost:" + v.port, "expired": v.expired.URL, "self-signed": v.stranger.URL, "another address": "https://127.0.0.2:" + v.port} {
 		t.Run(name, func(t *testing.T) {
 			w.refuses(t, E401(), func() (blackbox.Response, error) {
 				return w.server.Send(t.Context(), blackbox.NewKey(), w.server.PAR, w.documented(origin+"/cm12.json").PushForm())
@@ -378,15 +399,16 @@ func rc5(t *testing.T, w *world, v *vendor) {
 	})
 	w.nonce(t)
 	served := 0
-	for _, res := range together(t, func(int) (blackbox.Response, error) {
+	const asking = 50
+	for _, res := range atOnce(t, asking, func(int) (blackbox.Response, error) {
 		return w.server.Send(t.Context(), blackbox.NewKey(), w.server.PAR, w.documented(id).PushForm())
 	}) {
 		if sane(t, res); res.Status == http.StatusCreated {
 			served++
 		}
 	}
-	if n, _ := v.counts("/rc5.json"); served != racers || n > map[bool]int{true: 2, false: 1}[*engine == "pair"] {
-		t.Errorf("%d of %d served, %d fetches", served, racers, n)
+	if n, _ := v.counts("/rc5.json"); served != asking || n > map[bool]int{true: 2, false: 1}[*engine == "pair"] {
+		t.Errorf("%d of %d served, %d fetches", served, asking, n)
 	}
 	jot(t, "all served, by one fetch at each instance")
 }

@@ -134,8 +134,11 @@ func ca3(t *testing.T, w *world) {
 
 func ca4(t *testing.T, w *world) {
 	now := time.Now().Unix()
+	ahead := func(claim string) assertion { // of the moment when it is sent
+		return func(h, c blackbox.Object) string { return w.claim(claim, time.Now().Unix()+61)(h, c) }
+	}
 	w.refusesClient(t, E401(), map[string]assertion{
-		"exp 5 min ago": w.claim("exp", now-300), "no exp": w.claim("exp", nil), "exp in ten years": w.claim("exp", now+10*365*86400), "nbf in 90 s": w.claim("nbf", now+90), "iat in 90 s": w.claim("iat", now+90),
+		"exp 5 min ago": w.claim("exp", now-300), "no exp": w.claim("exp", nil), "exp in ten years": w.claim("exp", now+10*365*86400), "nbf in 61 s": ahead("nbf"), "iat in 61 s": ahead("iat"),
 		"exp a text": w.claim("exp", "soon"),
 	})
 	for name, a := range map[string]assertion{"nbf in 8 s": w.claim("nbf", now+8), "iat in 8 s": w.claim("iat", now+8)} {

@@ -62,6 +62,7 @@ func dv2(t *testing.T, w *world) {
 
 func dv4(t *testing.T, w *world) {
 	key := blackbox.NewKey()
+	another := w.client(t, "Headless too", map[string]any{"token_endpoint_auth_method": "none", "grant_types": []string{deviceGrant, "refresh_token"}})
 	asked := w.device(t, key)
 	w.allowsDevice(t, asked)
 	poll := blackbox.Form{{Name: "grant_type", Value: deviceGrant}, {Name: "client_id", Value: w.headless}, {Name: "device_code", Value: asked.Text("device_code")}}
@@ -69,7 +70,7 @@ func dv4(t *testing.T, w *world) {
 		key  blackbox.Key
 		form blackbox.Form
 	}{
-		"another key": {blackbox.NewKey(), poll}, "cut": {key, poll.Set("device_code", asked.Text("device_code")[:20])}, "the user's code": {key, poll.Set("device_code", asked.Text("user_code"))},
+		"another key": {blackbox.NewKey(), poll}, "another client": {key, poll.Set("client_id", another)}, "cut": {key, poll.Set("device_code", asked.Text("device_code")[:20])}, "the user's code": {key, poll.Set("device_code", asked.Text("user_code"))},
 		"as a code": {key, poll.Set("grant_type", "authorization_code").Add("code", asked.Text("device_code")).Add("code_verifier", blackbox.Random(32)).Set("client_id", w.a)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,6 +18,16 @@ var elsewhere = map[string]struct{ tests, why string }{
 	"TK10": {"cmd/remit.TestAttackPAR", "there is no code without a challenge: PR4"},
 }
 
+// besides are tests of packages that prove what the black-box client proves of a row a part of.
+var besides = map[string]string{
+	"AD1":  "server.TestConsoleMatrix server.TestAdminMatrix",
+	"AU3":  "cmd/remit.TestVerifyFindsMutations",
+	"CM3":  "server/fetch.TestNothingConnectsToSpecialAddresses server/fetch.TestRebindingDoesNotHelp",
+	"CM6":  "server/fetch.TestBadAnswers",
+	"CM11": "server/fetch.TestBoundedConcurrency",
+	"RX9":  "server.TestUnusedClientsAreForgotten",
+}
+
 // notOn are the rows that an engine does not play, and why, by row and engine.
 var notOn = map[string]map[string]string{
 	"IN5":  {"sqlite": fileIsThere},

@@ -212,6 +212,13 @@ func tx7(t *testing.T, w *world) {
 			return w.server.Send(t.Context(), c.parent.Key, w.server.Token, form)
 		})
 	})
+	t.Run("back to the first", func(t *testing.T) {
+		sub := c.hands(t)
+		form := c.form(t, sub.Key, sub.Access(), c.parent.Key)
+		w.refuses(t, E("invalid_request"), func() (blackbox.Response, error) {
+			return w.server.Send(t.Context(), c.parent.Key, w.server.Token, form)
+		})
+	})
 	holder, token := c.parent.Key, c.parent.Access()
 	var last *blackbox.Flow
 	for range 4 {

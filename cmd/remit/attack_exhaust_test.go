@@ -176,20 +176,32 @@ func ad3(t *testing.T, w *world) {
 	w.works(t, f)
 }
 
+// ad6: no form of the console counts that an admin did not submit from there.
 func ad6(t *testing.T, w *world) {
-	f := w.token(t)
-	form := blackbox.Form{{Name: "task", Value: f.TaskID()}, {Name: "decision", Value: "end"}}
-	for name, headers := range map[string][]blackbox.Header{
-		"another origin": {{Name: "Origin", Value: "https://evil.example"}, {Name: "Sec-Fetch-Site", Value: "cross-site"}},
-		"no token":       {{Name: "Origin", Value: w.issuer}, {Name: "Sec-Fetch-Site", Value: "same-origin"}},
+	f, chief := w.token(t), w.person(t, "chief", "admin")
+	own, ok := w.sees(t, chief, "/admin/keys").Page.With("csrf")
+	theirs, also := w.sees(t, w.mara, "/agents").Page.With("csrf")
+	if !ok || !also {
+		t.Fatal("no form with a token")
+	}
+	end := form("task", f.TaskID(), "reason", "INC-1", "shown", "1", "count", "1")
+	for name, tt := range map[string]struct {
+		form   blackbox.Form
+		origin string
+	}{
+		"another origin": {end.Set("csrf", own.Filled().Get("csrf")), "https://evil.example"}, "no token": {end, w.issuer}, "a guess": {end.Set("csrf", blackbox.Random(24)), w.issuer},
+		"another's token": {end.Set("csrf", theirs.Filled().Get("csrf")), w.issuer},
 	} {
 		t.Run(name, func(t *testing.T) {
-			res := mustPost(t, w.issuer+"/admin/end", form, append(headers, blackbox.Header{Name: "Cookie", Value: w.mara.Cookies()})...)
-			sane(t, res)
-			if seen(t, res); res.Status != http.StatusForbidden && res.Status != http.StatusNotFound {
-				t.Errorf("%s", res)
-			}
+			site := map[bool]string{true: "same-origin", false: "cross-site"}[tt.origin == w.issuer]
+			w.refuses(t, want{statuses: []int{403}, page: true}, func() (blackbox.Response, error) {
+				return mustPost(t, w.issuer+"/admin/end", tt.form, blackbox.Header{Name: "Cookie", Value: chief.Cookies()}, blackbox.Header{Name: "Origin", Value: tt.origin}, blackbox.Header{Name: "Sec-Fetch-Site", Value: site}), nil
+			})
 		})
 	}
 	w.works(t, f)
+	if res := w.posts(t, chief, "/admin/end", end); res.Status >= 400 {
+		t.Errorf("the admin's own form: %s", res)
+	}
+	w.dead(t, f)
 }

@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -331,6 +333,21 @@ func TestAttackFT13(t *testing.T) {
 	} {
 		refusesToStart(t, []string{tt.env}, tt.says)
 	}
+	corrupt := filepath.Join(shortDir(t), "config.yaml")
+	if err := os.WriteFile(corrupt, []byte("issuer: [\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refusesToStart(t, []string{"REMIT_CONFIG=" + corrupt}, "config")
+	other := filepath.Join(shortDir(t), "master.key")
+	if err := os.WriteFile(other, []byte(blackbox.Random(32)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	used := serve(t, "")
+	used.stop(t)
+	of := append(slices.Clone(used.env), "REMIT_DATA_DIR="+used.dir)
+	refusesToStart(t, append(slices.Clone(of), "REMIT_MASTER_KEY_FILE="+other), "master key")
+	used.behind(t, "INSERT INTO schema_version (version_id, is_applied) VALUES (999999, TRUE)")
+	refusesToStart(t, of, "newer than this program")
 }
 
 // TestAttackFT12: killed again and again while it writes, a server on a file loses nothing that it has

@@ -45,7 +45,7 @@ func md1(t *testing.T, w *world) {
 	if !slices.Contains(list(m, "token_endpoint_auth_methods_supported"), "none") {
 		t.Errorf("token_endpoint_auth_methods_supported = %v: clients pick CIMD only with none (mcp.md A18)", list(m, "token_endpoint_auth_methods_supported"))
 	}
-	for name, want := range map[string]any{"issuer": w.issuer, "authorization_response_iss_parameter_supported": true} {
+	for name, want := range map[string]any{"issuer": w.issuer, "authorization_response_iss_parameter_supported": true, "client_id_metadata_document_supported": true} {
 		if m[name] != want {
 			t.Errorf("%s = %v, want %v", name, m[name], want)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,7 +83,12 @@ func newPair(t *testing.T, env ...string) *world {
 		env = append(env, "REMIT_DATABASE_URL="+postgrestest.URL(t))
 	}
 	first := &process{dir: shortDir(t), listen: freeAddress(t), env: env}
-	second := &process{dir: shortDir(t), listen: freeAddress(t), env: env}
+	second := &process{dir: shortDir(t), listen: freeAddress(t), env: slices.Clone(env)}
+	for i, pair := range second.env {
+		if strings.HasPrefix(pair, "REMIT_OPS_LISTEN=") { // no two can at one address
+			second.env[i] = "REMIT_OPS_LISTEN=" + freeAddress(t)
+		}
+	}
 	first.issuer = inTurn(t, first.listen, second.listen)
 	second.issuer = first.issuer
 	first.run(t)

@@ -100,6 +100,16 @@ func su2(t *testing.T, w *world) {
 			denied(t, w.call(t, f, "add_comment", comment), http.StatusForbidden, "approval_required")
 		})
 	}
+	t.Run("another user with a token of their own", func(t *testing.T) {
+		own, ok := w.sees(t, other, "/agents").Page.With("csrf")
+		if !ok {
+			t.Fatal("no form with a token")
+		}
+		w.refuses(t, want{statuses: []int{404}, page: true}, func() (blackbox.Response, error) {
+			return w.submitsAs(t, mine.Page, form, other.Cookies())(allow.Set("csrf", own.Filled().Get("csrf")))
+		})
+		denied(t, w.call(t, f, "add_comment", comment), http.StatusForbidden, "approval_required")
+	})
 	if _, err := w.decideCall(t.Context(), w.mara, page, "allow"); err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,11 @@ func TestAttackTime(t *testing.T) {
 		until(t, start.Add(7*time.Second))
 		w.dead(t, short)
 	})
+	t.Run("IN2 expired", func(t *testing.T) {
+		plays(t)
+		until(t, start.Add(7*time.Second))
+		w.inactive(t, w.r1, short.Access())
+	})
 	t.Run("RF1 after the grace", func(t *testing.T) {
 		plays(t)
 		until(t, start.Add(12*time.Second))

@@ -133,6 +133,9 @@ func (w *world) dead(t *testing.T, f *blackbox.Flow) {
 		})
 	}
 	w.refusedBy(t, w.r1, f)
+	if res := w.introspect(t, w.r1, f.Access()); res.Status != http.StatusOK || res.JSON()["active"] != false {
+		t.Errorf("the dead token at introspection: %s", res)
+	}
 }
 
 // refusedBy checks that the resource refuses the token within promise P1.
