@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/remit-auth/remit/store"
 )
 
 // A browser that has signed in is marked as known for that account. Its guesses are counted by
@@ -48,6 +50,6 @@ func (s *Server) knownBrowser(r *http.Request, email string) string {
 
 func (s *Server) knownMAC(mark, email string) string {
 	mac := hmac.New(sha256.New, s.formKey)
-	mac.Write([]byte("known-browser\x00" + mark + "\x00" + strings.ToLower(email)))
+	mac.Write([]byte("known-browser\x00" + mark + "\x00" + store.EmailKey(email)))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }

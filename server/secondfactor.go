@@ -78,7 +78,11 @@ func (s *Server) signInCode(w http.ResponseWriter, r *http.Request) error {
 		s.refusals.count("/signin/code", "wrong_code")
 		return s.codePage(w, r, http.StatusUnauthorized, form.Get(web.FieldSealed), say(r.Context(), textCodeWrong))
 	}
-	return s.signedIn(w, r, user, store.ByCode, s.safeReturn(step.ReturnTo))
+	err = s.signedIn(w, r, user, store.ByCode, s.safeReturn(step.ReturnTo))
+	if errors.Is(err, store.ErrPasswordChanged) {
+		return errSealed
+	}
+	return err
 }
 
 // rightCode spends a one-time or a recovery code of the user.

@@ -51,7 +51,7 @@ func (s *Server) visitor(r *http.Request) (*visitor, error) {
 }
 
 // startSession signs the user in with a new cookie; one set before is never kept. How it began is told:
-// its method, and the provider that vouched.
+// its method, the password that was right, and the provider that vouched.
 func (s *Server) startSession(w http.ResponseWriter, r *http.Request, user store.User, began store.Session) error {
 	old, err := s.visitor(r)
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Server) startSession(w http.ResponseWriter, r *http.Request, user store
 	rec := about(store.NewRecord("session.started", map[string]any{"method": began.Method}), user)
 	err = s.store.AddSession(r.Context(), store.Session{
 		ID: id, UserID: user.ID, AuthTime: now, ExpiresAt: now.Add(sessionLife),
-		Method: began.Method, Browser: browserName(r.UserAgent()), Push: push, Upstream: began.Upstream, SID: began.SID,
+		Method: began.Method, Browser: browserName(r.UserAgent()), Push: push, Upstream: began.Upstream, SID: began.SID, Password: began.Password,
 	}, rec)
 	if err != nil {
 		return err

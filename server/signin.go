@@ -69,11 +69,19 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !ok || user.Disabled {
+	if ok && !user.Disabled {
+		err = s.passwordRight(w, r, user, returnTo)
+	}
+	if !ok || user.Disabled || errors.Is(err, store.ErrPasswordChanged) {
 		s.refusals.count("/signin", "wrong_password")
 		return s.signInPage(w, r, http.StatusUnauthorized, email, say(r.Context(), textSignInWrong), "", returnTo)
 	}
-	_, err = s.store.SecondFactorOf(r.Context(), user.ID)
+	return err
+}
+
+// passwordRight signs in who has no second factor, and asks the others for a code.
+func (s *Server) passwordRight(w http.ResponseWriter, r *http.Request, user store.User, returnTo string) error {
+	_, err := s.store.SecondFactorOf(r.Context(), user.ID)
 	if errors.Is(err, store.ErrNoSecondFactor) {
 		return s.signedIn(w, r, user, store.ByPassword, returnTo)
 	}
@@ -86,7 +94,11 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 // signedIn begins the session and sends the browser back to where it was: by 303, never 307, so that
 // no password travels on.
 func (s *Server) signedIn(w http.ResponseWriter, r *http.Request, user store.User, method, returnTo string) error {
-	return s.signedInBy(w, r, user, store.Session{Method: method}, returnTo)
+	began := store.Session{Method: method}
+	if method == store.ByPassword || method == store.ByCode {
+		began.Password = user.PasswordHash
+	}
+	return s.signedInBy(w, r, user, began, returnTo)
 }
 
 // signedInBy is signedIn for a session that a provider may end.
@@ -102,7 +114,7 @@ func (s *Server) signedInBy(w http.ResponseWriter, r *http.Request, user store.U
 // signInAllowed slows down guessing: per address, and per account or browser known to it, refilling,
 // so that nobody can be locked out for ever. What an address may no longer try counts against no account.
 func (s *Server) signInAllowed(r *http.Request, email string) (time.Duration, error) {
-	who := "signin:account:" + strings.ToLower(email)
+	who := "signin:account:" + store.EmailKey(email)
 	if mark := s.knownBrowser(r, email); mark != "" {
 		who = "signin:known:" + mark
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/remit-auth/remit/server"
+	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/store/memory"
 )
 
@@ -77,4 +78,40 @@ func TestForwardedForIsNotBelieved(t *testing.T) { // LG9
 	if !limited {
 		t.Error("a forged X-Forwarded-For dodged the limit of the address")
 	}
+}
+
+// changing is a store where the user's password is changed just before a session begins.
+type changing struct {
+	store.Store
+	user, hash string // empty: it is not
+}
+
+func (c *changing) AddSession(ctx context.Context, session store.Session, recs ...store.Record) error {
+	if c.user != "" {
+		if err := c.SetPassword(ctx, c.user, c.hash, store.Hash{}); err != nil {
+			return err
+		}
+	}
+	return c.Store.AddSession(ctx, session, recs...)
+}
+
+// TestSignInByAChangedPassword: who signs in by a password while it is changed elsewhere, because somebody else knows
+// it, has no session.
+func TestSignInByAChangedPassword(t *testing.T) {
+	var s *changing
+	w := newWorldOn(t, func(inner store.Store) store.Store { s = &changing{Store: inner}; return s })
+	u, err := w.store.UserByID(t.Context(), w.user.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.user, s.hash = u.ID, "another"
+	form := url.Values{"email": {"mara@example.com"}, "password": {password}}
+	if got := w.browser().post("/signin", form); got.Status != http.StatusUnauthorized || len(got.Header.Values("Set-Cookie")) > 0 {
+		t.Fatalf("%d %s, cookies %q", got.Status, got.words(), got.Header.Values("Set-Cookie"))
+	}
+	s.user = ""
+	if err := s.SetPassword(t.Context(), u.ID, u.PasswordHash, store.Hash{}); err != nil {
+		t.Fatal(err)
+	}
+	w.browser().signIn()
 }

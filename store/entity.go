@@ -12,6 +12,7 @@ var (
 	ErrUserNotFound     = errors.New("store: user not found")
 	ErrUserExists       = errors.New("store: a user with this e-mail exists")
 	ErrUserDisabled     = errors.New("store: user is disabled")
+	ErrPasswordChanged  = errors.New("store: the password has been changed")
 	ErrClientNotFound   = errors.New("store: client not found")
 	ErrClientExists     = errors.New("store: client exists")
 	ErrClientDisabled   = errors.New("store: client is disabled")
@@ -56,6 +57,7 @@ type Session struct {
 	Push      []byte // where it takes push messages, sealed; empty: it takes none
 	Upstream  string // the issuer whose provider it began at; empty: none
 	SID       string // the provider's name for its own session, where it told one
+	Password  string // the hash of the password that it begins by, not kept; empty: it begins by something else
 }
 
 // People keeps users, their sessions and their roles at resources.
@@ -85,8 +87,9 @@ type People interface {
 	// RolesOf returns the user's roles at the resource, sorted.
 	RolesOf(ctx context.Context, userID, resource string) ([]string, error)
 
-	// AddSession stores a new session of a live user; SessionByID returns it with its user, or ErrSessionNotFound
-	// when unknown or expired, or ErrUserDisabled. RemoveSession forgets it.
+	// AddSession stores a new session of a live user, or says ErrPasswordChanged where the password that it begins by
+	// is no longer the user's. SessionByID returns it with its user, or ErrSessionNotFound when unknown or expired, or
+	// ErrUserDisabled. RemoveSession forgets it.
 	AddSession(ctx context.Context, s Session, recs ...Record) error
 	SessionByID(ctx context.Context, id Hash) (Session, User, error)
 	RemoveSession(ctx context.Context, id Hash) error

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"strings"
 
 	"github.com/remit-auth/remit/store"
 )
@@ -18,7 +17,7 @@ func (s *Store) AddUser(ctx context.Context, u store.User, recs ...store.Record)
 }
 
 func (tx *tx) addUser(u store.User) error {
-	n, err := tx.exec(addUserSQL, u.ID, u.Email, emailKey(u.Email), u.Name, u.PasswordHash,
+	n, err := tx.exec(addUserSQL, u.ID, u.Email, store.EmailKey(u.Email), u.Name, u.PasswordHash,
 		string(u.ConsoleRole), u.Disabled, micros(orNow(u.CreatedAt, tx.now())))
 	if err == nil && n == 0 {
 		err = store.ErrUserExists
@@ -57,8 +56,6 @@ func (s *Store) AddFirstAdmin(ctx context.Context, u store.User, recs ...store.R
 	})
 }
 
-func emailKey(email string) string { return strings.ToLower(email) }
-
 // errOr is err, or else what next returns.
 func errOr(err error, next func() error) error {
 	if err != nil {
@@ -81,7 +78,7 @@ const (
 
 // UserByEmail finds the user whatever the case of the e-mail.
 func (s *Store) UserByEmail(ctx context.Context, email string) (store.User, error) {
-	return s.user(ctx, userByEmailSQL, emailKey(email))
+	return s.user(ctx, userByEmailSQL, store.EmailKey(email))
 }
 
 // UserByID finds the user, disabled or not.

@@ -15,10 +15,30 @@ func (s *Store) AddSession(ctx context.Context, session store.Session, recs ...s
 		if err := tx.liveUser(session.UserID); err != nil {
 			return err
 		}
+		if err := tx.samePassword(session); err != nil {
+			return err
+		}
 		_, err := tx.exec(addSessionSQL, session.ID[:], session.UserID, micros(session.AuthTime), micros(session.ExpiresAt),
 			session.Method, session.Browser, bytes(session.Push), session.Upstream, session.SID)
 		return errOr(err, func() error { return tx.record(recs...) })
 	})
+}
+
+const passwordSQL = `SELECT password_hash FROM users WHERE id = ?`
+
+// samePassword refuses a session that begins by a password which is no longer its user's.
+func (tx *tx) samePassword(session store.Session) error {
+	if session.Password == "" {
+		return nil
+	}
+	var now string
+	if _, err := tx.one(passwordSQL, []any{session.UserID}, &now); err != nil {
+		return err
+	}
+	if now != session.Password {
+		return store.ErrPasswordChanged
+	}
+	return nil
 }
 
 const sessionColumns = `s.id, s.user_id, s.auth_time, s.expires_at, s.method, s.browser, s.push, s.upstream, s.sid`

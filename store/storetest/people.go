@@ -88,6 +88,13 @@ var people = map[string]func(*world){
 		w.want(err, store.ErrSessionNotFound)
 		w.must(w.s.RemoveSession(w.ctx, s.ID))
 	},
+	"no session by a password that was changed": func(w *world) {
+		s := store.Session{ID: w.session, UserID: w.user.ID, Password: w.user.PasswordHash, ExpiresAt: w.clock.Now().Add(time.Hour)}
+		w.must(w.s.SetPassword(w.ctx, w.user.ID, "another hash", store.Hash{}))
+		w.refused(store.ErrPasswordChanged, func() error { return w.s.AddSession(w.ctx, s, record("x")) })
+		s.Password = "another hash"
+		w.must(w.s.AddSession(w.ctx, s))
+	},
 	"a session expires": func(w *world) {
 		w.must(w.s.AddSession(w.ctx, store.Session{ID: w.session, UserID: w.user.ID, ExpiresAt: w.clock.Now().Add(time.Hour)}))
 		w.clock.Advance(time.Hour)
