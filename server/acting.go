@@ -16,15 +16,17 @@ type acting struct {
 	by     store.Actor
 	role   store.ConsoleRole
 	person string // usr_…; empty: the socket, which knows no persons
+
+	readArgs bool // may read the values of arguments
 }
 
 // atSocket is the operator of the machine.
-var atSocket = acting{by: store.ByAdmin, role: store.RoleAdmin}
+var atSocket = acting{by: store.ByAdmin, role: store.RoleAdmin, readArgs: true}
 
 // atConsole is a person at the console. What a revoker does is told apart, because a revoker only
 // takes away.
 func atConsole(u store.User) acting {
-	a := acting{by: store.ByAdmin, role: u.ConsoleRole, person: u.ID}
+	a := acting{by: store.ByAdmin, role: u.ConsoleRole, person: u.ID, readArgs: mayReadArgs(u)}
 	if u.ConsoleRole != store.RoleAdmin {
 		a.by = store.ByRevoker
 	}
@@ -131,17 +133,31 @@ func (s *Server) switchResource(ctx context.Context, a acting, uri string, disab
 	return s.store.DisableResource(ctx, uri, disabled, rec)
 }
 
-// setConsoleRole changes what a user may do in Remit itself; nobody changes their own.
-func (s *Server) setConsoleRole(ctx context.Context, a acting, u store.User, role store.ConsoleRole, reason string) error {
+// setConsoleRights changes what a user may do in Remit itself; nobody changes their own. It returns the
+// user as that left them.
+func (s *Server) setConsoleRights(ctx context.Context, a acting, u store.User, rights store.ConsoleRights, reason string) (store.User, error) {
 	switch {
-	case !slices.Contains(consoleRoles, role):
-		return bad("console_role is user, viewer, revoker or admin")
+	case rights.Role != "" && !slices.Contains(consoleRoles, rights.Role), rights.Role == "" && rights.ReadArgs == nil:
+		return u, bad("console_role is user, viewer, revoker or admin")
 	case a.person == u.ID:
-		return forbidden("nobody changes their own console role; ask another admin")
+		return u, forbidden("nobody changes their own console role or rights; ask another admin")
 	}
-	rec := a.record("user.role_changed", reason, map[string]any{"console_role": role, "former": u.ConsoleRole})
-	rec.User = u.ID
-	return s.store.SetConsoleRole(ctx, u.ID, role, rec)
+	var recs []store.Record
+	if rights.Role != "" {
+		rec := a.record("user.role_changed", reason, map[string]any{"console_role": rights.Role, "former": u.ConsoleRole})
+		recs = append(recs, rec)
+	}
+	if rights.ReadArgs != nil || rights.Role == store.RoleUser && u.ReadArgs {
+		given := rights.ReadArgs != nil && *rights.ReadArgs
+		recs = append(recs, a.record("user.read_args", reason, map[string]any{"read_args": given}))
+	}
+	for i := range recs {
+		recs[i].User = u.ID
+	}
+	if err := s.store.SetConsoleRights(ctx, u.ID, rights, recs...); err != nil {
+		return u, err
+	}
+	return s.store.UserByID(ctx, u.ID)
 }
 
 // approve makes the live definition with this hash the approved one. It returns that hash.

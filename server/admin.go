@@ -17,9 +17,12 @@ const maxAdminBody = 2 << 20
 
 // Admin returns the administration of the server, for a listener that only an administrator can
 // reach: a unix socket of mode 0600. It is never part of Handler.
-func (s *Server) Admin() http.Handler {
+func (s *Server) Admin() http.Handler { return s.adminFor(atSocket) }
+
+// adminFor is Admin as one who may read so much is answered.
+func (s *Server) adminFor(a acting) http.Handler {
 	root := chi.NewRouter()
-	for _, rt := range s.adminRoutes() {
+	for _, rt := range s.adminRoutes(a) {
 		root.Method(rt.method, rt.path, rt.serve)
 	}
 	root.NotFound(s.administer(func(http.ResponseWriter, *http.Request) error {
@@ -31,8 +34,12 @@ func (s *Server) Admin() http.Handler {
 	return s.recovered(root)
 }
 
-// adminRoutes are all that an administrator may ask for.
-func (s *Server) adminRoutes() []route {
+// adminRoutes are all that an administrator may ask for. Those that tell the ledger or what was granted
+// are told who reads.
+func (s *Server) adminRoutes(a acting) []route {
+	reading := func(h func(http.ResponseWriter, *http.Request, acting) error) http.HandlerFunc {
+		return s.administer(func(w http.ResponseWriter, r *http.Request) error { return h(w, r, a) })
+	}
 	return []route{
 		{"GET", "/admin/api/openapi.yaml", s.administer(s.adminDescription)}, // OpenAPI 3.1
 		{"GET", "/admin/api/status", s.administer(s.adminStatus)},
@@ -71,12 +78,12 @@ func (s *Server) adminRoutes() []route {
 		{"GET", "/admin/api/dryrun", s.administer(s.wouldEnd)},
 		{"GET", "/admin/api/tasks", s.administer(s.listTasks)},
 		{"GET", "/admin/api/tasks/export", s.administer(s.adminExportTasks)},
-		{"GET", "/admin/api/tasks/show", s.administer(s.adminTask)},
+		{"GET", "/admin/api/tasks/show", reading(s.adminTask)},
 		{"POST", "/admin/api/tasks/end", s.administer(s.adminEndTask)},
 		{"POST", "/admin/api/tasks/reconsent", s.administer(s.adminReconsent)},
 		{"POST", "/admin/api/tasks/suspend", s.administer(s.adminSuspendTask)},
 		{"POST", "/admin/api/tasks/resume", s.administer(s.adminResumeTask)},
-		{"GET", "/admin/api/findings", s.administer(s.listFindings)},
+		{"GET", "/admin/api/findings", reading(s.listFindings)},
 		{"POST", "/admin/api/findings/dismiss", s.administer(s.adminDismiss)},
 		{"GET", "/admin/api/keys", s.administer(s.listKeys)},
 		{"GET", "/admin/api/keys/jwks", s.administer(s.everyKey)},
@@ -85,8 +92,8 @@ func (s *Server) adminRoutes() []route {
 		{"POST", "/admin/api/keys/rewrap", s.administer(s.adminRewrapKeys)},
 		{"POST", "/admin/api/epoch/raise", s.administer(s.adminRaiseEpoch)},
 		{"GET", "/admin/api/jwks", s.administer(s.jwks)},
-		{"GET", "/admin/api/audit/records", s.administer(s.auditRecords)},
-		{"GET", "/admin/api/audit/export", s.administer(s.auditExport)},
+		{"GET", "/admin/api/audit/records", reading(s.auditRecords)},
+		{"GET", "/admin/api/audit/export", reading(s.auditExport)},
 		{"GET", "/admin/api/audit/checkpoints", s.administer(s.auditCheckpoints)},
 	}
 }
@@ -164,6 +171,7 @@ var problems = []struct {
 	{store.ErrUserNotFound, http.StatusNotFound, "there is no such user; see remit user list"},
 	{store.ErrUserExists, http.StatusConflict, "a user with this e-mail exists"},
 	{store.ErrUserDisabled, http.StatusConflict, "the user is disabled"},
+	{store.ErrNoConsoleRole, http.StatusConflict, "the user has no console role, and without one nobody reads arguments: give both at once"},
 	{store.ErrLastAdmin, http.StatusConflict, "this is the last admin: make somebody else one first"},
 	{store.ErrClientNotFound, http.StatusNotFound, "there is no such client; see remit client list"},
 	{store.ErrClientExists, http.StatusConflict, "the client exists"},

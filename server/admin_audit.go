@@ -30,7 +30,9 @@ type auditRecord struct {
 	Hash      string          `json:"hash"`
 }
 
-func viewRecord(rec store.Record) auditRecord {
+// viewRecord is a record as this reader may read it.
+func viewRecord(a acting, rec store.Record) auditRecord {
+	rec = a.read(rec)
 	v := auditRecord{
 		Seq: rec.Seq, At: rec.At.UTC(), Instance: rec.Instance, N: rec.N, Kind: rec.Kind, Task: rec.Task, User: rec.User,
 		Client: rec.Client, Agent: rec.Agent, Resource: rec.Resource, JTI: rec.JTI, Execution: rec.Execution,
@@ -44,7 +46,7 @@ func viewRecord(rec store.Record) auditRecord {
 
 // auditRecords serves GET /admin/api/audit/records?after=&task=&user=&kind=&resource=&limit= as one JSON object a
 // line, in the order of the chain. What is not yet chained is chained first.
-func (s *Server) auditRecords(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) auditRecords(w http.ResponseWriter, r *http.Request, a acting) error {
 	q := r.URL.Query()
 	f, err := s.recordsWanted(r.Context(), q)
 	if err != nil {
@@ -69,7 +71,7 @@ func (s *Server) auditRecords(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	lines := json.NewEncoder(w)
 	for _, rec := range recs {
-		if err := lines.Encode(viewRecord(rec)); err != nil {
+		if err := lines.Encode(viewRecord(a, rec)); err != nil {
 			return nil // the reader has gone
 		}
 	}

@@ -104,12 +104,12 @@ func queryInt(raw string, absent, most int) (int, error) {
 }
 
 // adminTask serves GET /admin/api/tasks/show?id=…, with what was granted.
-func (s *Server) adminTask(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) adminTask(w http.ResponseWriter, r *http.Request, a acting) error {
 	t, grants, err := s.store.TaskByID(r.Context(), r.URL.Query().Get("id"))
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, viewTask(t, grants))
+	return writeJSON(w, http.StatusOK, viewTask(t, a.grants(grants)))
 }
 
 // taskMove names a task and why it is moved.

@@ -21,14 +21,15 @@ type userView struct {
 	Email       string              `json:"email"`
 	Name        string              `json:"name"`
 	ConsoleRole store.ConsoleRole   `json:"console_role"`
-	Password    bool                `json:"password"` // may sign in with one
+	ReadArgs    bool                `json:"read_args"` // may read the values of arguments
+	Password    bool                `json:"password"`  // may sign in with one
 	Disabled    bool                `json:"disabled"`
 	CreatedAt   time.Time           `json:"created_at"`
 	Roles       map[string][]string `json:"roles,omitempty"` // by resource
 }
 
 func viewUser(u store.User) userView {
-	return userView{ID: u.ID, Email: u.Email, Name: u.Name, ConsoleRole: u.ConsoleRole, Password: u.PasswordHash != "", Disabled: u.Disabled, CreatedAt: u.CreatedAt}
+	return userView{ID: u.ID, Email: u.Email, Name: u.Name, ConsoleRole: u.ConsoleRole, ReadArgs: mayReadArgs(u), Password: u.PasswordHash != "", Disabled: u.Disabled, CreatedAt: u.CreatedAt}
 }
 
 // listUsers serves GET /admin/api/users.
@@ -50,6 +51,7 @@ func (s *Server) addUser(w http.ResponseWriter, r *http.Request) error {
 		Email       string            `json:"email"`
 		Name        string            `json:"name"`
 		ConsoleRole store.ConsoleRole `json:"console_role"`
+		ReadArgs    bool              `json:"read_args"`
 		Password    string            `json:"password"`
 	}
 	if err := readJSON(r, maxAdminBody, &in); err != nil {
@@ -57,7 +59,7 @@ func (s *Server) addUser(w http.ResponseWriter, r *http.Request) error {
 	}
 	u := store.User{
 		ID: tokens.NewID("usr_"), Email: strings.TrimSpace(in.Email), Name: strings.TrimSpace(in.Name),
-		ConsoleRole: cmp.Or(in.ConsoleRole, store.RoleUser), CreatedAt: s.now().UTC(),
+		ConsoleRole: cmp.Or(in.ConsoleRole, store.RoleUser), ReadArgs: in.ReadArgs, CreatedAt: s.now().UTC(),
 	}
 	if err := checkUser(u); err != nil {
 		return err
@@ -69,7 +71,7 @@ func (s *Server) addUser(w http.ResponseWriter, r *http.Request) error {
 		}
 		u.PasswordHash = hash
 	}
-	rec := store.NewRecord("user.added", map[string]any{"by": store.ByAdmin, "console_role": u.ConsoleRole, "password": in.Password != ""})
+	rec := store.NewRecord("user.added", map[string]any{"by": store.ByAdmin, "console_role": u.ConsoleRole, "read_args": u.ReadArgs, "password": in.Password != ""})
 	rec.User = u.ID
 	if err := s.store.AddUser(r.Context(), u, rec); err != nil {
 		return err
@@ -86,6 +88,8 @@ func checkUser(u store.User) error {
 		return bad("name is at most 100 characters, none of them a control character")
 	case !slices.Contains(consoleRoles, u.ConsoleRole):
 		return bad("console_role is user, viewer, revoker or admin")
+	case u.ReadArgs && u.ConsoleRole == store.RoleUser:
+		return store.ErrNoConsoleRole
 	}
 	return nil
 }
@@ -157,12 +161,14 @@ func (s *Server) setUserDisabled(w http.ResponseWriter, r *http.Request, disable
 	return writeJSON(w, http.StatusOK, map[string]any{"user": viewUser(u), "ended_tasks": taskIDs(ended)})
 }
 
-// setRole serves POST /admin/api/users/role: what the user may do in Remit itself.
+// setRole serves POST /admin/api/users/role: what the user may do in Remit itself. What is not said
+// stays as it is.
 func (s *Server) setRole(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
-		User   string            `json:"user"`
-		Role   store.ConsoleRole `json:"console_role"`
-		Reason string            `json:"reason"`
+		User     string            `json:"user"`
+		Role     store.ConsoleRole `json:"console_role"`
+		ReadArgs *bool             `json:"read_args"`
+		Reason   string            `json:"reason"`
 	}
 	if err := readJSON(r, maxAdminBody, &in); err != nil {
 		return err
@@ -174,10 +180,10 @@ func (s *Server) setRole(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.setConsoleRole(r.Context(), atSocket, u, in.Role, in.Reason); err != nil {
+	u, err = s.setConsoleRights(r.Context(), atSocket, u, store.ConsoleRights{Role: in.Role, ReadArgs: in.ReadArgs}, in.Reason)
+	if err != nil {
 		return err
 	}
-	u.ConsoleRole = in.Role
 	return writeJSON(w, http.StatusOK, viewUser(u))
 }
 

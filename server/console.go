@@ -64,6 +64,7 @@ func (s *Server) consoleRoutes() []consoleRoute {
 		{"POST", "/admin/kill/confirm", store.RoleAdmin, s.consoleConfirm},
 		{"POST", "/admin/enable", store.RoleAdmin, s.consoleEnable},
 		{"POST", "/admin/role", store.RoleAdmin, s.consoleSetRole},
+		{"POST", "/admin/readargs", store.RoleAdmin, s.consoleReadArgs},
 		{"POST", "/admin/approve", store.RoleAdmin, s.consoleApprove},
 		{"POST", "/admin/rotate", store.RoleAdmin, s.consoleRotate},
 		{"GET", "/admin/key", store.RoleAdmin, s.consoleKey},

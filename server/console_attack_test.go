@@ -60,6 +60,7 @@ var consoleMatrix = map[string]store.ConsoleRole{
 
 	"POST /admin/enable":   store.RoleAdmin,
 	"POST /admin/role":     store.RoleAdmin,
+	"POST /admin/readargs": store.RoleAdmin,
 	"POST /admin/approve":  store.RoleAdmin,
 	"GET /admin/key":       store.RoleAdmin,
 	"POST /admin/key/kill": store.RoleAdmin,
@@ -202,19 +203,19 @@ func TestConsoleRoleIsLive(t *testing.T) {
 	w := newWorld(t)
 	w.staff("first@example.com", store.RoleAdmin)
 	b := w.staff("ops@example.com", store.RoleAdmin)
-	must(t, w.store.SetConsoleRole(context.Background(), w.id("ops@example.com"), store.RoleViewer))
+	must(t, w.store.SetConsoleRights(context.Background(), w.id("ops@example.com"), store.ConsoleRights{Role: store.RoleViewer}))
 	if got := b.fill("/admin/rotate", url.Values{"reason": {"x"}}); got.Status != http.StatusForbidden {
 		t.Errorf("a former admin: %d", got.Status)
 	}
-	must(t, w.store.SetConsoleRole(context.Background(), w.id("ops@example.com"), store.RoleUser))
+	must(t, w.store.SetConsoleRights(context.Background(), w.id("ops@example.com"), store.ConsoleRights{Role: store.RoleUser}))
 	if got := b.get("/admin"); got.Status != http.StatusNotFound {
 		t.Errorf("a former viewer: %d", got.Status)
 	}
-	must(t, w.store.SetConsoleRole(context.Background(), w.id("ops@example.com"), "root"))
+	must(t, w.store.SetConsoleRights(context.Background(), w.id("ops@example.com"), store.ConsoleRights{Role: "root"}))
 	if got := b.get("/admin"); got.Status != http.StatusNotFound {
 		t.Errorf("a role that is none: %d", got.Status)
 	}
-	must(t, w.store.SetConsoleRole(context.Background(), w.id("ops@example.com"), store.RoleAdmin))
+	must(t, w.store.SetConsoleRights(context.Background(), w.id("ops@example.com"), store.ConsoleRights{Role: store.RoleAdmin}))
 	_, err := w.store.DisableUser(context.Background(), w.id("ops@example.com"), true)
 	must(t, err)
 	if got := b.get("/admin"); got.Status != http.StatusUnauthorized {

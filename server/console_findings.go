@@ -25,7 +25,7 @@ func (s *Server) consoleFindings(w http.ResponseWriter, r *http.Request, d *desk
 	if err != nil {
 		return err
 	}
-	view := web.ConsoleFindings{Other: web.Link{Text: say(r.Context(), textDismissedFindings), Href: s.base + "/admin/findings/dismissed"}, Desk: s.desk(r.Context(), d, "/admin/findings",
+	view := web.ConsoleFindings{Hidden: d.argsHidden(r.Context()), Other: web.Link{Text: say(r.Context(), textDismissedFindings), Href: s.base + "/admin/findings/dismissed"}, Desk: s.desk(r.Context(), d, "/admin/findings",
 		cli("finding list", nil), cli("audit tail", nil, "--kind", "rule.fired"), cli("audit tail", nil, "--kind", kindDisputed))}
 	recs, view.Newest, view.Older = pageOf(recs, before, s.base+"/admin/findings")
 	if view.Findings, err = s.findings(r.Context(), d, recs); err != nil {
@@ -91,7 +91,9 @@ func (s *Server) findings(ctx context.Context, d *desk, recs []store.Record) ([]
 	}
 	all := make([]web.Finding, 0, len(recs))
 	for _, rec := range recs {
+		rec = d.read(rec)
 		f := web.Finding{At: rec.At.Format(time.RFC3339), Time: clock(ctx, rec.At)}
+		f.Args, f.Hidden = argsOf(ctx, rec)
 		f.Title, f.Why, f.Tone = findingText(ctx, rec)
 		if d.may(store.RoleRevoker) {
 			f.Dismiss = web.Link{Text: say(ctx, textNoProblem), Href: s.at("/admin/findings/dismiss", web.FieldFinding, strconv.FormatInt(rec.Seq, 10))}
@@ -130,8 +132,8 @@ func findingText(ctx context.Context, rec store.Record) (title, why, tone string
 }
 
 // timeline is the ledger of one task, newest first, a page at a time.
-func (s *Server) timeline(r *http.Request, book *consoleBook, t store.Task) (web.Section, error) {
-	section := web.Section{ID: "timeline", Title: say(r.Context(), textTimeline)}
+func (s *Server) timeline(r *http.Request, d *desk, book *consoleBook, t store.Task) (web.Section, error) {
+	section := web.Section{ID: "timeline", Title: say(r.Context(), textTimeline), Hidden: d.argsHidden(r.Context())}
 	if err := s.sequence(r.Context()); err != nil { // what has just been done, too
 		return section, err
 	}
@@ -142,7 +144,7 @@ func (s *Server) timeline(r *http.Request, book *consoleBook, t store.Task) (web
 	}
 	recs, section.Newest, section.Older = pageOf(recs, before, book.taskURL(t.ID))
 	for _, rec := range recs {
-		e, err := book.tell(r.Context(), rec)
+		e, err := book.tell(r.Context(), d.read(rec))
 		if err != nil {
 			return section, err
 		}
@@ -151,7 +153,7 @@ func (s *Server) timeline(r *http.Request, book *consoleBook, t store.Task) (web
 	if len(recs) == 0 {
 		section.Empty = say(r.Context(), textTimelineNone)
 	}
-	section.Exports = s.exportLinks(r.Context(), "/admin/export/ledger", []string{web.FieldTask, t.ID})
+	section.Exports = s.exportLinks(r.Context(), d, "/admin/export/ledger", []string{web.FieldTask, t.ID})
 	return section, nil
 }
 
@@ -166,7 +168,7 @@ type told struct {
 	Purpose string      `json:"purpose"`
 }
 
-// tell tells one record of the task's timeline.
+// tell tells one record of the task's timeline, as its reader may read it.
 func (b *consoleBook) tell(ctx context.Context, rec store.Record) (web.EventRow, error) {
 	e := web.EventRow{At: rec.At.Format(time.RFC3339), Time: callClock(ctx, rec.At, b.now), Text: cmp.Or(say(ctx, textRecords[rec.Kind]), rec.Kind)}
 	var p told
@@ -174,6 +176,7 @@ func (b *consoleBook) tell(ctx context.Context, rec store.Record) (web.EventRow,
 		e.Quote = say(ctx, textErasedRecord)
 		return e, nil
 	}
+	e.Args, e.Hidden = argsOf(ctx, rec)
 	switch rec.Kind {
 	case kindDecided, kindFinished, kindDisputed:
 		b.tellCall(ctx, &e, rec, p)
@@ -215,7 +218,7 @@ func (b *consoleBook) tell(ctx context.Context, rec store.Record) (web.EventRow,
 
 // tellCall tells a decision on a call, its outcome, or what a Guard claims.
 func (b *consoleBook) tellCall(ctx context.Context, e *web.EventRow, rec store.Record, p told) {
-	e.Text = cmp.Or(p.Tool, p.Target, say(ctx, textNoTool)) + " at " + b.resourceCell(rec.Resource).Text
+	e.Text = cmp.Or(p.Tool, p.Target, p.Method, say(ctx, textNoTool)) + " at " + b.resourceCell(rec.Resource).Text
 	switch {
 	case rec.Kind == kindDisputed:
 		e.Text = say(ctx, textDisputed) + ": " + p.Dispute

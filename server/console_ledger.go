@@ -55,7 +55,7 @@ func (s *Server) consoleLedger(w http.ResponseWriter, r *http.Request, d *desk) 
 	if err := s.sealedFacts(ctx, &view); err != nil {
 		return err
 	}
-	section := web.Section{ID: "records", Title: say(ctx, textRecordsTitle), Empty: say(ctx, textNoRecords)}
+	section := web.Section{ID: "records", Hidden: d.argsHidden(ctx), Title: say(ctx, textRecordsTitle), Empty: say(ctx, textNoRecords)}
 	f, err := s.recordsWanted(ctx, q)
 	switch {
 	case errors.Is(err, store.ErrUserNotFound):
@@ -63,20 +63,20 @@ func (s *Server) consoleLedger(w http.ResponseWriter, r *http.Request, d *desk) 
 	case err != nil:
 		return err
 	default:
-		if err := s.ledgerPage(r, f, said, &section); err != nil {
+		if err := s.ledgerPage(r, d, f, said, &section); err != nil {
 			return err
 		}
 	}
 	if section.Filter, err = s.ledgerFilter(ctx, said, q); err != nil {
 		return err
 	}
-	section.Exports = s.exportLinks(ctx, "/admin/export/ledger", said)
+	section.Exports = s.exportLinks(ctx, d, "/admin/export/ledger", said)
 	view.Sections = []web.Section{section}
 	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
 }
 
 // ledgerPage adds the page of records that the address asks for.
-func (s *Server) ledgerPage(r *http.Request, f store.RecordFilter, said []string, section *web.Section) error {
+func (s *Server) ledgerPage(r *http.Request, d *desk, f store.RecordFilter, said []string, section *web.Section) error {
 	ctx := r.Context()
 	f.Before, f.Limit = placeInChain(r), ledgerShown+1
 	recs, next, err := s.store.RecordsBefore(ctx, f)
@@ -100,7 +100,7 @@ func (s *Server) ledgerPage(r *http.Request, f store.RecordFilter, said []string
 		return err
 	}
 	for _, rec := range recs {
-		e, err := book.tellAny(ctx, rec)
+		e, err := book.tellAny(ctx, d.read(rec))
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (s *Server) ledgerPage(r *http.Request, f store.RecordFilter, said []string
 	return nil
 }
 
-// tellAny tells a record of any task, or of none.
+// tellAny tells a record of any task, or of none, as its reader may read it.
 func (b *consoleBook) tellAny(ctx context.Context, rec store.Record) (web.EventRow, error) {
 	if _, known := b.resources[rec.Resource]; !known && rec.Resource != "" {
 		res, err := b.s.store.ResourceByURI(ctx, rec.Resource)
@@ -197,11 +197,18 @@ func (s *Server) ledgerFilter(ctx context.Context, said []string, q url.Values) 
 	return f, nil
 }
 
-// exportLinks lead to what the filter selects as a file of each format.
-func (s *Server) exportLinks(ctx context.Context, path string, said []string) web.Exports {
+// exportLinks lead to what the filter selects as a file of each format; of the ledger also with values, for
+// a person who may read them.
+func (s *Server) exportLinks(ctx context.Context, d *desk, path string, said []string) web.Exports {
 	e := web.Exports{Note: say(ctx, textExportNote, exportRows)}
 	for _, f := range []struct{ format, name string }{{"csv", "CSV"}, {"json", "JSON"}, {"jsonl", "JSON Lines"}, {"ocsf", "OCSF"}} {
 		e.Links = append(e.Links, web.Link{Text: f.name, Href: s.at(path, append(said[:len(said):len(said)], "format", f.format)...)})
+	}
+	if d == nil || !d.readArgs {
+		return e
+	}
+	for _, f := range []struct{ format, name string }{{"csv", "CSV"}, {"json", "JSON"}} {
+		e.Links = append(e.Links, web.Link{Text: say(ctx, textExportArgs, f.name), Href: s.at(path, append(said[:len(said):len(said)], "format", f.format, queryValues, "true")...)})
 	}
 	return e
 }

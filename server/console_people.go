@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/remit-auth/remit/store"
@@ -70,7 +71,7 @@ func (s *Server) consoleUsers(w http.ResponseWriter, r *http.Request, d *desk) e
 	users = slices.DeleteFunc(users, func(u store.User) bool { return !names(part, u.Email, u.Name, u.ID) })
 	for _, u := range section(s, r, &view, "/admin/users", users, func(u store.User) string { return u.ID }) {
 		view.Table.Rows = append(view.Table.Rows, web.TableRow{Cells: []web.Cell{
-			{Text: u.Email, Href: s.at("/admin/user", web.FieldUser, u.ID)}, {Text: u.Name}, {Text: string(u.ConsoleRole)}, {Chip: ableChip(r.Context(), u.Disabled)},
+			{Text: u.Email, Href: s.at("/admin/user", web.FieldUser, u.ID)}, {Text: u.Name}, roleCell(r.Context(), u), {Chip: ableChip(r.Context(), u.Disabled)},
 		}})
 	}
 	return s.render(w, r, http.StatusOK, web.ConsoleListPage(view))
@@ -88,7 +89,7 @@ func (s *Server) consoleUser(w http.ResponseWriter, r *http.Request, d *desk) er
 		Facts: []web.Fact{
 			{Name: say(r.Context(), "Name"), Cells: []web.Cell{{Text: u.Name}}},
 			{Name: say(r.Context(), "Id"), Cells: []web.Cell{{Text: u.ID}}},
-			{Name: say(r.Context(), "Console role"), Cells: []web.Cell{{Text: string(u.ConsoleRole)}}},
+			{Name: say(r.Context(), "Console role"), Cells: []web.Cell{roleCell(r.Context(), u)}},
 			{Name: say(r.Context(), "Added"), Cells: []web.Cell{{Text: clock(r.Context(), u.CreatedAt)}}},
 		},
 	}
@@ -112,12 +113,27 @@ func (s *Server) consoleUser(w http.ResponseWriter, r *http.Request, d *desk) er
 	}
 	switch {
 	case u.ID == d.User.ID:
-		view.Facts[2].Cells[0].Note = say(r.Context(), textOwnRole)
+		view.Facts[2].Cells = append(view.Facts[2].Cells, web.Cell{Note: say(r.Context(), textOwnRole)})
 	case d.may(store.RoleAdmin):
 		view.Forms = append(view.Forms, s.roleForm(r.Context(), u))
+		if reaches(u.ConsoleRole, store.RoleViewer) {
+			view.Forms = append(view.Forms, s.readArgsForm(r.Context(), u))
+		}
 	}
 	view.CLI = append(view.CLI, cli("user role", nil, "--email", u.Email, "--console-role", cmp.Or(string(u.ConsoleRole), "user"), "--reason", "…"))
+	if reaches(u.ConsoleRole, store.RoleViewer) {
+		view.CLI = append(view.CLI, cli("user role", nil, "--email", u.Email, "--read-args", strconv.FormatBool(!mayReadArgs(u)), "--reason", "…"))
+	}
 	return s.render(w, r, http.StatusOK, web.ConsoleItemPage(view))
+}
+
+// roleCell is what a user may do in Remit itself.
+func roleCell(ctx context.Context, u store.User) web.Cell {
+	cell := web.Cell{Text: string(u.ConsoleRole)}
+	if mayReadArgs(u) {
+		cell.Note = say(ctx, textMayReadArgs)
+	}
+	return cell
 }
 
 // only reads one parameter of the query and no other.
@@ -152,7 +168,8 @@ func (s *Server) consoleSetRole(w http.ResponseWriter, r *http.Request, d *desk)
 	if err != nil {
 		return err
 	}
-	if err := s.setConsoleRole(r.Context(), d.acting, u, store.ConsoleRole(d.form.Get(web.FieldConsoleRole)), reason); err != nil {
+	role := store.ConsoleRole(d.form.Get(web.FieldConsoleRole))
+	if _, err := s.setConsoleRights(r.Context(), d.acting, u, store.ConsoleRights{Role: role}, reason); err != nil {
 		return err
 	}
 	http.Redirect(w, r, s.at("/admin/user", web.FieldUser, u.ID), http.StatusSeeOther)

@@ -45,7 +45,7 @@ func (s *Server) consoleTasks(w http.ResponseWriter, r *http.Request, d *desk) e
 		}
 	}
 	here := q.said()
-	view.Exports = s.exportLinks(r.Context(), "/admin/export/tasks", here)
+	view.Exports = s.exportLinks(r.Context(), nil, "/admin/export/tasks", here)
 	if len(tasks) > tasksListed {
 		tasks = tasks[:tasksListed]
 		view.Pages.Older = s.at("/admin", set(append(here, queryBefore, tasks[tasksListed-1].ID))...)
@@ -141,7 +141,7 @@ func (s *Server) consoleTask(w http.ResponseWriter, r *http.Request, d *desk) er
 	if len(reach.Table.Rows) > 0 {
 		view.Sections = append(view.Sections, *reach)
 	}
-	timeline, err := s.timeline(r, book, t)
+	timeline, err := s.timeline(r, d, book, t)
 	if err != nil {
 		return err
 	}

@@ -66,13 +66,13 @@ type dismissalView struct {
 	Reason string      `json:"reason"`
 }
 
-func viewFinding(rec store.Record) findingView {
-	v := viewRecord(rec)
+func viewFinding(a acting, rec store.Record) findingView {
+	v := viewRecord(a, rec)
 	return findingView{Finding: v.Seq, At: v.At, Kind: v.Kind, Task: v.Task, User: v.User, Client: v.Client, Resource: v.Resource, Payload: v.Payload}
 }
 
 // listFindings serves GET /admin/api/findings?dismissed=&before=&limit=, newest first.
-func (s *Server) listFindings(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) listFindings(w http.ResponseWriter, r *http.Request, a acting) error {
 	q := r.URL.Query()
 	limit, err := queryInt(q.Get("limit"), 100, 1000)
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Server) listFindings(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		for _, one := range all {
-			v := viewFinding(one.Record)
+			v := viewFinding(a, one.Record)
 			v.Dismissed = &dismissalView{one.Dismissal.At.UTC(), one.Dismissal.By, one.Dismissal.Person, one.Dismissal.Reason}
 			views = append(views, v)
 		}
@@ -99,7 +99,7 @@ func (s *Server) listFindings(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for _, rec := range recs {
-		views = append(views, viewFinding(rec))
+		views = append(views, viewFinding(a, rec))
 	}
 	return writeJSON(w, http.StatusOK, map[string]any{"findings": views})
 }
@@ -200,6 +200,7 @@ func (s *Server) consoleDismissed(w http.ResponseWriter, r *http.Request, d *des
 	if view.Findings, err = s.findings(ctx, d, recs); err != nil {
 		return err
 	}
+	view.Hidden = d.argsHidden(ctx)
 	book, err := s.consoleBook(ctx)
 	if err != nil {
 		return err

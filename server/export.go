@@ -27,6 +27,7 @@ type exportedUser struct {
 	Email       string              `json:"email"`
 	Name        string              `json:"name"`
 	ConsoleRole store.ConsoleRole   `json:"console_role"`
+	ReadArgs    bool                `json:"read_args"`
 	CreatedAt   time.Time           `json:"created_at"`
 	Roles       map[string][]string `json:"roles"`
 }
@@ -93,7 +94,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) error {
 		return errTooMany
 	}
 	out := exported{At: s.now().UTC(), Issuer: s.issuer, User: exportedUser{
-		ID: v.User.ID, Email: v.User.Email, Name: v.User.Name, ConsoleRole: v.User.ConsoleRole, CreatedAt: v.User.CreatedAt, Roles: map[string][]string{},
+		ID: v.User.ID, Email: v.User.Email, Name: v.User.Name, ConsoleRole: v.User.ConsoleRole, ReadArgs: mayReadArgs(v.User), CreatedAt: v.User.CreatedAt, Roles: map[string][]string{},
 	}}
 	if err := s.exportSignIns(r.Context(), v.User.ID, &out); err != nil {
 		return err

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"regexp"
 	"testing"
@@ -12,7 +13,12 @@ import (
 )
 
 // AdminRoutes lists method and path of the admin API, for the matrix over them.
-func (s *Server) AdminRoutes() [][2]string { return methodsAndPaths(s.adminRoutes()) }
+func (s *Server) AdminRoutes() [][2]string { return methodsAndPaths(s.adminRoutes(atSocket)) }
+
+// AdminWithoutArgs is the admin API as one who may not read arguments would be answered.
+func (s *Server) AdminWithoutArgs() http.Handler {
+	return s.adminFor(acting{by: store.ByAdmin, role: store.RoleAdmin})
+}
 
 // PublicRoutes lists method and path of the public side.
 func (s *Server) PublicRoutes() [][2]string { return methodsAndPaths(s.publicRoutes()) }

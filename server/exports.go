@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -14,7 +15,8 @@ import (
 )
 
 // Lists leave the console and the admin API as files, a page at a time, so that a long one costs no
-// more memory than a short one. No value of an argument is among what is written.
+// more memory than a short one. Values of arguments are among what is written only where the request asks
+// for them and its reader may read them.
 const (
 	exportRows   = 100_000 // the newest
 	exportedPage = 500
@@ -32,7 +34,11 @@ var exportTypes = map[string]string{
 type exporting struct {
 	format string
 	most   int
+	values bool // of arguments
 }
+
+// queryValues asks for the values of arguments too.
+const queryValues = "values"
 
 func readExporting(q url.Values) (e exporting, err error) {
 	if e.format = q.Get("format"); !slices.Contains(export.Formats, e.format) {
@@ -40,6 +46,20 @@ func readExporting(q url.Values) (e exporting, err error) {
 	}
 	e.most, err = queryInt(q.Get("limit"), exportRows, exportRows)
 	return e, err
+}
+
+// readRecordsExporting is readExporting for records, which may be asked for with values.
+func readRecordsExporting(a acting, q url.Values) (e exporting, err error) {
+	if e, err = readExporting(q); err != nil {
+		return e, err
+	}
+	switch e.values = q.Get(queryValues) == "true"; {
+	case e.values && !a.readArgs:
+		return e, forbidden("this account may not read arguments (audit.read_args); leave values out")
+	case e.values && e.format == "ocsf":
+		return e, bad("OCSF events hold no values of arguments; choose another format")
+	}
+	return e, nil
 }
 
 // sendExport writes what next returns, until that is nothing or the most. A failure on the way breaks
@@ -107,8 +127,8 @@ func taskRow(t store.Task) export.Task {
 }
 
 // sendRecords writes the ledger's records that the filter selects, newest first.
-func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, f store.RecordFilter) error {
-	e, err := readExporting(r.URL.Query())
+func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, a acting, f store.RecordFilter) error {
+	e, err := readRecordsExporting(a, r.URL.Query())
 	if err != nil {
 		return err
 	}
@@ -121,19 +141,27 @@ func (s *Server) sendRecords(w http.ResponseWriter, r *http.Request, f store.Rec
 			var recs []store.Record
 			recs, f.Before, err = s.store.RecordsBefore(r.Context(), f)
 			for _, rec := range recs {
-				rows = append(rows, recordRow(rec))
+				rows = append(rows, recordRow(a, rec, e.values))
 			}
 		}
 		return rows, err
 	})
 }
 
-func recordRow(rec store.Record) export.Record {
-	v := viewRecord(rec)
-	return export.Record{
+func recordRow(a acting, rec store.Record, values bool) export.Record {
+	a.readArgs = a.readArgs && values // who does not ask for them does not get them
+	v := viewRecord(a, rec)
+	row := export.Record{
 		Seq: v.Seq, At: v.At, Kind: v.Kind, Task: v.Task, User: v.User, Client: v.Client, Agent: v.Agent, Resource: v.Resource,
 		JTI: v.JTI, Execution: v.Execution, Payload: v.Payload, Hash: v.Hash,
 	}
+	var p struct {
+		Values json.RawMessage `json:"values"`
+	}
+	if values && json.Unmarshal(v.Payload, &p) == nil {
+		row.Values = p.Values
+	}
+	return row
 }
 
 // adminExportTasks serves GET /admin/api/tasks/export?format=, with the filter of the list.
@@ -146,12 +174,12 @@ func (s *Server) adminExportTasks(w http.ResponseWriter, r *http.Request) error 
 }
 
 // auditExport serves GET /admin/api/audit/export?format=&task=&user=&kind=&resource=.
-func (s *Server) auditExport(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) auditExport(w http.ResponseWriter, r *http.Request, a acting) error {
 	f, err := s.recordsWanted(r.Context(), r.URL.Query())
 	if err != nil {
 		return err
 	}
-	return s.sendRecords(w, r, f)
+	return s.sendRecords(w, r, a, f)
 }
 
 // consoleExportTasks serves GET /admin/export/tasks?format=, with the filter of the console's page.
@@ -175,12 +203,12 @@ func (s *Server) consoleExportLedger(w http.ResponseWriter, r *http.Request, d *
 	if err := s.mayExport(r, d, "ledger"); err != nil {
 		return err
 	}
-	return s.sendRecords(w, r, f)
+	return s.sendRecords(w, r, d.acting, f)
 }
 
 // mayExport lets a person have a file now and then, and tells the ledger who took what along.
 func (s *Server) mayExport(r *http.Request, d *desk, list string) error {
-	e, err := readExporting(r.URL.Query())
+	e, err := readRecordsExporting(d.acting, r.URL.Query())
 	if err != nil {
 		return err
 	}
@@ -193,6 +221,6 @@ func (s *Server) mayExport(r *http.Request, d *desk, list string) error {
 	}
 	q := r.URL.Query()
 	q.Del("format")
-	rec := d.record("console.exported", "", map[string]any{"list": list, "format": e.format, "filter": q.Encode()})
+	rec := d.record("console.exported", "", map[string]any{"list": list, "format": e.format, "values_told": e.values, "filter": q.Encode()})
 	return s.store.Append(r.Context(), rec)
 }

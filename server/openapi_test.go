@@ -129,7 +129,7 @@ func TestOpenAPIHolds(t *testing.T) {
 	must(t, err)
 	for name, body := range map[string]string{
 		"a member more": `{"users":[],"more":1}`, "a member less": `{}`, "another type": `{"users":{}}`,
-		"a member more, deep": `{"users":[{"id":"u","email":"e","name":"n","console_role":"user","password":true,"disabled":false,"created_at":"2026-07-06T08:00:00Z","password_hash":"x"}]}`,
+		"a member more, deep": `{"users":[{"id":"u","email":"e","name":"n","console_role":"user","read_args":false,"password":true,"disabled":false,"created_at":"2026-07-06T08:00:00Z","password_hash":"x"}]}`,
 	} {
 		resp := &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: httptest.NewRequest("POST", "/", strings.NewReader(body)).Body}
 		if ok, _ := c.validator.ValidateHttpResponse(httptest.NewRequest("GET", "/admin/api/users", nil), resp); ok {

@@ -50,5 +50,13 @@ var textGermanLedger = map[string]string{
 	textVerify:       "Prüfen",
 	textVerifyNote:   "Hier wird das neueste Siegel mit der Kette verglichen. Der Befehl unten prüft jeden Eintrag, ohne diesem Server zu trauen.",
 	textExportNote:   "Ausgeben, was der Filter findet, höchstens die neuesten %d Zeilen, ohne Werte von Argumenten:",
+	textArgsHidden:   "Werte von Argumenten sind verborgen: Ihr Konto darf Argumente nicht lesen (audit.read_args).",
+	textReadArgs:     "Werte von Argumenten",
+	textReadArgsNote: "Wer neben einer Rolle in der Konsole audit.read_args hat, liest, was Agenten den Werkzeugen übergeben haben, soweit Guards es festhalten: auf diesen Seiten, in Ausgaben, die das sagen, und in Befunden. Das Recht endet mit der Rolle.",
+	textGiveReadArgs: "Dieses Konto Argumente lesen lassen",
+	textTakeReadArgs: "Das Recht entziehen",
+	textMayReadArgs:  "darf Argumente lesen",
+	textHiddenArgs:   "verborgen: %s",
+	textExportArgs:   "%s mit Werten",
 	textExportsMany:  "Das waren viele Ausgaben. Warten Sie etwas und versuchen Sie es wieder.",
 }

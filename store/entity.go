@@ -21,6 +21,7 @@ var (
 	ErrEnrolment        = errors.New("store: enrolment code unknown, used or expired")
 	ErrSessionNotFound  = errors.New("store: session unknown or expired")
 	ErrLastAdmin        = errors.New("store: the last enabled admin")
+	ErrNoConsoleRole    = errors.New("store: the user has no console role")
 )
 
 // ConsoleRole is what a person may do in Remit itself.
@@ -41,9 +42,16 @@ type User struct {
 	Name         string
 	PasswordHash string // PHC string, argon2id; empty: no password sign-in
 	ConsoleRole  ConsoleRole
+	ReadArgs     bool // may read the values of arguments; counts for nothing without a console role
 	Disabled     bool
 	CreatedAt    time.Time
 	Service      bool // no person: a client that acts for itself, under the client's id (RFC 9068 §5)
+}
+
+// ConsoleRights are a change of what a person may do in Remit itself.
+type ConsoleRights struct {
+	Role     ConsoleRole // empty: as it is
+	ReadArgs *bool       // nil: as it is
 }
 
 // Session is a signed-in browser.
@@ -73,9 +81,10 @@ type People interface {
 	// live task of the user as revoked with reason "user_disabled". It returns the ended tasks. The
 	// only enabled admin is not disabled: ErrLastAdmin.
 	DisableUser(ctx context.Context, id string, disabled bool, recs ...Record) ([]Task, error)
-	// SetConsoleRole changes what the user may do in Remit itself, from the next request on. The only
-	// enabled admin stays one: ErrLastAdmin.
-	SetConsoleRole(ctx context.Context, id string, role ConsoleRole, recs ...Record) error
+	// SetConsoleRights changes what the user may do in Remit itself, from the next request on. The only
+	// enabled admin stays one: ErrLastAdmin. Who is or becomes RoleUser may not read arguments: the right
+	// ends with the role, does not come back with another, and giving it then is ErrNoConsoleRole.
+	SetConsoleRights(ctx context.Context, id string, rights ConsoleRights, recs ...Record) error
 
 	// AssignRole gives the user a role at a resource; repeating it changes nothing. An unknown user
 	// or resource is ErrUserNotFound or ErrResourceNotFound, here and below.

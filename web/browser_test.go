@@ -133,7 +133,7 @@ func TestBrowserScreenshots(t *testing.T) {
 		folder = t.TempDir() // made to see that they can be, and thrown away
 	}
 	url, b := serve(t, samples(asIs)), browse(t)
-	for _, name := range []string{"signin", "signin-ways", "consent", "continue", "narrow", "stepup", "approval", "approval-again", "message", "agents", "agents-remembers", "agents-waiting", "calls", "account", "account-codes", "console", "console-task", "console-ledger"} {
+	for _, name := range []string{"signin", "signin-ways", "consent", "continue", "narrow", "stepup", "approval", "approval-again", "message", "agents", "agents-remembers", "agents-waiting", "calls", "account", "account-codes", "console", "console-task", "console-ledger", "console-findings", "console-user", "console-block", "console-reconsent"} {
 		wide := int64(800)
 		switch {
 		case name == "agents" || name == "calls":

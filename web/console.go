@@ -12,6 +12,7 @@ const (
 	FieldResource    = "resource"     // URI
 	FieldState       = "state"        // of tasks
 	FieldConsoleRole = "console_role" // user, viewer, revoker, admin
+	FieldReadArgs    = "read_args"    // true, false: may read the values of arguments
 	FieldHash        = "hash"         // definition that is approved
 	FieldLevel       = "level"        // of a kill switch
 	FieldSubject     = "subject"      // what it is for
@@ -121,6 +122,9 @@ type Finding struct {
 	Action   Link // the one thing to do now; empty: nothing
 	Dismiss  Link // where it is said to be no problem; empty: not by this person
 
+	Args   []Arg  // of the call that it is about
+	Hidden string // says which are withheld; empty: none
+
 	Dismissed string // who said that, and when; empty: nobody
 	Reason    string // why
 }
@@ -145,8 +149,9 @@ type ConsoleTasks struct {
 // ConsoleFindings lists all findings, a page at a time.
 type ConsoleFindings struct {
 	Desk
-	Dismissed     bool // those that are no problem, and no others
-	Other         Link // the other list
+	Hidden        string // that the reader may not see values; empty: they may
+	Dismissed     bool   // those that are no problem, and no others
+	Other         Link   // the other list
 	Findings      []Finding
 	Newest, Older string
 }
@@ -187,6 +192,7 @@ type Fact struct {
 type Section struct {
 	ID            string
 	Title, Note   string
+	Hidden        string  // that the reader may not see values; empty: they may
 	Filter        *Filter // a form whose answers stand in the address
 	Exports       Exports
 	Table         *Table
@@ -212,7 +218,12 @@ type EventRow struct {
 	Who      string // who did it, when that is a person
 	Quote    string // words that a person or a stranger chose
 	Chip     Chip
+	Args     []Arg  // what a call was made with
+	Hidden   string // names of those that the reader may not see
 }
+
+// Arg is one argument, its value as JSON.
+type Arg struct{ Name, Value string }
 
 // Diff is a tool that is not as it was approved. What its lines hold is shown as it is: whoever
 // makes them has made visible what nobody would see.

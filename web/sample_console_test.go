@@ -30,7 +30,7 @@ func sampleFindings(m func(string) string) []Finding {
 		},
 		{
 			At: "2026-11-22T13:02:11Z", Time: m("22 Nov 13:02 UTC"), Title: m("A Guard told what the server cannot vouch for"),
-			Why: m("no token with this jti was issued."), Tone: ToneWarn,
+			Why: m("no token with this jti was issued."), Tone: ToneWarn, Args: []Arg{{m("query"), m(`"printer"`)}, {m("limit"), m("20")}},
 		},
 	}
 }
@@ -172,10 +172,11 @@ func sampleConsoleTask(m func(string) string) ConsoleItem {
 		}},
 		Sections: []Section{
 			{ID: "propagation", Title: m("Where the end is in force"), Note: m("As the resources’ Guards have acknowledged it."), Table: &reach},
-			{ID: "timeline", Title: m("Timeline"), Older: "/admin/tasks/tsk_1?before=12", Newest: "/admin/tasks/tsk_1", Events: []EventRow{
+			{ID: "timeline", Title: m("Timeline"), Hidden: m("Values of arguments are hidden: your account may not read arguments (audit.read_args)."), Older: "/admin/tasks/tsk_1?before=12", Newest: "/admin/tasks/tsk_1", Events: []EventRow{
 				{At: "2026-11-22T14:20:03Z", Time: m("14:20:03 UTC"), Who: m("ops@acme.example"), Text: m("ended the task"), Quote: m("INC-2291 runaway agent"), Chip: Chip{Text: m("console"), Tone: ToneInfo, Icon: "key"}},
-				{At: "2026-11-22T14:19:40Z", Time: m("14:19:40 UTC"), Text: m("delete_ticket at Tickets – the user did not allow this tool"), Chip: Chip{Text: m("blocked"), Tone: ToneBad, Icon: "cross"}},
+				{At: "2026-11-22T14:19:40Z", Time: m("14:19:40 UTC"), Text: m("delete_ticket at Tickets – the user did not allow this tool"), Hidden: m("hidden: body, id"), Chip: Chip{Text: m("blocked"), Tone: ToneBad, Icon: "cross"}},
 				{At: "2026-11-22T14:02:11Z", Time: m("14:02:11 UTC"), Who: m("li@acme.example"), Text: m("allowed search_tickets, add_comment, for 30 min"), Quote: m("Clean up the backlog"), Chip: Chip{Text: m("consent"), Tone: ToneInfo, Icon: "check"}},
+				{At: "2026-11-22T14:02:12Z", Time: m("14:02:12 UTC"), Text: m("search_tickets at Tickets"), Args: []Arg{{m("project"), m(`"WEB"`)}, {m("query"), m(`"printer on floor 3 that has been broken since the first of October and that nobody dares to touch"`)}}, Chip: Chip{Text: m("allowed"), Tone: ToneOK, Icon: "check"}},
 				{At: "2026-11-22T14:02:11Z", Time: m("14:02:11 UTC"), Text: m("client.changed"), Quote: m("erased since")},
 			}},
 		},
@@ -193,6 +194,66 @@ func sampleConsoleReview(m func(string) string) ConsoleItem {
 		}},
 		Sections: []Section{{ID: "planned", Title: m("These tasks end"), Table: &table}, {ID: "none", Title: m("Elsewhere"), Empty: m("No task ends; none can start.")}},
 	}
+}
+
+func sampleConsoleUser(m func(string) string) ConsoleItem {
+	return ConsoleItem{
+		Desk: sampleDesk(m, 2, "remit user show --email=li@acme.example", "remit user role --email=li@acme.example --read-args=true --reason='…'"),
+		Back: Link{m("Users"), "/admin/users"}, Title: m("li@acme.example"), State: Chip{Text: m("Enabled"), Tone: ToneOK, Icon: "check"},
+		Facts: []Fact{
+			{Name: m("Name"), Cells: []Cell{{Text: m("Li")}}},
+			{Name: m("Console role"), Cells: []Cell{{Text: m("viewer"), Note: m("may read arguments")}}},
+			{Name: m("Roles at"), Cells: []Cell{{Text: m("Tickets"), Href: "/admin/resource?resource=x", Note: m("support, triage")}}},
+		},
+		Links: []Link{{m("Its tasks"), "/admin?user=usr_1"}}, Danger: []Link{{m("Disable…"), "/admin/disable?user=usr_1"}},
+		Forms: []ConsoleForm{
+			{
+				ID: "role", Title: m("Change the console role"), Note: m("Viewers see; revokers also end, suspend and disable; admins also resume, enable, approve and change roles."),
+				Pick:   Pick{"console_role", m("Console role"), []Option{{"user", m("user"), false}, {"viewer", m("viewer"), true}}},
+				Hidden: []Field{{"user", m("usr_1")}}, Buttons: []ConsoleButton{{Text: m("Change the role"), Action: "/admin/role", Icon: "key"}},
+			},
+			{
+				ID: "readargs", Title: m("Values of arguments"), Note: m("Whoever has audit.read_args beside a console role reads what agents passed to tools, as far as Guards record it: on these pages, in exports that say so, and in findings. The right ends with the console role."),
+				Hidden:  []Field{{"user", m("usr_1")}, {"read_args", "true"}},
+				Buttons: []ConsoleButton{{Text: m("Let this account read arguments"), Action: "/admin/readargs", Icon: "eye"}},
+			},
+		},
+	}
+}
+
+// sampleTicked is the page that counts before something is done about ticked tasks.
+func sampleTicked(m func(string) string, title, heading string, form ConsoleForm, facts []Fact, cli ...string) ConsoleItem {
+	table := sampleTaskTable(m, "")
+	form.Title, form.Count = m(title), 3
+	form.Hidden = []Field{{"task", m("tsk_1")}, {"task", m("tsk_2")}}
+	return ConsoleItem{
+		Desk: sampleDesk(m, 0, cli...), Back: Link{m("Tasks"), "/admin"}, Title: m(title), State: Chip{Text: m("3 tasks"), Tone: ToneWarn, Icon: "alert"},
+		Facts: facts, Forms: []ConsoleForm{form}, Sections: []Section{{ID: "planned", Title: m(heading), Note: m("The first 20; narrow the filter to see others."), Table: &table}},
+	}
+}
+
+func sampleConsoleBlock(m func(string) string) ConsoleItem {
+	form := ConsoleForm{
+		ID: "block", Note: m("A kill switch is thrown for each agent: all its tasks stop, of every user, and none can start. Nothing ends: it goes on when the switch is lifted or its time is over."),
+		Pick:    Pick{"seconds", m("For how long"), []Option{{"3600", m("1 h"), true}, {"0", m("until it is lifted"), false}}},
+		Buttons: []ConsoleButton{{Text: m("Block these 2 agents"), Action: "/admin/block", Icon: "stop", Danger: true}},
+	}
+	agents := Fact{Name: m("Agent"), Cells: []Cell{{Text: m("cursor.example"), Href: "/admin/client?client=cli_1"}, {Text: m("an unverified app"), Href: "/admin/client?client=cli_2"}}}
+	return sampleTicked(m, "Block these 2 agents", "These tasks stop", form, []Fact{agents}, "remit kill client cli_1 --dry-run", "remit kill client cli_1 --for=1h --reason='…'")
+}
+
+func sampleConsoleReconsent(m func(string) string) ConsoleItem {
+	form := ConsoleForm{
+		ID: "reconsent", Note: m("All that these users have lent to these agents ends, and what they let go on is forgotten: the next request asks them anew. They read the reason on their agents page."),
+		Buttons: []ConsoleButton{{Text: m("Require re-consent"), Action: "/admin/reconsent", Icon: "stop", Danger: true}},
+	}
+	var facts []Fact
+	for _, user := range []string{"li@acme.example", "mara@acme.example"} {
+		facts = append(facts, Fact{Name: m("Asked anew"), Cells: []Cell{
+			{Text: m(user), Href: "/admin/user?user=usr_1"}, {Text: m("cursor.example"), Href: "/admin/client?client=cli_1", Free: m("Cursor")}, {Note: m("tasks that live: 2, choices that go on: 1")},
+		}})
+	}
+	return sampleTicked(m, "Require re-consent", "These tasks end", form, facts, "remit task reconsent tsk_1 --reason='…'")
 }
 
 func sampleConsoleUsers(m func(string) string) ConsoleList {

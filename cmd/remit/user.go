@@ -19,7 +19,7 @@ type userCmd struct {
 	Show     userShowCmd   `cmd:"" help:"Show a user with all roles."`
 	Disable  userAbleCmd   `cmd:"" help:"Disable a user and end the user's tasks."`
 	Enable   userEnableCmd `cmd:"" help:"Enable a user again."`
-	Role     userWorkCmd   `cmd:"" help:"Change what a user may do in Remit itself."`
+	Role     userWorkCmd   `cmd:"" help:"Change what a user may do and read in Remit itself."`
 	Assign   userRoleCmd   `cmd:"" help:"Give a user a role at a resource."`
 	Unassign userUnroleCmd `cmd:"" help:"Take a role away."`
 }
@@ -28,6 +28,7 @@ type userAddCmd struct {
 	Email         string `required:"" help:"E-mail address to sign in with."`
 	Name          string `required:"" help:"Name to show."`
 	ConsoleRole   string `default:"user" enum:"user,viewer,revoker,admin" help:"What the user may do in Remit itself: user, viewer, revoker, admin."`
+	ReadArgs      bool   `help:"Beside the console role, let the user read the values of arguments (audit.read_args)."`
 	PasswordStdin bool   `help:"Read the password from the first line of standard input."`
 }
 
@@ -37,6 +38,7 @@ type user struct {
 	Email       string              `json:"email"`
 	Name        string              `json:"name"`
 	ConsoleRole string              `json:"console_role"`
+	ReadArgs    bool                `json:"read_args"`
 	Disabled    bool                `json:"disabled"`
 	CreatedAt   time.Time           `json:"created_at"`
 	Roles       map[string][]string `json:"roles"`
@@ -44,7 +46,7 @@ type user struct {
 
 // Run adds the user.
 func (c *userAddCmd) Run(ctx context.Context, a *app) error {
-	in := map[string]string{"email": c.Email, "name": c.Name, "console_role": c.ConsoleRole}
+	in := map[string]any{"email": c.Email, "name": c.Name, "console_role": c.ConsoleRole, "read_args": c.ReadArgs}
 	if c.PasswordStdin {
 		line, err := bufio.NewReader(io.LimitReader(a.in, 4096)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -67,10 +69,18 @@ func (c *userListCmd) Run(ctx context.Context, a *app) error {
 	return ask(ctx, a, "users", nil, nil, func(out struct{ Users []user }) error {
 		var rows [][]string
 		for _, u := range out.Users {
-			rows = append(rows, []string{u.Email, u.Name, u.ConsoleRole, able(u.Disabled), u.ID, shortTime(u.CreatedAt)})
+			rows = append(rows, []string{u.Email, u.Name, u.work(), able(u.Disabled), u.ID, shortTime(u.CreatedAt)})
 		}
 		return table(a.out, []string{"EMAIL", "NAME", "CONSOLE ROLE", "STATE", "ID", "ADDED"}, rows)
 	})
+}
+
+// work is what a user may do in Remit itself.
+func (u user) work() string {
+	if u.ReadArgs {
+		return plain(u.ConsoleRole) + " +args"
+	}
+	return plain(u.ConsoleRole)
 }
 
 func able(disabled bool) string {
@@ -87,7 +97,7 @@ type userShowCmd struct {
 // Run shows the user.
 func (c *userShowCmd) Run(ctx context.Context, a *app) error {
 	return ask(ctx, a, "users/show", url.Values{"user": {c.Email}}, nil, func(u user) error {
-		fmt.Fprintf(a.out, "%s, %s, %s, %s, %s\n", plain(u.Email), plain(u.Name), u.ConsoleRole, able(u.Disabled), u.ID)
+		fmt.Fprintf(a.out, "%s, %s, %s, %s, %s\n", plain(u.Email), plain(u.Name), u.work(), able(u.Disabled), u.ID)
 		for _, uri := range slices.Sorted(maps.Keys(u.Roles)) {
 			fmt.Fprintf(a.out, "  %s: %s\n", plain(uri), plain(strings.Join(u.Roles[uri], ", ")))
 		}
@@ -150,15 +160,25 @@ func (c *userEnableCmd) Run(ctx context.Context, a *app) error {
 
 type userWorkCmd struct {
 	Email       string `required:"" help:"E-mail address or id."`
-	ConsoleRole string `required:"" enum:"user,viewer,revoker,admin" help:"user, viewer, revoker or admin."`
+	ConsoleRole string `enum:",user,viewer,revoker,admin" default:"" help:"user, viewer, revoker or admin; as it is when left out."`
+	ReadArgs    *bool  `help:"Let the user read the values of arguments (audit.read_args), or, with =false, no more; as it is when left out. The right ends with the console role."`
 	Reason      string `help:"Why, for the ledger."`
 }
 
-// Run changes the console role.
+// Run changes the console role, or the right to read arguments, or both at once.
 func (c *userWorkCmd) Run(ctx context.Context, a *app) error {
-	in := map[string]string{"user": c.Email, "console_role": c.ConsoleRole, "reason": c.Reason}
+	in := map[string]any{"user": c.Email, "reason": c.Reason}
+	if c.ConsoleRole != "" {
+		in["console_role"] = c.ConsoleRole
+	}
+	if c.ReadArgs != nil {
+		in["read_args"] = *c.ReadArgs
+	}
+	if len(in) == 2 {
+		return errors.New("say what changes: --console-role, --read-args or --read-args=false")
+	}
 	return ask(ctx, a, "users/role", nil, in, func(u user) error {
-		_, err := fmt.Fprintf(a.out, "%s is %s\n", plain(u.Email), plain(u.ConsoleRole))
+		_, err := fmt.Fprintf(a.out, "%s is %s\n", plain(u.Email), u.work())
 		return err
 	})
 }

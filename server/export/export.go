@@ -1,6 +1,7 @@
 // Package export writes records of the ledger, and tasks, for tools that keep or search them: CSV, JSON,
-// JSON Lines, and OCSF events. It never writes a value of a tool's argument: of what a record says, it
-// takes the members named here and no other. Who wants to check the chain needs the ledger itself.
+// JSON Lines, and OCSF events. Of what a record says it takes the members named here and no other; a value
+// of a tool's argument it writes only where it is handed one beside the payload. Who wants to check the
+// chain needs the ledger itself.
 package export
 
 import (
@@ -27,6 +28,8 @@ type Record struct {
 	Execution string          `json:"execution"`
 	Payload   json.RawMessage `json:"payload"`
 	Hash      string          `json:"hash"`
+
+	Values json.RawMessage `json:"-"` // of arguments, for who may read them
 }
 
 // Row is what is written of a record.
@@ -42,7 +45,8 @@ type Row struct {
 	JTI       string    `json:"jti,omitempty"`
 	Execution string    `json:"execution,omitempty"`
 	said
-	Hash string `json:"hash"` // of the chain up to and with this record
+	Values json.RawMessage `json:"values,omitempty"` // of arguments
+	Hash   string          `json:"hash"`             // of the chain up to and with this record
 }
 
 // said are the members of a payload that are written. None holds a value of an argument.
@@ -64,7 +68,7 @@ type said struct {
 func (rec Record) row() Row {
 	r := Row{
 		Seq: rec.Seq, At: rec.At.UTC(), Kind: rec.Kind, Task: rec.Task, User: rec.User, Client: rec.Client, Agent: rec.Agent,
-		Resource: rec.Resource, JTI: rec.JTI, Execution: rec.Execution, Hash: rec.Hash,
+		Resource: rec.Resource, JTI: rec.JTI, Execution: rec.Execution, Values: rec.Values, Hash: rec.Hash,
 	}
 	var members map[string]json.RawMessage
 	if json.Unmarshal(rec.Payload, &members) != nil {
@@ -104,13 +108,13 @@ type shape[T any] struct {
 var records = shape[Record]{
 	columns: []string{
 		"seq", "at", "kind", "task", "user", "client", "agent", "resource", "jti", "execution",
-		"tool", "method", "decision", "observed", "outcome", "reason", "rule", "by", "person", "arguments_digest", "duration_us", "hash",
+		"tool", "method", "decision", "observed", "outcome", "reason", "rule", "by", "person", "arguments_digest", "duration_us", "values", "hash",
 	},
 	cells: func(rec Record) []string {
 		r := rec.row()
 		return []string{
 			strconv.FormatInt(r.Seq, 10), stamp(r.At), r.Kind, r.Task, r.User, r.Client, r.Agent, r.Resource, r.JTI, r.Execution,
-			r.Tool, r.Method, r.Decision, r.Observed, r.Outcome, r.Reason, r.Rule, r.By, r.Person, r.ArgumentsDigest, number(r.DurationUS), r.Hash,
+			r.Tool, r.Method, r.Decision, r.Observed, r.Outcome, r.Reason, r.Rule, r.By, r.Person, r.ArgumentsDigest, number(r.DurationUS), string(r.Values), r.Hash,
 		}
 	},
 	row:   func(rec Record) any { return rec.row() },

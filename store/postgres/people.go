@@ -1,13 +1,14 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/remit-auth/remit/store"
 )
 
-const addUserSQL = `INSERT INTO users (id, email, email_key, name, password_hash, console_role, disabled, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+const addUserSQL = `INSERT INTO users (id, email, email_key, name, password_hash, console_role, disabled, created_at, read_args)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`
 
 // AddUser stores a new user.
 func (s *Store) AddUser(ctx context.Context, u store.User, recs ...store.Record) error {
@@ -18,7 +19,7 @@ func (s *Store) AddUser(ctx context.Context, u store.User, recs ...store.Record)
 
 func (tx *tx) addUser(u store.User) error {
 	n, err := tx.exec(addUserSQL, u.ID, u.Email, store.EmailKey(u.Email), u.Name, u.PasswordHash,
-		string(u.ConsoleRole), u.Disabled, micros(orNow(u.CreatedAt, tx.now())))
+		string(u.ConsoleRole), u.Disabled, micros(orNow(u.CreatedAt, tx.now())), u.ReadArgs)
 	if err == nil && n == 0 {
 		err = store.ErrUserExists
 	}
@@ -64,10 +65,10 @@ func errOr(err error, next func() error) error {
 	return next()
 }
 
-const userColumns = `u.id, u.email, u.name, u.password_hash, u.console_role, u.disabled, u.created_at, u.service`
+const userColumns = `u.id, u.email, u.name, u.password_hash, u.console_role, u.disabled, u.created_at, u.service, u.read_args`
 
 func userFields(u *store.User) []any {
-	return []any{&u.ID, &u.Email, &u.Name, &u.PasswordHash, &u.ConsoleRole, &u.Disabled, at(&u.CreatedAt), &u.Service}
+	return []any{&u.ID, &u.Email, &u.Name, &u.PasswordHash, &u.ConsoleRole, &u.Disabled, at(&u.CreatedAt), &u.Service, &u.ReadArgs}
 }
 
 const (
@@ -151,7 +152,9 @@ const (
 	holdUserSQL  = `SELECT 1 FROM users WHERE id = $1 OR console_role = 'admin' ORDER BY id FOR NO KEY UPDATE`
 	lastAdminSQL = `SELECT EXISTS (SELECT 1 FROM users WHERE id = $1 AND console_role = 'admin' AND NOT disabled)
 AND NOT EXISTS (SELECT 1 FROM users WHERE id <> $1 AND console_role = 'admin' AND NOT disabled)`
-	setConsoleRoleSQL = `UPDATE users SET console_role = $1 WHERE id = $2`
+	consoleRoleSQL      = `SELECT console_role FROM users WHERE id = $1`
+	setConsoleRightsSQL = `UPDATE users SET console_role = $2::text, read_args = CASE
+	WHEN $2::text = 'user' THEN false WHEN $3::boolean IS NOT NULL THEN $3::boolean WHEN console_role = 'user' THEN false ELSE read_args END WHERE id = $1`
 )
 
 // notLastAdmin refuses the only enabled admin.
@@ -164,19 +167,38 @@ func (tx *tx) notLastAdmin(id string) error {
 	return err
 }
 
-// SetConsoleRole changes what the user may do in Remit itself.
-func (s *Store) SetConsoleRole(ctx context.Context, id string, role store.ConsoleRole, recs ...store.Record) error {
+// SetConsoleRights changes what the user may do in Remit itself.
+func (s *Store) SetConsoleRights(ctx context.Context, id string, rights store.ConsoleRights, recs ...store.Record) error {
 	return s.write(ctx, func(tx *tx) error {
 		tx.later(holdUserSQL, id)
-		if role != store.RoleAdmin {
+		var role string
+		found, err := tx.one(consoleRoleSQL, []any{id}, &role)
+		if err == nil && !found {
+			err = store.ErrUserNotFound
+		}
+		if err != nil {
+			return err
+		}
+		role = cmp.Or(string(rights.Role), role)
+		if rights.ReadArgs != nil && *rights.ReadArgs && role == string(store.RoleUser) {
+			return store.ErrNoConsoleRole
+		}
+		if role != string(store.RoleAdmin) {
 			if err := tx.notLastAdmin(id); err != nil {
 				return err
 			}
 		}
-		n, err := tx.exec(setConsoleRoleSQL, string(role), id)
-		if err == nil && n == 0 {
-			err = store.ErrUserNotFound
+		if _, err := tx.exec(setConsoleRightsSQL, id, role, orNull(rights.ReadArgs)); err != nil {
+			return err
 		}
-		return errOr(err, func() error { return tx.record(recs...) })
+		return tx.record(recs...)
 	})
+}
+
+// orNull is the value, or none.
+func orNull(b *bool) any {
+	if b == nil {
+		return nil
+	}
+	return *b
 }

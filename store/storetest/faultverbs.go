@@ -24,9 +24,9 @@ var faultVerbs = map[string]func(w *world) func() error{
 		w.lend(atBoth(w))
 		return func() error { return only1(w.s.DisableUser(w.ctx, w.user.ID, true, record("user.disabled"))) }
 	},
-	"SetConsoleRole": func(w *world) func() error {
+	"SetConsoleRights": func(w *world) func() error {
 		return func() error {
-			return w.s.SetConsoleRole(w.ctx, w.user.ID, store.RoleViewer, record("user.role_changed"))
+			return w.s.SetConsoleRights(w.ctx, w.user.ID, store.ConsoleRights{Role: store.RoleViewer}, record("user.role_changed"))
 		}
 	},
 	"AssignRole": func(w *world) func() error {

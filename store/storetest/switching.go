@@ -19,7 +19,7 @@ func (w *world) disableUser(id string) func() error {
 }
 
 func (w *world) setRole(id string, role store.ConsoleRole) func() error {
-	return func() error { return w.s.SetConsoleRole(w.ctx, id, role, record("x")) }
+	return func() error { return w.s.SetConsoleRights(w.ctx, id, store.ConsoleRights{Role: role}, record("x")) }
 }
 
 // wouldEnd checks that the dry run names exactly what then ends.
@@ -109,13 +109,53 @@ var switching = map[string]func(*world){
 		})
 	},
 	"console roles": func(w *world) {
-		w.must(w.s.SetConsoleRole(w.ctx, w.user.ID, store.RoleViewer, record("user.role_changed")))
+		w.must(w.s.SetConsoleRights(w.ctx, w.user.ID, store.ConsoleRights{Role: store.RoleViewer}, record("user.role_changed")))
 		u, err := w.s.UserByID(w.ctx, w.user.ID)
 		w.must(err)
 		w.same("role", u.ConsoleRole, store.RoleViewer)
 		w.same("ledger", w.kinds(), []string{"user.role_changed"})
 		w.refused(store.ErrUserNotFound, w.setRole("usr_nobody", store.RoleAdmin))
 		w.refused(store.ErrUserNotFound, w.setRole("usr_nobody", store.RoleUser))
+	},
+	"the right to read arguments": func(w *world) {
+		yes, no := true, false
+		set := func(role store.ConsoleRole, args *bool) func() error {
+			return func() error {
+				return w.s.SetConsoleRights(w.ctx, w.user.ID, store.ConsoleRights{Role: role, ReadArgs: args}, record("x"))
+			}
+		}
+		is := func(role store.ConsoleRole, args bool) {
+			w.t.Helper()
+			u, err := w.s.UserByID(w.ctx, w.user.ID)
+			w.must(err)
+			w.same("rights", []any{u.ConsoleRole, u.ReadArgs}, []any{role, args})
+		}
+		is(store.RoleUser, false)
+		w.refused(store.ErrNoConsoleRole, set("", &yes))
+		w.refused(store.ErrNoConsoleRole, set(store.RoleUser, &yes))
+		w.must(set(store.RoleViewer, nil)())
+		is(store.RoleViewer, false)
+		w.must(set("", &yes)())
+		is(store.RoleViewer, true)
+		w.must(set(store.RoleRevoker, nil)()) // another role, the same right
+		is(store.RoleRevoker, true)
+		w.must(set("", &no)())
+		is(store.RoleRevoker, false)
+		w.must(set(store.RoleViewer, &yes)())
+		is(store.RoleViewer, true)
+		w.must(set(store.RoleUser, nil)())
+		is(store.RoleUser, false)
+		w.must(set(store.RoleViewer, nil)()) // it does not come back
+		is(store.RoleViewer, false)
+		w.refused(store.ErrUserNotFound, func() error {
+			return w.s.SetConsoleRights(w.ctx, "usr_nobody", store.ConsoleRights{ReadArgs: &no}, record("x"))
+		})
+		u := store.User{ID: "usr_2", Email: "two@demo.example", ConsoleRole: store.RoleUser, ReadArgs: true} // what an earlier version leaves behind
+		w.must(w.s.AddUser(w.ctx, u))
+		w.must(w.s.SetConsoleRights(w.ctx, u.ID, store.ConsoleRights{Role: store.RoleAdmin}))
+		u, err := w.s.UserByID(w.ctx, u.ID)
+		w.must(err)
+		w.same("rights", []any{u.ConsoleRole, u.ReadArgs}, []any{store.RoleAdmin, false})
 	},
 	"the last admin stays": func(w *world) {
 		w.admin("usr_1")

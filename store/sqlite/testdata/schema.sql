@@ -498,5 +498,5 @@ CREATE TABLE users (
     console_role  TEXT    NOT NULL,
     disabled      INTEGER NOT NULL,
     created_at    INTEGER NOT NULL
-, service INTEGER NOT NULL DEFAULT 0) STRICT;
+, service INTEGER NOT NULL DEFAULT 0, read_args INTEGER NOT NULL DEFAULT 0) STRICT;
 
