@@ -32,15 +32,18 @@ func TestConsoleTellsTruly(t *testing.T) {
 		t.Fatalf("token: %d %s", got.Status, got.Body)
 	}
 	page := w.staff("viewer@example.com", store.RoleViewer).get("/admin/tasks/" + task).words()
-	for _, text := range []string{"would have been blocked", "observed", "docs://handbook/1", "A call was counted", "The task got more", "replaced "} {
+	for _, text := range []string{"would have been blocked", "observed", "resources/read at", "A call was counted", "The task got more", "replaced "} {
 		if !strings.Contains(page, text) {
 			t.Errorf("the page does not say %q: %s", text, page)
 		}
 	}
-	for _, text := range []string{"call.reserved", "task.widened"} {
+	for _, text := range []string{"call.reserved", "task.widened", "docs://handbook/1"} {
 		if strings.Contains(page, text) {
 			t.Errorf("the page says %q", text)
 		}
+	}
+	if page := w.may("reader@example.com", store.RoleViewer).get("/admin/tasks/" + task).words(); !strings.Contains(page, "docs://handbook/1 at") {
+		t.Errorf("what was read is hidden from who may read arguments: %s", page)
 	}
 	_, err := w.store.EndTask(context.Background(), store.End{TaskID: task, State: store.TaskRevoked, By: store.ByUser, Reason: "test"})
 	must(t, err)

@@ -82,6 +82,24 @@ var races = map[string]func(*world){
 			w.same("tokens", found, 1)
 		}
 	},
+	"one dismissal of a finding": func(w *world) {
+		for range rounds {
+			w.must(w.s.Append(w.ctx, record("finding.a")))
+			all := w.chained()
+			seq := all[len(all)-1].Seq
+			w.only(race(func(i int) error {
+				d := store.Dismissal{Finding: seq, At: w.clock.Now(), By: store.ByAdmin, Person: fmt.Sprintf("usr_%d", i), Reason: "x"}
+				return w.s.DismissFinding(w.ctx, d, record("findings.dismissed"))
+			}), once(store.ErrFindingDismissed))
+			told := 0
+			for _, rec := range w.chained() {
+				if rec.Seq > seq && rec.Kind == "findings.dismissed" {
+					told++
+				}
+			}
+			w.same("told", told, 1)
+		}
+	},
 	"one request": func(w *world) {
 		for range rounds {
 			first := w.ask()
