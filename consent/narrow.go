@@ -9,7 +9,7 @@ import (
 // Narrow is what a person leaves of what a task may do: of its tools those that are ticked, each under
 // the terms and limits that it has and those that were chosen besides. A tool that is not lent cannot be
 // ticked. Nothing left is ErrNothing.
-func Narrow(before tokens.Details, d Decision) (tokens.Details, error) {
+func Narrow(before tokens.Details, used map[string]int, d Decision) (tokens.Details, error) {
 	after := tokens.Details{Task: before.Task}
 	for i, name := range d.Tools {
 		if slices.Contains(d.Tools[:i], name) || !slices.ContainsFunc(before.Tools, func(t tokens.ToolDetail) bool { return t.Tool == name }) {
@@ -27,7 +27,9 @@ func Narrow(before tokens.Details, d Decision) (tokens.Details, error) {
 		if terms.EachCall {
 			detail.Approval = tokens.ApprovalEachCall
 		}
-		detail.MaxCalls = Least(detail.MaxCalls, terms.MaxCalls)
+		if terms.MaxCalls > 0 { // from now on, as everywhere in a task that runs
+			detail.MaxCalls = Least(detail.MaxCalls, used[detail.Tool]+terms.MaxCalls)
+		}
 		if limits := d.Limits[detail.Tool]; len(limits) > 0 {
 			detail.Constraints = detail.Constraints.And(limits)
 		}
@@ -40,10 +42,10 @@ func Narrow(before tokens.Details, d Decision) (tokens.Details, error) {
 }
 
 // Held are the tools of a grant as a page shows them: as they were lent, with what the approved
-// manifest says of them.
-func Held(before tokens.Details, defined func(tool string) (tokens.Definition, bool)) (all []Tool) {
+// manifest says of them, and how many calls of each were counted.
+func Held(before tokens.Details, used map[string]int, defined func(tool string) (tokens.Definition, bool)) (all []Tool) {
 	for _, detail := range before.Tools {
-		t := Tool{Detail: detail, Title: detail.Tool, Risk: Risk{Destructive: true, OpenWorld: true}, Ticked: true}
+		t := Tool{Detail: detail, Title: detail.Tool, Risk: Risk{Destructive: true, OpenWorld: true}, Ticked: true, Running: true, Used: used[detail.Tool]}
 		if def, ok := defined(detail.Tool); ok {
 			t.Description, t.Risk, t.Arguments = def.Description, RiskOf(def), Arguments(def)
 			if def.Title != "" {

@@ -76,9 +76,10 @@ type Tool struct {
 	PolicyLimit tokens.Constraints // the server's own limit, when there is exactly one
 	When        []string           // in words: when the server's policy lets it be called
 
-	Change string             // step-up: how it differs from what the task has; empty: new
-	Was    *tokens.ToolDetail // what the task has of it
-	Used   int                // calls of it that were counted; a number of calls that is chosen now comes on top
+	Change  string             // step-up: how it differs from what the task has; empty: new
+	Was     *tokens.ToolDetail // what the task has of it
+	Running bool               // the task runs: a number of calls is chosen from now on
+	Used    int                // calls of it that were counted; a number of calls that is chosen now comes on top
 
 	Arguments []Argument // that the person may limit
 }

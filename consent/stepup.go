@@ -54,7 +54,7 @@ func (o *Offer) Extend(r Running) bool {
 	o.Durations, o.Refused, o.Default = nil, nil, 0
 	kept := o.Tools[:0]
 	for _, t := range o.Tools {
-		t.Used = r.Used[t.Detail.Tool]
+		t.Running, t.Used = true, r.Used[t.Detail.Tool]
 		i := slices.IndexFunc(r.Before.Tools, func(d tokens.ToolDetail) bool { return d.Tool == t.Detail.Tool })
 		if t.Detail.MaxCalls > 0 && t.Used >= t.Detail.MaxCalls {
 			if i < 0 || r.Named {

@@ -143,7 +143,11 @@ func chips(ctx context.Context, t consent.Tool) []web.Chip {
 	if t.Risk.OpenWorld {
 		all = append(all, web.Chip{Text: say(ctx, textLeaves), Tone: web.ToneWarn, Icon: "arrow"})
 	}
-	return append(append(all, termChips(ctx, t.Detail, t.PolicyLimit)...), whenChips(ctx, t.When)...)
+	used := notRunning
+	if t.Running {
+		used = t.Used
+	}
+	return append(append(all, termChips(ctx, t.Detail, t.PolicyLimit, used)...), whenChips(ctx, t.When)...)
 }
 
 // readRows are what the scopes let be read, each with its own checkbox.

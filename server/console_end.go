@@ -85,11 +85,7 @@ func (d *desk) countedAs(ctx context.Context, planned int, text string) error {
 
 // consoleEnd serves POST /admin/end: the tasks and all under them are dead everywhere.
 func (s *Server) consoleEnd(w http.ResponseWriter, r *http.Request, d *desk) error {
-	reason, err := d.reason(r.Context())
-	if err != nil {
-		return err
-	}
-	ids, err := ticked(r.Context(), d.form.All(web.FieldTask))
+	reason, ids, err := d.reasonAndTicked(r.Context())
 	if err != nil {
 		return err
 	}

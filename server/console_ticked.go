@@ -41,6 +41,15 @@ func (s *Server) tickedForm(ctx context.Context, d *desk, ids []string, planned 
 	return view, nil
 }
 
+// reasonAndTicked are what every form about ticked tasks says: why, and which.
+func (d *desk) reasonAndTicked(ctx context.Context) (reason string, ids []string, err error) {
+	if reason, err = d.reason(ctx); err != nil {
+		return "", nil, err
+	}
+	ids, err = ticked(ctx, d.form.All(web.FieldTask))
+	return reason, ids, err
+}
+
 // agentsOf are the clients of these tasks, and the tasks that a kill switch for each would hold.
 func (s *Server) agentsOf(ctx context.Context, ids []string) (clients []string, held []store.Task, err error) {
 	for _, id := range ids {
@@ -114,11 +123,7 @@ func (s *Server) consoleReviewBlock(w http.ResponseWriter, r *http.Request, d *d
 // consoleBlock serves POST /admin/block: a kill switch for each of the agents.
 func (s *Server) consoleBlock(w http.ResponseWriter, r *http.Request, d *desk) error {
 	ctx := r.Context()
-	reason, err := d.reason(ctx)
-	if err != nil {
-		return err
-	}
-	ids, err := ticked(ctx, d.form.All(web.FieldTask))
+	reason, ids, err := d.reasonAndTicked(ctx)
 	if err != nil {
 		return err
 	}
@@ -214,11 +219,7 @@ func (s *Server) consoleReviewReconsent(w http.ResponseWriter, r *http.Request, 
 // consoleReconsent serves POST /admin/reconsent.
 func (s *Server) consoleReconsent(w http.ResponseWriter, r *http.Request, d *desk) error {
 	ctx := r.Context()
-	reason, err := d.reason(ctx)
-	if err != nil {
-		return err
-	}
-	ids, err := ticked(ctx, d.form.All(web.FieldTask))
+	reason, ids, err := d.reasonAndTicked(ctx)
 	if err != nil {
 		return err
 	}

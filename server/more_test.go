@@ -65,7 +65,7 @@ func TestAllowATool(t *testing.T) { // U4
 		}
 	}
 	page = b.get(more(task, h.uri, "change"))
-	shows(t, page, "You allowed this before: At most 1 calls.", "For 1 more call only")
+	shows(t, page, "You allowed this before: At most 1 calls, 1 of them made so far.", "For 1 more call from now on")
 	again := hidden(page.Body)
 	again.Set("tool", "change")
 	again.Set("decision", "allow")

@@ -31,7 +31,8 @@ type leg struct {
 	grant    store.Grant   // this one
 	resource store.Resource
 	before   tokens.Details
-	offer    consent.Offer // its tools, for the page and its form
+	used     map[string]int // calls that its budgets have counted, by tool
+	offer    consent.Offer  // its tools, for the page and its form
 	rights   rights
 }
 
@@ -57,6 +58,9 @@ func (s *Server) leg(ctx context.Context, v *visitor, id, uri string) (l leg, er
 	if l.before, err = tokens.ParseGrant(l.grant.Details); err != nil {
 		return l, err
 	}
+	if l.used, err = s.store.CountedCalls(ctx, t.ID, l.resource.URI); err != nil {
+		return l, err
+	}
 	client, err := s.store.ClientByID(ctx, t.ClientID)
 	if err != nil {
 		return l, err
@@ -67,7 +71,7 @@ func (s *Server) leg(ctx context.Context, v *visitor, id, uri string) (l leg, er
 	}
 	ask := consent.Ask{ClientID: t.ClientID, Resource: l.resource.URI, Scopes: l.grant.Scopes, Bearer: t.JKT == ""}
 	l.rights = newRights(pol, ask, client, t.RolesAt(l.resource.URI))
-	l.offer = consent.Offer{Resource: l.resource, Tools: consent.Held(l.before, definitions(l.resource)), Reads: l.rights.Reads(), Default: 0}
+	l.offer = consent.Offer{Resource: l.resource, Tools: consent.Held(l.before, l.used, definitions(l.resource)), Reads: l.rights.Reads(), Default: 0}
 	return l, nil
 }
 
@@ -232,7 +236,7 @@ func (s *Server) narrowing(l leg, d consent.Decision) (store.Narrowing, error) {
 			return n, consent.ErrNotOffered
 		}
 	}
-	after, err := consent.Narrow(l.before, d)
+	after, err := consent.Narrow(l.before, l.used, d)
 	nothing := errors.Is(err, consent.ErrNothing)
 	if err != nil && !nothing {
 		return n, err

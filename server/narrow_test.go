@@ -240,3 +240,44 @@ func (w *world) inForce(task string) store.Grant {
 	w.t.Fatal("nothing is in force")
 	return store.Grant{}
 }
+
+// TestNarrowCallsFromNow: a number of calls counts from now on, as on the page of a step-up, and the page
+// says how many of those allowed were made.
+func TestNarrowCallsFromNow(t *testing.T) {
+	w := newWorld(t)
+	a, b, g := w.agent(w.client), w.mara(), w.guard(ticketsURI)
+	got := a.tokens()
+	task := w.claims(got.text("access_token")).Task.ID
+	limit := func(mode string, want int) {
+		t.Helper()
+		narrowed(t, b.narrow(task, ticketsURI, []string{"search_tickets"}, "mode.search_tickets", mode))
+		w.clock.Add(3 * time.Second)
+		if got = a.post("/token", a.refreshForm(got.text("refresh_token"))); got.Status != http.StatusOK {
+			t.Fatalf("refresh: %d %s", got.Status, got.Body)
+		}
+		if d := w.claims(got.text("access_token")).Details.Tools; len(d) != 1 || d[0].MaxCalls != want {
+			t.Errorf("%s calls from now on: %+v, want %d in all", mode, d, want)
+		}
+	}
+	reserve := func() int {
+		claims := w.claims(got.text("access_token"))
+		return g.call("POST", "/executions/reserve", map[string]any{"execution": tokens.NewID("exe_"), "task": task, "jti": claims.ID, "tool": "search_tickets"}).Status
+	}
+	page := "/agents/" + task + "/tools"
+	shows(t, b.get(page), "a number of calls counts from now on", "For 5 more calls from now on")
+	limit("5", 5)
+	for range 2 {
+		if status := reserve(); status != http.StatusOK {
+			t.Fatalf("reserve: %d", status)
+		}
+	}
+	shows(t, b.get(page), "At most 5 calls, 2 of them made so far", "For this task, at most 3 more calls from now on", "For 1 more call from now on")
+	limit("1000", 5)
+	limit("1", 3)
+	for i, want := range []int{http.StatusOK, http.StatusForbidden} {
+		if status := reserve(); (status == http.StatusOK) != (want == http.StatusOK) {
+			t.Errorf("call %d of one that is left: %d", i+1, status)
+		}
+	}
+	shows(t, b.get(page), "At most 3 calls, 3 of them made so far", "at most 0 more calls from now on")
+}

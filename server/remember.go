@@ -215,7 +215,7 @@ func memoryTools(ctx context.Context, m consent.Memory, o consent.Offer) (grante
 		if m.Terms[name].EachCall {
 			d.Approval = tokens.ApprovalEachCall
 		}
-		granted = append(granted, web.LentTool{Name: name, Title: titles[name], Chips: termChips(ctx, d, t.PolicyLimit)})
+		granted = append(granted, web.LentTool{Name: name, Title: titles[name], Chips: termChips(ctx, d, t.PolicyLimit, notRunning)})
 	}
 	for _, read := range o.Reads {
 		if slices.Contains(m.Reads, read.Scope) {

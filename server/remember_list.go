@@ -58,7 +58,7 @@ func (s *Server) remembered(ctx context.Context, v *visitor) (rows []web.Remembe
 			if m.Terms[name].EachCall {
 				detail.Approval = tokens.ApprovalEachCall
 			}
-			row.Tools = append(row.Tools, web.LentTool{Name: name, Title: titles[name], Chips: termChips(ctx, detail, nil)})
+			row.Tools = append(row.Tools, web.LentTool{Name: name, Title: titles[name], Chips: termChips(ctx, detail, nil, notRunning)})
 		}
 		for _, scope := range m.Reads {
 			row.Tools = append(row.Tools, web.LentTool{Name: scope})

@@ -30,7 +30,7 @@ func (s *Server) stepUpCard(ctx context.Context, o consent.Offer) (*web.StepUp, 
 		if slices.ContainsFunc(o.Tools, func(t consent.Tool) bool { return t.Detail.Tool == d.Tool }) {
 			continue // asked about anew
 		}
-		card.Lent = append(card.Lent, web.LentTool{Name: d.Tool, Title: titles[d.Tool], Chips: termChips(ctx, d, nil)})
+		card.Lent = append(card.Lent, web.LentTool{Name: d.Tool, Title: titles[d.Tool], Chips: termChips(ctx, d, nil, o.Extends.Used[d.Tool])})
 	}
 	return card, nil
 }
@@ -42,7 +42,7 @@ func changeNote(ctx context.Context, t consent.Tool) string {
 		return say(ctx, textToolChanged)
 	case consent.ChangedTerms:
 		var terms []string
-		for _, c := range termChips(ctx, *t.Was, nil) {
+		for _, c := range termChips(ctx, *t.Was, nil, t.Used) {
 			terms = append(terms, c.Text)
 		}
 		if len(terms) == 0 {
@@ -53,13 +53,21 @@ func changeNote(ctx context.Context, t consent.Tool) string {
 	return ""
 }
 
-// termChips are the limits of a detail, in words.
-func termChips(ctx context.Context, d tokens.ToolDetail, more tokens.Constraints) (all []web.Chip) {
+// notRunning stands for the calls made in a task that has not begun.
+const notRunning = -1
+
+// termChips are the limits of a detail, in words. A budget counts from the task's beginning, so in
+// one that runs it says how many of its calls were made.
+func termChips(ctx context.Context, d tokens.ToolDetail, more tokens.Constraints, used int) (all []web.Chip) {
 	for _, limit := range d.Constraints.And(more).TextIn(func(format string, args ...any) string { return say(ctx, format, args...) }) {
 		all = append(all, web.Chip{Text: limit, Tone: web.ToneInfo, Icon: "limit"})
 	}
 	if d.MaxCalls > 0 {
-		all = append(all, web.Chip{Text: say(ctx, textAtMost, d.MaxCalls), Tone: web.ToneInfo, Icon: "count"})
+		text := say(ctx, textAtMost, d.MaxCalls)
+		if used != notRunning {
+			text = say(ctx, textAtMostMade, d.MaxCalls, used)
+		}
+		all = append(all, web.Chip{Text: text, Tone: web.ToneInfo, Icon: "count"})
 	}
 	if d.Approval != "" {
 		all = append(all, web.Chip{Text: say(ctx, textEachCall), Tone: web.ToneInfo, Icon: "limit"})
@@ -77,12 +85,12 @@ func modes(ctx context.Context, t consent.Tool) []web.Mode {
 	}
 	all := []web.Mode{{Value: web.ModeTask, Text: say(ctx, textModeTask)}, {Value: web.ModeEachCall, Text: say(ctx, textModeEachCall)}}
 	once, calls := textModeOnce, textModeCalls
-	if t.Used > 0 {
+	if t.Running {
 		once, calls = textModeOnceMore, textModeMoreCalls
 	}
 	switch {
-	case t.Detail.MaxCalls > 0 && t.Used > 0:
-		all[0].Text = say(ctx, textModeTaskMore, t.Detail.MaxCalls-t.Used)
+	case t.Detail.MaxCalls > 0 && t.Running:
+		all[0].Text = say(ctx, textModeTaskMore, max(0, t.Detail.MaxCalls-t.Used))
 	case t.Detail.MaxCalls > 0:
 		all[0].Text = say(ctx, textModeTaskMost, t.Detail.MaxCalls)
 	}
@@ -124,13 +132,14 @@ const (
 	textTermsChanged = "You allowed this before: %s. Your answer here replaces that."
 	textNoLimits     = "without limits of your own"
 	textAtMost       = "At most %d calls"
+	textAtMostMade   = "At most %d calls, %d of them made so far"
 	textModeTask     = "For this task"
 	textModeTaskMost = "For this task, at most %d calls"
 	textModeEachCall = "Ask me each time"
 	textModeCalls    = "For %d calls"
 	textModeOnce     = "For 1 call only"
 
-	textModeTaskMore  = "For this task, at most %d more calls"
-	textModeMoreCalls = "For %d more calls"
-	textModeOnceMore  = "For 1 more call only"
+	textModeTaskMore  = "For this task, at most %d more calls from now on"
+	textModeMoreCalls = "For %d more calls from now on"
+	textModeOnceMore  = "For 1 more call from now on"
 )

@@ -32,7 +32,7 @@ type narrowWords struct {
 var narrowEnglish = narrowWords{
 	Change:   "Change tools…",
 	Title:    "What {0} may do in your {1}",
-	Note:     "You can only take away here: untick tools, limit them, end the task sooner. It counts at once. For more, the agent has to ask you, or you choose “Allow this tool…” beside a blocked call.",
+	Note:     "You can only take away here: untick tools, limit them, end the task sooner. It counts at once, and a number of calls counts from now on. For more, the agent has to ask you, or you choose “Allow this tool…” beside a blocked call.",
 	May:      "What it may do",
 	Untick:   "untick what it is to do no longer",
 	Until:    "Ends at the latest",
@@ -47,7 +47,7 @@ var narrowEnglish = narrowWords{
 var narrowGerman = narrowWords{
 	Change:   "Werkzeuge ändern …",
 	Title:    "Was {0} in Ihrem Dienst {1} darf",
-	Note:     "Hier können Sie nur wegnehmen: Haken bei Werkzeugen entfernen, sie begrenzen, die Aufgabe früher enden lassen. Es gilt sofort. Für mehr muss der Agent Sie fragen, oder Sie wählen „Dieses Werkzeug erlauben …“ neben einem abgelehnten Aufruf.",
+	Note:     "Hier können Sie nur wegnehmen: Haken bei Werkzeugen entfernen, sie begrenzen, die Aufgabe früher enden lassen. Es gilt sofort, und eine Zahl von Aufrufen zählt ab jetzt. Für mehr muss der Agent Sie fragen, oder Sie wählen „Dieses Werkzeug erlauben …“ neben einem abgelehnten Aufruf.",
 	May:      "Was es darf",
 	Untick:   "entfernen Sie den Haken bei allem, was es nicht mehr tun soll",
 	Until:    "Endet spätestens",
