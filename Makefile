@@ -7,7 +7,7 @@ P5FOR    ?= 60s
 P5RATE   ?= 300
 SOAKFOR  ?= 30m
 
-.PHONY: run test check clients bench bench-large pages image screenshots generate fuzz race chaos p5 soak faults mutants build lint
+.PHONY: run test check clients bench bench-large pages image screenshots generate fuzz corpus race chaos p5 soak faults mutants build lint
 
 run: build ## the demo: server, MCP server, agent and thief on this machine
 	bin/remit demo
@@ -45,6 +45,9 @@ generate: ## the Go code of the templ pages
 
 fuzz: ## every fuzz target for FUZZTIME (5m)
 	.ci/fuzz $(FUZZTIME)
+
+corpus: ## keeps the first of what fuzzing found interesting, for every go test to play
+	.ci/corpus
 
 race: ## the tests under the race detector, ten times
 	$(GO) test -race -count=10 ./...
