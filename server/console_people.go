@@ -168,11 +168,21 @@ func (s *Server) consoleSetRole(w http.ResponseWriter, r *http.Request, d *desk)
 	if err != nil {
 		return err
 	}
-	role := store.ConsoleRole(d.form.Get(web.FieldConsoleRole))
-	if _, err := s.setConsoleRights(r.Context(), d.acting, u, store.ConsoleRights{Role: role}, reason); err != nil {
+	return s.giveRights(w, r, d, u, store.ConsoleRights{Role: store.ConsoleRole(d.form.Get(web.FieldConsoleRole))}, reason)
+}
+
+// giveRights gives rights in the console, or takes them, and leads back to the user. Only who has just signed in gives
+// more than there was: taking is never held up.
+func (s *Server) giveRights(w http.ResponseWriter, r *http.Request, d *desk, u store.User, rights store.ConsoleRights, reason string) error {
+	back := s.at("/admin/user", web.FieldUser, u.ID)
+	more := rights.Role != "" && !reaches(u.ConsoleRole, rights.Role) || rights.ReadArgs != nil && *rights.ReadArgs && !mayReadArgs(u)
+	if more && !s.justSignedIn(d) {
+		return s.signInPage(w, r, http.StatusUnauthorized, d.User.Email, say(r.Context(), textSignInToGive), "", back)
+	}
+	if _, err := s.setConsoleRights(r.Context(), d.acting, u, rights, reason); err != nil {
 		return err
 	}
-	http.Redirect(w, r, s.at("/admin/user", web.FieldUser, u.ID), http.StatusSeeOther)
+	http.Redirect(w, r, back, http.StatusSeeOther)
 	return nil
 }
 

@@ -77,6 +77,7 @@ const (
 	textRole         = "Change the console role"
 	textRoleNote     = "Viewers see; revokers also end, suspend and disable; admins also resume, enable, approve and change roles."
 	textSaveRole     = "Change the role"
+	textSignInToGive = "Sign in again to give a right: this is done only within five minutes of signing in."
 	textOwnRole      = "Nobody changes their own console role."
 	textNoUsers      = "There are no such users."
 	textNoClients    = "There are no such clients."

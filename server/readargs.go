@@ -185,11 +185,7 @@ func (s *Server) consoleReadArgs(w http.ResponseWriter, r *http.Request, d *desk
 	if err != nil {
 		return err
 	}
-	if _, err := s.setConsoleRights(r.Context(), d.acting, u, store.ConsoleRights{ReadArgs: &give}, reason); err != nil {
-		return err
-	}
-	http.Redirect(w, r, s.at("/admin/user", web.FieldUser, u.ID), http.StatusSeeOther)
-	return nil
+	return s.giveRights(w, r, d, u, store.ConsoleRights{ReadArgs: &give}, reason)
 }
 
 // What the console says of the values of arguments.

@@ -69,6 +69,7 @@ var textGermanConsole = map[string]string{
 	textRole:         "Rolle in der Konsole ändern",
 	textRoleNote:     "„viewer“ sieht; „revoker“ kann außerdem beenden, anhalten und sperren; „admin“ kann außerdem fortsetzen, freigeben, genehmigen und Rollen ändern.",
 	textSaveRole:     "Rolle ändern",
+	textSignInToGive: "Melden Sie sich noch einmal an, um ein Recht zu geben: Das geht nur binnen fünf Minuten nach der Anmeldung.",
 	textOwnRole:      "Die eigene Rolle in der Konsole ändert niemand.",
 	textNoUsers:      "Solche Personen gibt es nicht.",
 	textNoClients:    "Solche Clients gibt es nicht.",
