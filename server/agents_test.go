@@ -256,6 +256,10 @@ func TestWhoPausedATask(t *testing.T) {
 		if resumable := strings.Contains(page.Body, `value="resume"`); resumable != (by == store.ByUser) {
 			t.Errorf("%s: Resume offered: %v", by, resumable)
 		}
+		// What the agent could end by itself, the user may take over.
+		if pausable := strings.Contains(page.Body, `value="suspend"`); pausable != (by == store.ByAgent || by == store.ByIdle) {
+			t.Errorf("%s: Pause offered: %v", by, pausable)
+		}
 	}
 }
 

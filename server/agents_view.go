@@ -119,7 +119,7 @@ func (b *taskBook) row(ctx context.Context, t store.Task) web.TaskRow {
 		ID: t.ID, Client: clientHost(ctx, client), Purpose: t.Purpose, State: stateText(ctx, t), StateTone: stateTone(t),
 		Started: clock(ctx, t.CreatedAt), Ends: clock(ctx, t.EndsAt), Calls: calls.All, Blocked: calls.Blocked,
 		CallsURL: b.s.base + "/agents/" + t.ID, Unbound: t.JKT == "" && t.State != store.TaskPending,
-		CanEnd: !t.State.Terminal(), CanSuspend: t.State == store.TaskActive,
+		CanEnd: !t.State.Terminal(), CanSuspend: t.State == store.TaskActive || t.State == store.TaskSuspended && (t.SuspendedBy == store.ByIdle || store.ByUser.Outranks(t.SuspendedBy)),
 		ChangeURL: b.changeURL(t),
 		CanResume: t.State == store.TaskSuspended && t.SuspendedBy == store.ByUser,
 	}

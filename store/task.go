@@ -51,6 +51,13 @@ const (
 	ByServer  Actor = "server"
 )
 
+// Outranks reports whether the actor takes over a suspension by another, who could end it: the user that of the agent;
+// an admin, a revoker and a rule these two.
+func (a Actor) Outranks(other Actor) bool {
+	rank := map[Actor]int{ByAgent: 1, ByUser: 2, ByAdmin: 3, ByRevoker: 3, ByRule: 3}
+	return rank[other] > 0 && rank[a] > rank[other]
+}
+
 // IdleAfter is how long a task may go unused before it is suspended by idleness.
 const IdleAfter = 30 * time.Minute
 
@@ -228,8 +235,8 @@ type Tasks interface {
 	// resource, would end now: each once, those under them included. It changes nothing.
 	WouldEnd(ctx context.Context, target Target) ([]Task, error)
 	// SuspendTask suspends an active task (ErrTaskNotActive otherwise, ErrTaskEnded if ended) and
-	// tells its resources, and so for every active task under it. A task asleep by idleness, or paused by its
-	// agent, which the agent could wake, counts as active for every other actor. Suspending and resuming leave ledger
+	// tells its resources, and so for every active task under it. A task asleep by idleness, or paused by
+	// who ranks lower and could wake it, counts as active. Suspending and resuming leave ledger
 	// records of kind task.suspended and task.resumed, one for each task.
 	SuspendTask(ctx context.Context, id string, by Actor, reason string, recs ...Record) (Task, error)
 	// ResumeTask wakes a suspended task. Only the actor who suspended it or an admin may:

@@ -35,15 +35,15 @@ func asleep(t store.Task) bool {
 	return t.State == store.TaskSuspended && (t.SuspendedBy == store.ByIdle || t.SuspendedBy == store.BySwitch && !t.ActivatedAt.IsZero())
 }
 
-// SuspendTask suspends an active task, or takes over a suspension by idleness or by its agent, which the
-// agent could end by itself.
+// SuspendTask suspends an active task, or takes over a suspension by idleness or by who ranks lower and
+// could end it.
 func (s *Store) SuspendTask(ctx context.Context, id string, by store.Actor, reason string, recs ...store.Record) (t store.Task, err error) {
 	err = s.write(ctx, func(tx *tx) (err error) {
 		var grants []store.Grant
 		if t, grants, err = tx.held(id); err != nil {
 			return err
 		}
-		yields := asleep(t) && by != store.ByIdle || t.SuspendedBy == store.ByAgent && by != store.ByAgent && by != store.ByIdle
+		yields := asleep(t) && by != store.ByIdle || by.Outranks(t.SuspendedBy)
 		switch {
 		case t.State.Terminal():
 			return store.ErrTaskEnded

@@ -215,19 +215,29 @@ var suspending = map[string]func(*world){
 			w.end(l.ID)
 		}
 	},
-	"takes over from the agent": func(w *world) {
-		for _, by := range []store.Actor{store.ByRule, store.ByUser, store.ByAdmin, store.ByRevoker} {
+	"takes over from who ranks lower": func(w *world) {
+		for _, two := range [][2]store.Actor{
+			{store.ByRule, store.ByAgent}, {store.ByUser, store.ByAgent}, {store.ByAdmin, store.ByAgent}, {store.ByRevoker, store.ByAgent},
+			{store.ByRule, store.ByUser}, {store.ByAdmin, store.ByUser}, {store.ByRevoker, store.ByUser},
+		} {
+			by, lower := two[0], two[1]
 			l := w.lend()
-			w.suspend(l, store.ByAgent)
-			w.refused(store.ErrTaskNotActive, func() error {
-				_, err := w.s.SuspendTask(w.ctx, l.ID, store.ByAgent, "again", record("x"))
-				return err
-			})
+			w.suspend(l, lower)
+			for _, no := range []store.Actor{lower, store.ByAgent} {
+				w.refused(store.ErrTaskNotActive, func() error {
+					_, err := w.s.SuspendTask(w.ctx, l.ID, no, "again", record("x"))
+					return err
+				})
+			}
 			t, err := w.s.SuspendTask(w.ctx, l.ID, by, "stop", record("y"))
 			w.must(err)
 			w.same("task", []any{t.State, t.SuspendedBy, t.Reason}, []any{store.TaskSuspended, by, "stop"})
 			w.refused(store.ErrTaskNotSuspended, func() error {
-				_, err := w.s.ResumeTask(w.ctx, l.ID, store.ByAgent, record("x"))
+				_, err := w.s.ResumeTask(w.ctx, l.ID, lower, record("x"))
+				return err
+			})
+			w.refused(store.ErrTaskNotActive, func() error {
+				_, err := w.s.SuspendTask(w.ctx, l.ID, lower, "mine", record("x"))
 				return err
 			})
 			_, err = w.s.ResumeTask(w.ctx, l.ID, by, record("z"))
