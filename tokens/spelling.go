@@ -10,6 +10,9 @@ import (
 // is no JWS comes back as it is.
 func OneSpelling(jws string) string {
 	parts := strings.Split(strings.NewReplacer("\r", "", "\n", "").Replace(jws), ".")
+	if len(parts) != 3 { // an opaque token has one text alone
+		return jws
+	}
 	for i, part := range parts {
 		raw, err := base64.RawURLEncoding.DecodeString(part)
 		if err != nil {

@@ -14,6 +14,7 @@ func TestOneSpelling(t *testing.T) {
 		"no JWS":               {"\x01", "\x01"},
 		"a blank":              {" " + canonical, " " + canonical},
 		"nothing":              {"", ""},
+		"an opaque token":      {"ra_AAAAAAAB", "ra_AAAAAAAB"},
 		"a segment cut in two": {"eyJh.e.AAAAAAA", "eyJh.e.AAAAAAA"},
 	}
 	for name, tt := range tests {
