@@ -103,7 +103,7 @@ func (b *breaker) run() (points int) {
 		case changed && inSteps[b.name]: // each of its steps is whole
 			state = now
 		case changed && (err != nil && b.way != Lost || !happened && !b.complete(now)):
-			b.t.Fatalf("statement %d %s, and with %v something of it has happened:\n%s", n, b.way, err, cmp.Diff(state, now))
+			b.t.Fatalf("statement %d %s, and with %v something of it has happened:\n%s\nnot all of it:\n%s", n, b.way, err, cmp.Diff(state, now), b.differs(now))
 		case changed:
 			state, happened = now, true
 		}
