@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/remit-auth/remit/store"
 )
@@ -81,12 +83,18 @@ func (tx *tx) roleLost(userID, resource string) error {
 // revokeAll kills the access tokens that the statement finds and tells their resources: of the expired
 // ones too, because a call that one began may run on.
 func (tx *tx) revokeAll(statement string, args ...any) error {
-	return tx.each(statement, args, func(scan func(...any) error) error {
+	var events []store.Event
+	err := tx.each(statement, args, func(scan func(...any) error) error {
 		e := store.Event{Kind: store.EventTokenRevoked}
 		err := scan(&e.JTI, &e.TaskID, &e.Resource)
-		tx.tell(e)
+		events = append(events, e)
 		return err
 	})
+	slices.SortFunc(events, func(a, b store.Event) int { return cmp.Compare(a.JTI, b.JTI) }) // rows come as the plan has it
+	for _, e := range events {
+		tx.tell(e)
+	}
+	return err
 }
 
 // sameRoles refuses a task whose roles were read before they changed.

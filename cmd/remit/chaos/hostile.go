@@ -37,7 +37,7 @@ type Hostile struct {
 var stranger = net.IPv4(127, 0, 0, 66)
 
 // hostileAtOnce bounds how many hostile requests are under way.
-const hostileAtOnce = 64
+const hostileAtOnce = 256
 
 // strangers names the variable that makes this program a Stranger.
 const strangers = "REMIT_CHAOS_STRANGER"
