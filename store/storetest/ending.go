@@ -217,8 +217,13 @@ var suspending = map[string]func(*world){
 	},
 	"takes over from who ranks lower": func(w *world) {
 		for _, two := range [][2]store.Actor{
-			{store.ByRule, store.ByAgent}, {store.ByUser, store.ByAgent}, {store.ByAdmin, store.ByAgent}, {store.ByRevoker, store.ByAgent},
-			{store.ByRule, store.ByUser}, {store.ByAdmin, store.ByUser}, {store.ByRevoker, store.ByUser},
+			{store.ByRule, store.ByAgent},
+			{store.ByUser, store.ByAgent},
+			{store.ByAdmin, store.ByAgent},
+			{store.ByRevoker, store.ByAgent},
+			{store.ByRule, store.ByUser},
+			{store.ByAdmin, store.ByUser},
+			{store.ByRevoker, store.ByUser},
 		} {
 			by, lower := two[0], two[1]
 			l := w.lend()
