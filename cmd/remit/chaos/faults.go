@@ -163,8 +163,11 @@ func skew(ctx context.Context, w *World, healed func()) error {
 // promoteRedis puts a replica that lags in the place of a primary that is dead.
 func promoteRedis(ctx context.Context, w *World, healed func()) error {
 	host, port, _ := net.SplitHostPort(w.Redis.Addr)
-	replica, err := w.spareRedis("--replicaof", host, port)
+	replica, err := w.spareRedis()
 	if err != nil {
+		return err
+	}
+	if _, err := replica.Do("REPLICAOF", host, port); err != nil { // not when it is started again after a later fault
 		return err
 	}
 	pause(ctx, lasting/2)

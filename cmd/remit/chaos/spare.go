@@ -8,12 +8,12 @@ import (
 )
 
 // spareRedis starts another Redis.
-func (w *World) spareRedis(args ...string) (*redistest.Server, error) {
+func (w *World) spareRedis() (*redistest.Server, error) {
 	dir, err := w.subdir("redis2")
 	if err != nil {
 		return nil, err
 	}
-	s, err := redistest.Start(dir, args...)
+	s, err := redistest.Start(dir)
 	if err != nil {
 		return nil, err
 	}
