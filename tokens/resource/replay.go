@@ -12,9 +12,13 @@ import (
 // replayLimit is how many proofs one generation remembers.
 const replayLimit = 1 << 20
 
+// stepBack is how far back the clock is set when it is not just requests that overtake each other.
+const stepBack = 5 * time.Second
+
 // replay remembers the proofs that were used, as long as their nonces are good. Its nonces name it:
 // those of another memory (a replica, an earlier process) are not taken. When it is full it takes
-// another name, which ends every nonce given so far, and may then forget.
+// another name, which ends every nonce given so far, and may then forget. So it does when the clock is set
+// back, by which nonces would live again whose proofs are forgotten.
 type replay struct {
 	nonces *tokens.Nonces
 	limit  int
@@ -23,6 +27,7 @@ type replay struct {
 	epoch      string
 	young, old map[string]struct{}
 	since      time.Time // when young began
+	latest     time.Time // by the wall clock, which nonces go by, too
 
 	newest string // the nonce to hand out, and until when
 	until  time.Time
@@ -46,6 +51,13 @@ func (m *replay) issue(_ context.Context, now time.Time) string {
 func (m *replay) use(_ context.Context, nonce, key string, now time.Time) Code {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	switch wall := now.Round(0); {
+	case wall.After(m.latest):
+		m.latest = wall
+	case m.latest.Sub(wall) > stepBack: // what was good then and is good again may be forgotten
+		m.rename(now)
+		m.latest = wall
+	}
 	if current := nonce != "" && nonce == m.newest && now.Before(m.until); !current && !m.nonces.Check(nonce, m.epoch, now) {
 		return UseNonce
 	}
@@ -55,14 +67,19 @@ func (m *replay) use(_ context.Context, nonce, key string, now time.Time) Code {
 	if _, used := m.old[key]; used {
 		return ProofReplayed
 	}
-	switch {
-	case len(m.young) >= m.limit: // the nonce of this proof ends with the others
-		m.epoch, m.until = tokens.NewID(""), time.Time{}
-		m.old, m.young, m.since = nil, nil, now
+	if len(m.young) >= m.limit { // the nonce of this proof ends with the others
+		m.rename(now)
 		return UseNonce
-	case m.young == nil || now.Sub(m.since) > 2*nonceLife: // no nonce lives longer
+	}
+	if m.young == nil || now.Sub(m.since) > 2*nonceLife { // no nonce lives longer
 		m.old, m.young, m.since = m.young, map[string]struct{}{}, now
 	}
 	m.young[key] = struct{}{}
 	return ""
+}
+
+// rename ends every nonce given so far, and forgets.
+func (m *replay) rename(now time.Time) {
+	m.epoch, m.until = tokens.NewID(""), time.Time{}
+	m.old, m.young, m.since = nil, nil, now
 }
