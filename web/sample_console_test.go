@@ -172,15 +172,25 @@ func sampleConsoleTask(m func(string) string) ConsoleItem {
 		}},
 		Sections: []Section{
 			{ID: "propagation", Title: m("Where the end is in force"), Note: m("As the resources’ Guards have acknowledged it."), Table: &reach},
-			{ID: "timeline", Title: m("Timeline"), Hidden: m("Values of arguments are hidden: your account may not read arguments (audit.read_args)."), Older: "/admin/tasks/tsk_1?before=12", Newest: "/admin/tasks/tsk_1", Events: []EventRow{
+			{ID: "timeline", Title: m("Timeline"), Older: "/admin/tasks/tsk_1?before=12", Newest: "/admin/tasks/tsk_1", Events: []EventRow{
 				{At: "2026-11-22T14:20:03Z", Time: m("14:20:03 UTC"), Who: m("ops@acme.example"), Text: m("ended the task"), Quote: m("INC-2291 runaway agent"), Chip: Chip{Text: m("console"), Tone: ToneInfo, Icon: "key"}},
-				{At: "2026-11-22T14:19:40Z", Time: m("14:19:40 UTC"), Text: m("delete_ticket at Tickets – the user did not allow this tool"), Hidden: m("hidden: body, id"), Chip: Chip{Text: m("blocked"), Tone: ToneBad, Icon: "cross"}},
+				{At: "2026-11-22T14:19:40Z", Time: m("14:19:40 UTC"), Text: m("delete_ticket at Tickets – the user did not allow this tool"), Args: []Arg{{m("id"), m(`"WEB-118"`)}}, Chip: Chip{Text: m("blocked"), Tone: ToneBad, Icon: "cross"}},
 				{At: "2026-11-22T14:02:11Z", Time: m("14:02:11 UTC"), Who: m("li@acme.example"), Text: m("allowed search_tickets, add_comment, for 30 min"), Quote: m("Clean up the backlog"), Chip: Chip{Text: m("consent"), Tone: ToneInfo, Icon: "check"}},
 				{At: "2026-11-22T14:02:12Z", Time: m("14:02:12 UTC"), Text: m("search_tickets at Tickets"), Args: []Arg{{m("project"), m(`"WEB"`)}, {m("query"), m(`"printer on floor 3 that has been broken since the first of October and that nobody dares to touch"`)}}, Chip: Chip{Text: m("allowed"), Tone: ToneOK, Icon: "check"}},
 				{At: "2026-11-22T14:02:11Z", Time: m("14:02:11 UTC"), Text: m("client.changed"), Quote: m("erased since")},
 			}},
 		},
 	}
+}
+
+// sampleConsoleUnread is the same task to who may not read arguments.
+func sampleConsoleUnread(m func(string) string) ConsoleItem {
+	c := sampleConsoleTask(m)
+	timeline := &c.Sections[1]
+	timeline.Hidden = m("Values of arguments are hidden: your account may not read arguments (audit.read_args).")
+	timeline.Events[1].Args, timeline.Events[1].Hidden = nil, m("hidden: id")
+	timeline.Events[3].Args, timeline.Events[3].Hidden = nil, m("hidden: project, query")
+	return c
 }
 
 func sampleConsoleReview(m func(string) string) ConsoleItem {

@@ -35,6 +35,7 @@ func samples(mutate func(string) string) map[string]templ.Component {
 		"console":           ConsoleTasksPage(sampleConsoleTasks(m)),
 		"console-none":      ConsoleTasksPage(sampleNoConsoleTasks(m)),
 		"console-task":      ConsoleItemPage(sampleConsoleTask(m)),
+		"console-unread":    ConsoleItemPage(sampleConsoleUnread(m)),
 		"console-ledger":    ConsoleItemPage(sampleConsoleLedger(m)),
 		"console-review":    ConsoleItemPage(sampleConsoleReview(m)),
 		"console-findings":  ConsoleFindingsPage(ConsoleFindings{Desk: sampleDesk(m, 1), Findings: sampleFindings(m), Newest: "/admin/findings", Older: "/admin/findings?before=7"}),
