@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
 )
@@ -54,6 +55,7 @@ func (w *world) logs() (all string) {
 
 // au1: one record for each action, which says who, what, where and by which checks.
 func au1(t *testing.T, w *world) {
+	before := time.Now()
 	f := w.token(t)
 	w.works(t, f)
 	denied(t, w.call(t, f, "get_ticket", blackbox.Object{"project": "OPS", "id": "OPS-1"}), http.StatusForbidden, "argument_limit")
@@ -61,13 +63,18 @@ func au1(t *testing.T, w *world) {
 	w.revoke(t, f.ClientID, f.RefreshToken())
 	w.story(t, f.TaskID(), func(e entry) bool { return e.Kind == "task.ended" })
 	story := w.story(t, f.TaskID(), refusedCall("get_ticket", "argument_limit"))
-	counts := map[string]int{}
+	counts, places := map[string]int{}, map[string]bool{}
 	for _, e := range story {
 		counts[e.Kind]++
+		place := fmt.Sprint(e.Instance, " ", e.N)
+		if e.Instance == "" || e.N < 1 || places[place] || e.At.Before(before.Truncate(time.Second)) || e.At.After(time.Now().Add(time.Second)) {
+			t.Errorf("%s does not say when and by which instance: %+v", e.Kind, e)
+		}
+		places[place] = true
 		if e.Task != f.TaskID() || e.User == "" || e.Client != w.a {
 			t.Errorf("%s does not say who: %+v", e.Kind, e)
 		}
-		if e.Kind == "execution.decided" && (e.Agent != f.Key.JKT() || e.Resource != w.r1.URL || e.JTI == "" || e.text("tool") != "get_ticket" || e.text("arguments_digest") == "" || e.text("policy") == "" || e.text("decision") == "") {
+		if e.Kind == "execution.decided" && (e.Agent != f.Key.JKT() || e.Resource != w.r1.URL || e.JTI == "" || e.Execution == "" || e.text("tool") != "get_ticket" || e.text("arguments_digest") == "" || e.text("policy") == "" || e.text("decision") == "") {
 			t.Errorf("%s does not say what: %+v", e.Kind, e)
 		}
 	}
@@ -76,7 +83,7 @@ func au1(t *testing.T, w *world) {
 			t.Errorf("%d records %s, want %d; all: %v", counts[kind], kind, n, counts)
 		}
 	}
-	jot(t, "one record each: who, which key, what, where, by which policy, how decided")
+	jot(t, "one record each: who, which key, what, where, by which policy, how decided, when, by which instance")
 }
 
 // au4: what is secret is nowhere in what the server writes.

@@ -328,7 +328,7 @@ func cs11(t *testing.T, w *world) {
 	PAGE().check(t, w.landed(t, a.AuthorizeURL())) // the back button
 }
 
-// cs12: what the user ends on the page of the agents is dead.
+// cs12: what the user ends on the page of the agents is dead, and what they take away from a task is gone.
 func cs12(t *testing.T, w *world) {
 	f, other := w.token(t), w.token(t)
 	at, err := w.mara.Get(t.Context(), w.issuer+"/agents")
@@ -346,6 +346,7 @@ func cs12(t *testing.T, w *world) {
 	}
 	w.dead(t, f)
 	w.alive(t, other)
+	w.narrows(t, other)
 }
 
 // rc3: allowed and denied at once, one of them counts; what was ended after it was allowed is dead.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
 )
@@ -117,6 +118,30 @@ func tx1(t *testing.T, w *world) {
 		"another type asked": set("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token"),
 		"with an actor":      set("actor_token", c.parent.Access(), "actor_token_type", accessType),
 	})
+}
+
+// handsOnLate is TX1 with a token that has expired.
+func handsOnLate(t *testing.T, w *world) (later func(*testing.T)) {
+	t.Helper()
+	c := w.crew(t)
+	brief := c.flow()
+	brief.ClientID, brief.Details, brief.Choice.Duration = c.client, withDuration(t, brief.Details, 5), 5
+	must(t, brief, (*blackbox.Flow).ToToken)
+	_, claims, err := blackbox.Decode(brief.Access())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exp, _ := claims["exp"].(float64)
+	return func(t *testing.T) {
+		until(t, time.Unix(int64(exp)+1, 0))
+		w.story(t, brief.TaskID(), func(e entry) bool { return e.Kind == "task.ended" })
+		sub := blackbox.NewKey()
+		form := c.form(t, brief.Key, brief.Access(), sub)
+		w.refuses(t, E("invalid_grant", "invalid_request"), func() (blackbox.Response, error) {
+			return w.server.Send(t.Context(), sub, w.server.Token, form)
+		})
+		c.hands(t)
+	}
 }
 
 func tx2(t *testing.T, w *world) {

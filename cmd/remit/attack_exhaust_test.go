@@ -1,10 +1,15 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
 )
@@ -30,10 +35,34 @@ func rx1(t *testing.T, w *world) {
 		} {
 			t.Run(name+" to "+path[1:], func(t *testing.T) {
 				w.refuses(t, tooMuch(), func() (blackbox.Response, error) { return blackbox.Do(t.Context(), w.issuer, r) })
+				r.Headers = append(r.Headers, blackbox.Header{Name: "Connection", Value: "keep-alive"})
+				w.hangsUp(t, r)
 			})
 		}
 	}
 	w.works(t, w.token(t))
+}
+
+// hangsUp checks that an instance itself closes the connection after it has refused, though it was asked to keep it.
+func (w *world) hangsUp(t *testing.T, r blackbox.Request) {
+	t.Helper()
+	conn, err := net.Dial("tcp", w.listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(blackbox.Timeout)); err != nil {
+		t.Fatal(err)
+	}
+	res, err := blackbox.Exchange(conn, r.Method, r.Bytes(w.listen))
+	if err != nil {
+		t.Errorf("no answer: %v", err)
+		return
+	}
+	tooMuch().check(t, res)
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection was left open after %s", res)
+	}
 }
 
 func rx2(t *testing.T, w *world) {

@@ -172,7 +172,40 @@ func rf8(t *testing.T, w *world) {
 			w.dead(t, f)
 		})
 	}
+	t.Run("the user signs out everywhere", func(t *testing.T) {
+		nora, mara := w.person(t, "nora", "user"), w.token(t)
+		w.remit(t, nil, "", "user", "assign", "--email", nora.Email, "--resource", w.r1.URL, "--role", "admin")
+		f := w.flow()
+		f.Person = nora
+		w.works(t, must(t, f, (*blackbox.Flow).ToToken))
+		cookies := nora.Cookies()
+		w.signsOutEverywhere(t, nora)
+		w.dead(t, f)
+		if w.inside(t, cookies) {
+			t.Error("the session is still one")
+		}
+		w.alive(t, mara) // who did not sign out
+		w.enters(t, nora)
+		again := w.flow()
+		again.Person = nora
+		good(t, again, (*blackbox.Flow).ToToken)
+	})
 	good(t, w.flow(), (*blackbox.Flow).ToToken)
+}
+
+// signsOutEverywhere presses the button that ends all sessions and all tasks.
+func (w *world) signsOutEverywhere(t *testing.T, b *blackbox.Browser) {
+	t.Helper()
+	at := w.sees(t, b, "/account")
+	for _, form := range at.Page.Forms {
+		if actions, _ := form.Values("action"); slices.Contains(actions, "stop_all") {
+			if done, err := b.Submit(t.Context(), at.Page, form, form.Filled().Set("action", "stop_all")); err != nil || done.Status >= 400 {
+				t.Fatalf("sign out everywhere: %v %s", err, done.Response)
+			}
+			return
+		}
+	}
+	t.Fatalf("no way to sign out everywhere at %s: %s", at.URL, at.Response)
 }
 
 // rf9: a token is taken for what it is alone.

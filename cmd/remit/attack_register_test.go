@@ -13,7 +13,7 @@ import (
 
 // TestAttackRegister plays section 4.10 of the catalogue, where registration was opened.
 func TestAttackRegister(t *testing.T) {
-	playIn(t, map[string]row{"RG2": rg2, "RG3": rg3, "RG4": rg4, "RG5": rg5, "RG6": rg6, "RG7": rg7, "RG8": rg8, "RG9": rg9, "RG10": rg10}, "REMIT_REGISTRATION=open")
+	playIn(t, map[string]row{"RG2": rg2, "RG3": rg3, "RG4": rg4, "RG5": rg5, "RG6": rg6, "RG7": rg7, "RG8": rg8, "RG9": rg9, "RG10": rg10, "RX5": rx5Register, "RX16": rx16Register}, "REMIT_REGISTRATION=open")
 }
 
 // registration is what a good public client registers, changed; nil takes a member away.
@@ -178,4 +178,40 @@ func rg9(t *testing.T, w *world) {
 func rg10(t *testing.T, w *world) {
 	statement := blackbox.B64([]byte(`{"alg":"none"}`)) + "." + blackbox.B64([]byte(`{"client_name":"Google"}`)) + "."
 	w.refusesRegistration(t, E("invalid_software_statement"), map[string]blackbox.Object{"alg none": {"software_statement": statement}, "signed by anybody": {"software_statement": blackbox.NewKey().JWS(`{"alg":"ES256"}`, `{"client_name":"Google"}`)}})
+}
+
+// refusesDocument sends each body to be registered, wants it refused, and then registers a good client.
+func (w *world) refusesDocument(t *testing.T, x want, all map[string]string) {
+	t.Helper()
+	for name, body := range all {
+		t.Run("register, "+name, func(t *testing.T) {
+			w.refuses(t, x, func() (blackbox.Response, error) { return w.registers(t.Context(), body) })
+		})
+	}
+	w.registered(t, nil)
+	jot(t, goodAfter)
+}
+
+// member is a good registration with one more member, as written.
+func member(text string) string { return strings.TrimSuffix(registration(nil), "}") + "," + text + "}" }
+
+// rx5Register is RX5 where a stranger registers. What no member that is known holds is no reason to refuse.
+func rx5Register(t *testing.T, w *world) {
+	w.refusesDocument(t, E("invalid_client_metadata"), map[string]string{
+		"15 000 deep": member(`"x":` + strings.Repeat("[", 15_000) + strings.Repeat("]", 15_000)), "cut": member(`"x":` + strings.Repeat("[", 15_000)),
+		"1e400 as a name": registration(blackbox.Object{"client_name": json.RawMessage("1e400")}), "1e400 as keys": registration(blackbox.Object{"jwks": json.RawMessage(`{"keys":1e400}`)}), "not UTF-8": member("\"x\":\"\xff\""), "lone surrogate": member(`"x":"\udfff"`),
+		"2 500 members": member(strings.TrimSuffix(strings.Repeat(`"a":1,`, 2_500), ",")),
+	})
+}
+
+// rx16Register is RX16 where a stranger registers: a name in another case, or below __proto__, is no name of it.
+func rx16Register(t *testing.T, w *world) {
+	w.refusesDocument(t, E("invalid_client_metadata"), map[string]string{
+		"a name twice": member(`"client_name":"Google"`), "BOM": "\ufeff" + registration(nil), "behind it": registration(nil) + "{}", "a list": "[" + registration(nil) + "]",
+	})
+	redirects := `["` + redirectA + `"]`
+	less := strings.TrimSuffix(registration(blackbox.Object{"redirect_uris": nil}), "}")
+	w.refusesDocument(t, E("invalid_redirect_uri"), map[string]string{
+		"another case": less + `,"Redirect_uris":` + redirects + "}", "__proto__": less + `,"__proto__":{"redirect_uris":` + redirects + "}}",
+	})
 }

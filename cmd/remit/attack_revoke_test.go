@@ -98,7 +98,7 @@ func rv2(t *testing.T, w *world) {
 	w.dead(t, g)
 }
 
-// rv3: another client's tokens are left alone.
+// rv3: another client's tokens are left alone, and the ledger tells who tried.
 func rv3(t *testing.T, w *world) {
 	f := w.token(t)
 	for name, token := range map[string]string{"refresh token": f.RefreshToken(), "access token": f.Access()} {
@@ -109,6 +109,17 @@ func rv3(t *testing.T, w *world) {
 	t.Run("without authentication of C", func(t *testing.T) {
 		w.refuses(t, E401(), func() (blackbox.Response, error) { return w.revoke(t, w.c, f.RefreshToken()), nil })
 	})
+	const kind = "finding.revocation_by_another_client"
+	story := w.story(t, f.TaskID(), func(e entry) bool { return e.Kind == kind })
+	for _, e := range story {
+		if e.Kind == kind && (e.text("presented_by") != w.b || e.Client != f.ClientID || e.User == "" || e.Agent != f.Key.JKT()) {
+			t.Errorf("the finding does not say who: %+v", e)
+		}
+		if e.Kind == "task.ended" || e.Kind == "token.revoked" {
+			t.Errorf("the ledger tells of an end: %+v", e)
+		}
+	}
+	jot(t, "a finding in the ledger names both clients")
 	w.alive(t, f)
 }
 
@@ -237,4 +248,29 @@ func rv8(t *testing.T, w *world) {
 		w.inactive(t, w.r1, f.Access())
 	}
 	w.works(t, w.token(t))
+}
+
+// narrows takes all tools but one from a task: its token is dead, and the next is for that tool alone.
+func (w *world) narrows(t *testing.T, f *blackbox.Flow) {
+	t.Helper()
+	search := blackbox.Object{"project": "WEB", "query": "x"}
+	if res := w.call(t, f, "search_tickets", search); res.Status != http.StatusOK {
+		t.Fatalf("before: %s", res)
+	}
+	at := w.sees(t, w.mara, "/agents/"+f.TaskID()+"/tools")
+	form, ok := at.Page.With("seen")
+	if !ok {
+		t.Fatalf("no way to narrow %s: %s", f.TaskID(), at.Response)
+	}
+	if done, err := w.mara.Submit(t.Context(), at.Page, form, form.Filled().Without("tool").Add("tool", "get_ticket")); err != nil || done.Status >= 400 {
+		t.Fatalf("narrow: %v %s", err, done.Response)
+	}
+	w.refusedBy(t, w.r1, f)
+	good(t, f, (*blackbox.Flow).Refresh)
+	w.works(t, f)
+	res := w.call(t, f, "search_tickets", search)
+	if seen(t, res); res.Status != http.StatusForbidden {
+		t.Errorf("a tool that was taken away: %s", res)
+	}
+	w.works(t, f)
 }

@@ -18,6 +18,7 @@ func TestAttackTime(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
 	w := newWorld(t, v.env(t)...)
+	outlived := handsOnLate(t, w) // first: from short on it has to be quick
 	start := time.Now()
 	published := changing(t, w, v)
 
@@ -45,6 +46,11 @@ func TestAttackTime(t *testing.T) {
 		plays(t)
 		until(t, start.Add(7*time.Second))
 		w.inactive(t, w.r1, short.Access())
+	})
+	t.Run("TX1 expired", func(t *testing.T) {
+		plays(t)
+		w.story(t, short.TaskID(), func(e entry) bool { return e.Kind == "task.ended" }) // so that nothing else ends meanwhile
+		outlived(t)
 	})
 	t.Run("RF1 after the grace", func(t *testing.T) {
 		plays(t)

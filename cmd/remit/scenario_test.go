@@ -19,9 +19,10 @@ import (
 
 // entry is a ledger record as `remit audit tail --json` prints it.
 type entry struct {
-	Seq                                            int64
-	Kind, Task, User, Client, Agent, Resource, JTI string
-	Payload                                        map[string]any
+	Seq, N                                                              int64
+	At                                                                  time.Time
+	Instance, Kind, Task, User, Client, Agent, Resource, JTI, Execution string
+	Payload                                                             map[string]any
 }
 
 func (e entry) text(name string) string { s, _ := e.Payload[name].(string); return s }
