@@ -37,12 +37,8 @@ type backend struct {
 // askEvery is how often readiness is asked for.
 const askEvery = 250 * time.Millisecond
 
-// NewBalancer serves on address, in front of pairs of public and ops addresses.
-func NewBalancer(address string, backends ...[2]string) (*Balancer, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
+// NewBalancer serves what the listener takes, in front of pairs of public and ops addresses.
+func NewBalancer(l net.Listener, backends ...[2]string) *Balancer {
 	ctx, stop := context.WithCancel(context.Background())
 	b := &Balancer{Addr: l.Addr().String(), stop: stop}
 	for _, pair := range backends {
@@ -70,7 +66,7 @@ func NewBalancer(address string, backends ...[2]string) (*Balancer, error) {
 	}
 	b.server = &http.Server{Handler: b, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = b.server.Serve(l) }()
-	return b, nil
+	return b
 }
 
 // spareFor is how long a backend that broke off a request is passed over while another is ready: the path to

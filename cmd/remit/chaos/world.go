@@ -124,11 +124,12 @@ func (w *World) proxy(target string) (*Proxy, error) {
 }
 
 func (w *World) startInstances(binary string) error {
-	front, err := free()
+	front, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	w.Issuer = "http://" + front
+	w.later(func() { front.Close() })
+	w.Issuer = "http://" + front.Addr().String()
 	master := filepath.Join(w.Dir, "master.key")
 	if err := os.WriteFile(master, []byte(blackbox.Random(32)+"\n"), 0o600); err != nil {
 		return err
@@ -158,9 +159,7 @@ func (w *World) startInstances(binary string) error {
 		w.Instances, w.ToStore, w.ToRedis, w.ToPublic = append(w.Instances, in), append(w.ToStore, toStore), append(w.ToRedis, toRedis), append(w.ToPublic, toPublic)
 		pairs = append(pairs, [2]string{toPublic.Addr, ops})
 	}
-	if w.Balancer, err = NewBalancer(front, pairs...); err != nil {
-		return err
-	}
+	w.Balancer = NewBalancer(front, pairs...)
 	w.later(w.Balancer.Close)
 	return w.await(10*time.Second, "two instances that are ready", func() bool { return w.Balancer.Ready() == 2 })
 }
