@@ -111,6 +111,11 @@ func (b *taskBook) again(tasks ...store.Task) int {
 	return again
 }
 
+// pausable reports whether the user may pause the task, or take over a pause that its agent could end.
+func pausable(t store.Task) bool {
+	return t.State == store.TaskActive || t.State == store.TaskSuspended && (t.SuspendedBy == store.ByIdle || store.ByUser.Outranks(t.SuspendedBy))
+}
+
 // row is what is told of every task.
 func (b *taskBook) row(ctx context.Context, t store.Task) web.TaskRow {
 	client := b.clients[t.ClientID]
@@ -119,7 +124,7 @@ func (b *taskBook) row(ctx context.Context, t store.Task) web.TaskRow {
 		ID: t.ID, Client: clientHost(ctx, client), Purpose: t.Purpose, State: stateText(ctx, t), StateTone: stateTone(t),
 		Started: clock(ctx, t.CreatedAt), Ends: clock(ctx, t.EndsAt), Calls: calls.All, Blocked: calls.Blocked,
 		CallsURL: b.s.base + "/agents/" + t.ID, Unbound: t.JKT == "" && t.State != store.TaskPending,
-		CanEnd: !t.State.Terminal(), CanSuspend: t.State == store.TaskActive || t.State == store.TaskSuspended && (t.SuspendedBy == store.ByIdle || store.ByUser.Outranks(t.SuspendedBy)),
+		CanEnd: !t.State.Terminal(), CanSuspend: pausable(t),
 		ChangeURL: b.changeURL(t),
 		CanResume: t.State == store.TaskSuspended && t.SuspendedBy == store.ByUser,
 	}

@@ -69,19 +69,24 @@ func (s *spool) carry(gone []*segment) error {
 			return err
 		}
 	}
-	file := s.takeOver(gone, found)
-	err := error(nil)
-	if len(file) > 0 {
-		err = writeFile(s.lasting.path, file)
-	} else if err = os.Remove(s.lasting.path); errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
+	err := s.lasting.write(s.takeOver(gone, found))
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.lasting.stale = true
 	}
 	return err
+}
+
+// write makes the file hold this; nothing: there is none.
+func (l *lasting) write(file []byte) error {
+	if len(file) > 0 {
+		return writeFile(l.path, file)
+	}
+	if err := os.Remove(l.path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // takeOver notes the found decisions that are open still as the file's, and returns what it should hold.

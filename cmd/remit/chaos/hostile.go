@@ -33,14 +33,14 @@ type Hostile struct {
 	mu sync.Mutex
 }
 
-// stranger is where hostile requests come from; who is good comes from elsewhere.
-var stranger = net.IPv4(127, 0, 0, 66)
+// strangerAddress is where hostile requests come from; who is good comes from elsewhere.
+var strangerAddress = net.IPv4(127, 0, 0, 66)
 
 // hostileAtOnce bounds how many hostile requests are under way.
 const hostileAtOnce = 256
 
-// strangers names the variable that makes this program a Stranger.
-const strangers = "REMIT_CHAOS_STRANGER"
+// strangerVariable makes this program a Stranger.
+const strangerVariable = "REMIT_CHAOS_STRANGER"
 
 // Attack lets a stranger send until the context ends. It is a process of its own, which runs when nobody else wants
 // the processor: a real attacker's requests are not made on the server's machine, much less by the threads of those
@@ -51,7 +51,7 @@ func (w *World) Attack(ctx context.Context, perSecond int) (*Hostile, error) {
 		return nil, err
 	}
 	cmd := exec.Command("nice", "-n", "19", os.Args[0])
-	cmd.Env = append(os.Environ(), strangers+"="+string(spec))
+	cmd.Env = append(os.Environ(), strangerVariable+"="+string(spec))
 	end, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (w *World) Attack(ctx context.Context, perSecond int) (*Hostile, error) {
 // BeStranger is the other side of Attack: where this program was started to be a stranger, it is one until its input
 // ends, says what it saw, and true.
 func BeStranger() (bool, error) {
-	spec := os.Getenv(strangers)
+	spec := os.Getenv(strangerVariable)
 	if spec == "" {
 		return false, nil
 	}
@@ -130,7 +130,7 @@ func (s *Stranger) kinds() map[string]func(context.Context) (blackbox.Response, 
 
 // slowly sends a request a few bytes at a time, for as long as it is listened to.
 func (s *Stranger) slowly(ctx context.Context) (blackbox.Response, error) {
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: stranger}}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: strangerAddress}}
 	conn, err := d.DialContext(ctx, "tcp", strings.TrimPrefix(s.Issuer, "http://"))
 	if err != nil {
 		return blackbox.Response{}, err
@@ -152,7 +152,7 @@ func (s *Stranger) slowly(ctx context.Context) (blackbox.Response, error) {
 
 // attack sends hostile requests of every kind in turn, until the context ends.
 func (s *Stranger) attack(ctx context.Context) (_ *Hostile, err error) {
-	ctx = blackbox.From(ctx, stranger)
+	ctx = blackbox.From(ctx, strangerAddress)
 	if s.server, err = blackbox.Discover(ctx, s.Issuer); err != nil {
 		return nil, err
 	}
