@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -300,40 +299,4 @@ func rc4(t *testing.T, s *staff) {
 		s.refusesToken(t, E401(), f.Key, map[string]blackbox.Form{"afterwards": f.RefreshForm()})
 		s.refusedBy(t, s.r1, f)
 	}
-}
-
-// rc7: two admins rotate at once: one key signs, and nothing that is valid is refused.
-func rc7(t *testing.T, s *staff) {
-	f := s.token(t)
-	keys := func() (all struct{ Keys []struct{ Use, State string } }) {
-		if err := json.Unmarshal(s.world.admin(t, "/admin/api/keys"), &all); err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
-	before := len(keys().Keys)
-	together(t, func(i int) (blackbox.Response, error) {
-		if i > 1 {
-			return blackbox.Response{}, nil
-		}
-		return s.posts(t, s.admin, "/admin/rotate", form("reason", "x")), nil
-	})
-	active := map[string]int{}
-	after := keys().Keys
-	for _, k := range after {
-		active[k.Use] += btoi(k.State == "active")
-	}
-	for use, n := range active {
-		if n != 1 {
-			t.Errorf("%d keys are active for %s", n, use)
-		}
-	}
-	if len(after) > before+2 {
-		t.Errorf("%d keys, there were %d", len(after), before)
-	}
-	jot(t, "one active key of each use")
-	s.works(t, f)
-	good(t, f, (*blackbox.Flow).Refresh)
-	s.works(t, f)
-	s.works(t, s.token(t))
 }

@@ -57,6 +57,7 @@ func playRaces(t *testing.T, w *world) {
 			}
 		})
 	}
+	t.Run("rotation", func(t *testing.T) { plays(t); raceRotations(t, w) })
 }
 
 // aRedis starts a Redis server, and returns where it is.

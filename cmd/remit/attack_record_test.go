@@ -44,7 +44,7 @@ var (
 // raceRows are the races by the rows of the catalogue that they play.
 var raceRows = map[string]string{
 	"code": "TK6", "refresh_token": "RF1", "refresh_token_within_the_grace": "RF1", "proof": "DP15", "proof_at_the_resource": "RS3", "assertion": "RC1", "request_uri": "RC2",
-	"device_code": "DV5", "decision_on_a_call": "SU5", "approval": "SU4",
+	"device_code": "DV5", "decision_on_a_call": "SU5", "approval": "SU4", "rotation": "RC7",
 }
 
 // rowOf finds the row that a test plays, the test's name, and that of the attack within the row.
