@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -117,14 +118,114 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 	key := signingKey(t)
 	v.publish(map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": v.At("agent.example.com", "/keys.json")})
 	want(t, v.pushSigned(key), 401, "invalid_client") // 404
+	v.put("/keys.json", jwks(t, key))
+	if got := v.pushSigned(key); got.Status != http.StatusCreated {
+		t.Errorf("one failure was remembered: %d %s", got.Status, got.Body)
+	}
+	v.later()
 	v.serve("/keys.json", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) })
 	want(t, v.pushSigned(key), 503, "temporarily_unavailable")
 	v.put("/keys.json", map[string]any{"keys": []any{}})
 	want(t, v.pushSigned(key), 401, "invalid_client")
+	v.w.clock.Add(time.Minute)
 	v.put("/keys.json", jwks(t, key))
 	if got := v.pushSigned(key); got.Status != http.StatusCreated {
-		t.Errorf("failures were remembered: %d %s", got.Status, got.Body)
+		t.Errorf("after a minute: %d %s", got.Status, got.Body)
 	}
+}
+
+// TestCA9OneReadingAMinute: whoever names a client whose keys cannot be read has its server asked twice, and
+// then once a minute, whatever that server does; afterwards the good request works.
+func TestCA9OneReadingAMinute(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer http.HandlerFunc
+		status int
+		code   string
+	}{
+		"down":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, 503, "temporarily_unavailable"},
+		"slow":           {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 503, "temporarily_unavailable"},
+		"gone":           {http.NotFound, 401, "invalid_client"},
+		"10 000 keys":    {func(w http.ResponseWriter, _ *http.Request) { manyKeys(w, 10_000) }, 401, "invalid_client"},
+		"keys too weak":  {func(w http.ResponseWriter, _ *http.Request) { manyKeys(w, 100) }, 401, "invalid_client"},
+		"a private home": {nil, 401, "invalid_client"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVendor(t)
+			key := signingKey(t)
+			uri := v.At("agent.example.com", "/keys.json")
+			if tt.answer == nil {
+				v.DNS.Set("home.example.com", "10.0.0.1")
+				uri = strings.Replace(uri, "agent.example.com", "home.example.com", 1)
+			} else {
+				v.serve("/keys.json", tt.answer)
+			}
+			v.publish(map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": uri})
+			asked := 0
+			for minute := range 3 {
+				for range 5 {
+					got := v.pushSigned(key)
+					want(t, got, tt.status, tt.code)
+					if got.Status == 503 && got.Header.Get("Retry-After") == "" {
+						t.Error("503 without Retry-After")
+					}
+				}
+				if n := v.fetched("/keys.json") - asked; tt.answer != nil && n != map[bool]int{true: 2, false: 1}[minute == 0] {
+					t.Errorf("minute %d: asked for %d times", minute, n)
+				}
+				asked = v.fetched("/keys.json")
+				v.w.clock.Add(time.Minute)
+			}
+			if tt.answer == nil {
+				return // nobody serves there
+			}
+			v.put("/keys.json", jwks(t, key))
+			if got := v.pushSigned(key); got.Status != http.StatusCreated {
+				t.Errorf("afterwards: %d %s", got.Status, got.Body)
+			}
+		})
+	}
+}
+
+// manyKeys answers with so many keys that none may sign with.
+func manyKeys(w http.ResponseWriter, n int) {
+	w.Header().Set("Content-Type", "application/jwk-set+json")
+	io.WriteString(w, `{"keys":[`+strings.TrimSuffix(strings.Repeat(`{"kty":"oct","k":"AAAA"},`, n), ",")+`]}`)
+}
+
+// TestCA9UnknownKey: a key that the set did not have when it was read has it read again, once a minute.
+func TestCA9UnknownKey(t *testing.T) {
+	v := newVendor(t)
+	former, next := signingKey(t), signingKey(t)
+	v.put("/keys.json", jwks(t, former))
+	v.publish(map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": v.At("agent.example.com", "/keys.json")})
+	pushes := func(key tokens.SigningKey, status int) {
+		t.Helper()
+		if got := v.pushSigned(key); got.Status != status {
+			t.Errorf("%d %s, want %d", got.Status, got.Body, status)
+		}
+	}
+	pushes(former, http.StatusCreated)
+	for minute := range 3 {
+		for range 5 {
+			pushes(signingKey(t), http.StatusUnauthorized)
+		}
+		if n := v.fetched("/keys.json"); n != minute+1 {
+			t.Errorf("read %d times in %d minutes", n, minute+1)
+		}
+		v.w.clock.Add(time.Minute)
+	}
+	v.put("/keys.json", jwks(t, next))
+	pushes(former, http.StatusCreated) // which the server has no reason to doubt
+	pushes(next, http.StatusCreated)
+	pushes(former, http.StatusUnauthorized)
+
+	// Nor does a stranger's kid take away from a client what it has while its server is down.
+	v.w.clock.Add(time.Minute)
+	v.serve("/keys.json", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
+	for range 5 {
+		pushes(signingKey(t), http.StatusServiceUnavailable)
+	}
+	pushes(next, http.StatusCreated)
 }
 
 func TestCM9RedirectsThatChange(t *testing.T) {

@@ -50,11 +50,7 @@ func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (store.Clie
 			return store.Client{}, errClient
 		}
 	case oauth.AuthPrivateKeyJWT:
-		keys, err := s.clientKeys(r.Context(), client)
-		if err != nil {
-			return store.Client{}, err
-		}
-		if err := s.useAssertion(r.Context(), keys, cred.assertion, client.ID); err != nil {
+		if err := s.clientAssertion(r.Context(), client, cred.assertion); err != nil {
 			return store.Client{}, err
 		}
 	}

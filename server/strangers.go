@@ -2,16 +2,13 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
 	"github.com/remit-auth/remit/server/fetch"
-	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 )
@@ -31,6 +28,8 @@ type strangers struct {
 	named      *fetch.Client // what an admin named: trusted issuers
 	documents  memo[store.Client]
 	keys       memo[tokens.KeySet]
+	unread     unread // of clients
+	unreadOf   unread // of trusted issuers
 }
 
 func newStrangers(c fetch.Config) *strangers {
@@ -48,46 +47,6 @@ func (s *Server) findClient(r *http.Request, id string) (store.Client, error) {
 	return s.store.ClientByID(r.Context(), id)
 }
 
-// clientKeys returns the keys that a client authenticates with: its own, or those at its jwks_uri.
-func (s *Server) clientKeys(ctx context.Context, c store.Client) (tokens.KeySet, error) {
-	if c.Metadata.JWKSURI == "" {
-		keys, err := tokens.ParseKeySet(c.Metadata.JWKS)
-		if err != nil {
-			return keys, &oauth.Error{Code: oauth.InvalidClient, Description: errClient.Description, Cause: err}
-		}
-		return keys, nil
-	}
-	uri := c.Metadata.JWKSURI
-	if keys, ok := s.strangers.keys.get(uri, s.now()); ok {
-		return keys, nil
-	}
-	return s.strangers.keys.load(ctx, uri, s.now, func(ctx context.Context) (tokens.KeySet, fetch.Document, error) {
-		return s.readKeys(ctx, uri)
-	})
-}
-
-func (s *Server) readKeys(ctx context.Context, uri string) (tokens.KeySet, fetch.Document, error) {
-	u, err := url.Parse(uri)
-	if err != nil {
-		return tokens.KeySet{}, fetch.Document{}, err
-	}
-	if err := s.limit(ctx, limit{"jwks:host:" + u.Host, 1, 20}); err != nil {
-		return tokens.KeySet{}, fetch.Document{}, err
-	}
-	doc, err := s.strangers.known.Keys(ctx, uri)
-	switch {
-	case errors.Is(err, fetch.ErrBusy), errors.Is(err, fetch.ErrUnreachable):
-		return tokens.KeySet{}, doc, &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the client's keys cannot be read now; try again", Cause: err}
-	case err != nil:
-		return tokens.KeySet{}, doc, invalidDocument("the client's keys could not be read", err)
-	}
-	keys, err := tokens.ParseKeySet(doc.Body)
-	if err != nil {
-		return keys, doc, invalidDocument("the client's jwks_uri is not a set of public keys: "+err.Error(), err)
-	}
-	return keys, doc, nil
-}
-
 // memo keeps what was read, until it may have changed. Failures are never kept (CIMD §4.4), and one
 // reading at a time serves all who wait for it.
 type memo[V any] struct {
@@ -97,8 +56,8 @@ type memo[V any] struct {
 }
 
 type entry[V any] struct {
-	value V
-	until time.Time
+	value       V
+	read, until time.Time
 }
 
 func (m *memo[V]) get(key string, now time.Time) (V, bool) {
@@ -114,9 +73,27 @@ func (m *memo[V]) fresh(key string, now time.Time) bool {
 	return ok
 }
 
+// aged reports whether what was read may be read again before its time.
+func (m *memo[V]) aged(key string, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !now.Before(m.kept[key].read.Add(keepAtLeast))
+}
+
+// holds reports whether this was read before, though it may be stale.
+func (m *memo[V]) holds(key string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, held := m.kept[key]
+	return held
+}
+
 // load reads, or waits for the reading that is under way; whoever gives up leaves it to the others.
 func (m *memo[V]) load(ctx context.Context, key string, now func() time.Time, read func(context.Context) (V, fetch.Document, error)) (V, error) {
 	flight := m.flights.DoChan(key, func() (any, error) {
+		if v, ok := m.get(key, now()); ok && !m.aged(key, now()) { // another flight has just landed
+			return v, nil
+		}
 		v, doc, err := read(context.WithoutCancel(ctx))
 		if err == nil {
 			m.keep(key, v, now(), doc.Fresh)
@@ -148,7 +125,7 @@ func (m *memo[V]) keep(key string, v V, now time.Time, fresh time.Duration) {
 	if _, known := m.kept[key]; !known && len(m.kept) >= maxKept {
 		m.makeRoom(now)
 	}
-	m.kept[key] = entry[V]{v, until}
+	m.kept[key] = entry[V]{v, now, until}
 }
 
 // makeRoom drops what is stale, and something else where that is not enough.

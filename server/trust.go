@@ -180,14 +180,18 @@ func (s *Server) foreignKeys(ctx context.Context, t TrustedIssuer) (tokens.Forei
 	if keys, ok := s.foreign.get(t.JWKSURI, s.now()); ok {
 		return keys, nil
 	}
-	return s.foreign.load(ctx, t.JWKSURI, s.now, func(ctx context.Context) (tokens.ForeignKeys, fetch.Document, error) {
-		doc, err := s.strangers.named.Keys(ctx, t.JWKSURI)
-		if err != nil {
-			return tokens.ForeignKeys{}, doc, &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the issuer's keys cannot be read now; try again", Cause: err}
+	return s.foreign.load(ctx, t.JWKSURI, s.now, func(ctx context.Context) (keys tokens.ForeignKeys, doc fetch.Document, err error) {
+		if err := s.strangers.unreadOf.of(t.JWKSURI, s.now()); err != nil {
+			return keys, doc, err
 		}
-		keys, err := tokens.ParseForeignKeys(doc.Body)
+		if doc, err = s.strangers.named.Keys(ctx, t.JWKSURI); err == nil {
+			keys, err = tokens.ParseForeignKeys(doc.Body)
+		}
 		if err != nil {
 			err = &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "the issuer's keys cannot be read now; try again", Cause: err}
+		}
+		if !errors.Is(err, fetch.ErrBusy) {
+			s.strangers.unreadOf.note(t.JWKSURI, s.now(), err)
 		}
 		return keys, doc, err
 	})

@@ -34,6 +34,9 @@ type foreignIssuer struct {
 	url string
 	set jose.JSONWebKeySet
 	key jose.SigningKey
+
+	down  atomic.Bool
+	asked atomic.Int32 // for its key set
 }
 
 func newForeignIssuer(t testing.TB, url string, alg jose.SignatureAlgorithm) *foreignIssuer {
@@ -76,11 +79,15 @@ func trustWorld(t testing.TB) (w *world, enterprise, cluster *foreignIssuer) {
 	cluster = newForeignIssuer(t, "https://cluster.example", jose.ES256)
 	site := fetchtest.NewSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		set := enterprise.set
+		from := enterprise
 		if r.URL.Path == "/cluster" {
-			set = cluster.set
+			from = cluster
 		}
-		json.NewEncoder(w).Encode(set)
+		if from.asked.Add(1); from.down.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		json.NewEncoder(w).Encode(from.set)
 	}))
 	trust, err := server.ParseTrust([]byte(fmt.Sprintf(`{"trusted_issuers":[
 		{"issuer":%q,"kind":"id-jag","jwks_uri":%q,"clients":["*"]},
@@ -179,6 +186,27 @@ func TestIDJAG(t *testing.T) {
 	}
 	must(t, w.store.UnassignRole(ctx, w.user.ID, ticketsURI, "agent"))
 	want(t, a.post("/token", good("oauth-id-jag+jwt", nil)), 400, "invalid_scope") // never more than the user's roles
+}
+
+// TestTrustedKeysUnread: while an issuer's key set cannot be read, no flood of assertions reaches its server.
+func TestTrustedKeysUnread(t *testing.T) { // CA9, of those that an admin trusts
+	w, enterprise, _ := trustWorld(t)
+	a := w.grantClient("Desktop")
+	signed := func() answer {
+		return a.post("/token", a.bearerForm(enterprise.sign("oauth-id-jag+jwt", w.idJAG(enterprise, a))))
+	}
+	enterprise.down.Store(true)
+	for range 6 {
+		want(t, signed(), 503, "temporarily_unavailable")
+	}
+	if n := enterprise.asked.Load(); n != 2 {
+		t.Errorf("asked for %d times", n)
+	}
+	enterprise.down.Store(false)
+	w.clock.Add(time.Minute)
+	if got := signed(); got.Status != 200 {
+		t.Errorf("afterwards: %d %s", got.Status, got.Body)
+	}
 }
 
 func TestWorkload(t *testing.T) {

@@ -152,7 +152,7 @@ func TestAttackCIMD(t *testing.T) {
 	w := newWorld(t, v.env(t)...)
 	rows := map[string]row{"CM13": func(t *testing.T, w *world) { cm13(t, w, v) }}
 	for id, play := range map[string]func(*testing.T, *world, *vendor){
-		"CM1": cm1, "CM2": cm2, "CM3": cm3, "CM4": cm4, "CM5": cm5, "CM6": cm6, "CM7": cm7, "CM8": cm8, "CM10": cm10, "CM12": cm12, "RC5": rc5,
+		"CM1": cm1, "CM2": cm2, "CM3": cm3, "CM4": cm4, "CM5": cm5, "CM6": cm6, "CM7": cm7, "CM8": cm8, "CM10": cm10, "CM12": cm12, "RC5": rc5, "CA9": ca9Keys,
 	} {
 		rows[id] = func(t *testing.T, w *world) { play(t, w, v) }
 	}

@@ -84,7 +84,7 @@ func (p *process) asksTLS(t *testing.T, r blackbox.Request) blackbox.Response {
 	if err := conn.SetDeadline(time.Now().Add(blackbox.Timeout)); err != nil {
 		t.Fatal(err)
 	}
-	res, err := blackbox.Exchange(conn, r.Method, r.Bytes(p.listen))
+	res, err := blackbox.Exchange(conn, r.Method, r.Bytes(mustURL(t, p.issuer).Host))
 	if err != nil {
 		t.Fatal(err)
 	}

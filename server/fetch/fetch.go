@@ -32,7 +32,7 @@ const (
 	MaxBody    = 5 << 10
 	MaxKeys    = 64 << 10 // of a key set: those of large identity providers carry certificates
 	maxHeaders = 8 << 10
-	timeout    = 3 * time.Second
+	timeout    = 2500 * time.Millisecond // who waits for it has an answer within 3 s
 	slots      = 8
 )
 
@@ -58,7 +58,7 @@ type Config struct {
 	Roots *x509.CertPool
 	// Resolver finds addresses; nil: Go's own with the system's settings.
 	Resolver *net.Resolver
-	// Timeout is what a fetch may take in all, and Slots how many run at once; 0: 3 s, 8.
+	// Timeout is what a fetch may take in all, and Slots how many run at once; 0: 2.5 s, 8.
 	Timeout time.Duration
 	Slots   int
 }
