@@ -104,7 +104,7 @@ func TestAttackFault(t *testing.T) {
 	t.Parallel()
 	database := newGate(t, "")
 	playOn(t, newWorld(t, "REMIT_DATABASE_URL="+database.before(t, postgrestest.URL(t))), map[string]row{
-		"FT1": func(t *testing.T, w *world) { ft1(t, w, database) }, "FT2": ft2,
+		"FT1": func(t *testing.T, w *world) { ft1(t, w, database) }, "FT2": ft2, "FT15": ft15,
 		"IN5": func(t *testing.T, w *world) { in5(t, w, database) }, "AD5": func(t *testing.T, w *world) { ad5(t, w, func(away bool) { database.set(away) }) },
 	})
 }

@@ -21,6 +21,7 @@ type Fault struct {
 	way  Way
 	left int // statements until it happens; 0: never, or it has
 	met  bool
+	seen int
 }
 
 // Arm makes the n-th statement from now on fail.
@@ -42,6 +43,7 @@ func (f *Fault) Disarm() (met bool) {
 func (f *Fault) Statement() Way {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.seen++
 	if f.left == 0 {
 		return Passes
 	}
@@ -50,4 +52,11 @@ func (f *Fault) Statement() Way {
 	}
 	f.met = true
 	return f.way
+}
+
+// Seen is how many statements there were.
+func (f *Fault) Seen() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seen
 }
