@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -278,11 +279,11 @@ func TestTaskBudget(t *testing.T) {
 // tokenless is a store whose reads of tokens fail while it is down.
 type tokenless struct {
 	store.Store
-	down bool
+	down atomic.Bool
 }
 
 func (f *tokenless) AccessByJTI(ctx context.Context, jti string) (store.AccessState, error) {
-	if f.down {
+	if f.down.Load() {
 		return store.AccessState{}, fmt.Errorf("the disk is gone")
 	}
 	return f.Store.AccessByJTI(ctx, jti)

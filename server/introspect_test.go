@@ -96,11 +96,11 @@ func TestIntrospection(t *testing.T) {
 		t.Errorf("IN4 Cache-Control = %q", got.Header.Get("Cache-Control"))
 	}
 
-	db.down = true // IN5
+	db.down.Store(true) // IN5
 	if got := g.introspect(token); got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" || strings.Contains(got.Body, "active") || strings.Contains(got.Body, "disk") {
 		t.Errorf("IN5: %d %s", got.Status, got.Body)
 	}
-	db.down = false
+	db.down.Store(false)
 
 	if got := w.operator("POST", "/admin/api/tasks/suspend", map[string]string{"id": claims.Task.ID}); got.Status != http.StatusOK {
 		t.Fatal(got.Body)

@@ -61,7 +61,7 @@ func TestOpaqueTokens(t *testing.T) {
 	if got := other.introspect(token); got.Status != http.StatusOK || strings.TrimSpace(got.Body) != `{"active":false}` {
 		t.Errorf("IN3 another resource: %d %s", got.Status, got.Body)
 	}
-	db.down = true // IN5
+	db.down.Store(true) // IN5
 	if got := other.introspect(token); got.Status != http.StatusServiceUnavailable {
 		t.Errorf("IN5 the store fails: %d %s", got.Status, got.Body)
 	}
@@ -71,7 +71,7 @@ func TestOpaqueTokens(t *testing.T) {
 	if status := a.callTool(h.uri, token, "look"); status != http.StatusServiceUnavailable {
 		t.Errorf("a call while nothing is known: %d", status)
 	}
-	db.down = false
+	db.down.Store(false)
 	if status := a.callTool(h.uri, token, "look"); status != http.StatusOK {
 		t.Errorf("the good call after it: %d", status)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -345,11 +346,11 @@ func TestRevocationTraps(t *testing.T) {
 // failing is a store whose ends cannot be written.
 type failing struct {
 	store.Store
-	down bool
+	down atomic.Bool
 }
 
 func (f *failing) EndTask(ctx context.Context, e store.End, recs ...store.Record) ([]store.Task, error) {
-	if f.down {
+	if f.down.Load() {
 		return nil, errors.New("disk full")
 	}
 	return f.Store.EndTask(ctx, e, recs...)
@@ -360,12 +361,12 @@ func TestRevocationTellsTheTruth(t *testing.T) { // T36
 	w := newWorldOn(t, func(s store.Store) store.Store { broken.Store = s; return broken })
 	a := w.agent(w.client)
 	got := a.tokens()
-	broken.down = true
+	broken.down.Store(true)
 	answer := a.send("/revoke", url.Values{"client_id": {a.client}, "token": {got.text("refresh_token")}})
 	if answer.Status != 503 || answer.Header.Get("Retry-After") == "" {
 		t.Errorf("revocation that was not stored: %d %s", answer.Status, answer.Body)
 	}
-	broken.down = false
+	broken.down.Store(false)
 	if again := a.post("/token", a.refreshForm(got.text("refresh_token"))); again.Status != 200 {
 		t.Errorf("and yet the token is dead: %d", again.Status)
 	}
