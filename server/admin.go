@@ -31,7 +31,7 @@ func (s *Server) adminFor(a acting) http.Handler {
 	root.MethodNotAllowed(s.administer(func(http.ResponseWriter, *http.Request) error {
 		return &problem{Status: http.StatusMethodNotAllowed, Detail: "this method is not served here"}
 	}))
-	return s.recovered(root)
+	return named(s.recovered(root))
 }
 
 // adminRoutes are all that an administrator may ask for. Those that tell the ledger or what was granted
@@ -108,7 +108,7 @@ func (s *Server) administer(h handler) http.HandlerFunc {
 		}
 		p := problemOf(err)
 		if p.Status >= http.StatusInternalServerError {
-			s.log.Error("administration failed", "path", r.URL.Path, "err", err)
+			s.log.Error("administration failed", "request", store.RequestOf(r.Context()), "path", r.URL.Path, "err", err)
 		}
 		p.write(w)
 	}

@@ -24,6 +24,7 @@ type auditRecord struct {
 	Resource  string          `json:"resource,omitempty"`
 	JTI       string          `json:"jti,omitempty"`
 	Execution string          `json:"execution,omitempty"`
+	Request   string          `json:"request,omitempty"`
 	Payload   json.RawMessage `json:"payload"` // null: erased
 	Salt      string          `json:"salt,omitempty"`
 	Digest    string          `json:"digest"`
@@ -35,7 +36,7 @@ func viewRecord(a acting, rec store.Record) auditRecord {
 	rec = a.read(rec)
 	v := auditRecord{
 		Seq: rec.Seq, At: rec.At.UTC(), Instance: rec.Instance, N: rec.N, Kind: rec.Kind, Task: rec.Task, User: rec.User,
-		Client: rec.Client, Agent: rec.Agent, Resource: rec.Resource, JTI: rec.JTI, Execution: rec.Execution,
+		Client: rec.Client, Agent: rec.Agent, Resource: rec.Resource, JTI: rec.JTI, Execution: rec.Execution, Request: rec.Request,
 		Payload: json.RawMessage("null"), Salt: hex.EncodeToString(rec.Salt), Digest: rec.Digest.String(), Hash: rec.Hash.String(),
 	}
 	if json.Valid(rec.Payload) {

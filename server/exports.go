@@ -153,7 +153,7 @@ func recordRow(a acting, rec store.Record, values bool) export.Record {
 	v := viewRecord(a, rec)
 	row := export.Record{
 		Seq: v.Seq, At: v.At, Kind: v.Kind, Task: v.Task, User: v.User, Client: v.Client, Agent: v.Agent, Resource: v.Resource,
-		JTI: v.JTI, Execution: v.Execution, Payload: v.Payload, Hash: v.Hash,
+		JTI: v.JTI, Execution: v.Execution, Request: v.Request, Payload: v.Payload, Hash: v.Hash,
 	}
 	var p struct {
 		Values json.RawMessage `json:"values"`

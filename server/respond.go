@@ -92,10 +92,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 func (s *Server) note(r *http.Request, e *oauth.Error) {
 	s.refusals.count(routeOf(r), string(e.Code))
 	if e.Code == oauth.ServerError {
-		s.log.Error("request failed", "path", r.URL.Path, "err", e.Error())
+		s.log.Error("request failed", "request", store.RequestOf(r.Context()), "path", r.URL.Path, "err", e.Error())
 		return
 	}
-	s.log.Debug("request refused", "path", r.URL.Path, "err", e.Error())
+	s.log.Debug("request refused", "request", store.RequestOf(r.Context()), "path", r.URL.Path, "err", e.Error())
 }
 
 // wire is the one place where an inner error becomes a protocol error; the unknown is server_error.

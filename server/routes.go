@@ -6,6 +6,8 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/remit-auth/remit/server/oauth"
+	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
 	"github.com/remit-auth/remit/web"
 )
 
@@ -89,7 +91,7 @@ func (s *Server) routes() http.Handler {
 	root.Method(http.MethodGet, s.base+"/brand/*", s.brand.Serve())
 	root.NotFound(s.notFound)
 	root.MethodNotAllowed(s.methodNotAllowed)
-	return s.recovered(s.admission(root))
+	return named(s.recovered(s.admission(root)))
 }
 
 // notFound answers paths that are not on the map; it never redirects to a cleaned path.
@@ -106,6 +108,16 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	s.refuse(w, r, &oauth.Error{Code: oauth.InvalidRequest, Description: "this method is not served here", HTTPStatus: http.StatusMethodNotAllowed})
 }
 
+// named gives each request a name of its own, which its answer, the ledger and the log tell. What a caller
+// names its request is not believed: it could be another's.
+func named(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := tokens.NewID("req_")
+		w.Header().Set("X-Request-Id", id)
+		next.ServeHTTP(w, r.WithContext(store.WithRequest(r.Context(), id)))
+	})
+}
+
 // recovered turns a panic into a plain 500 that tells nothing; the process lives on.
 func (s *Server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -114,7 +126,7 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 				if p == http.ErrAbortHandler {
 					panic(p)
 				}
-				s.log.Error("panic", "path", r.URL.Path, "panic", p)
+				s.log.Error("panic", "request", store.RequestOf(r.Context()), "path", r.URL.Path, "panic", p)
 				w.WriteHeader(http.StatusInternalServerError)
 			}
 		}()

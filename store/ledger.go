@@ -24,6 +24,7 @@ type Record struct {
 	Resource  string
 	JTI       string
 	Execution string
+	Request   string // req_…, the HTTP request that brought it about; set by the store, see WithRequest; empty: none
 
 	Payload json.RawMessage // anything further, a JSON object; empty: {}
 	Salt    []byte          // 16 random bytes; set by NewRecord or the store
@@ -54,13 +55,18 @@ func (r Record) PayloadDigest() Hash {
 }
 
 // HeaderBytes is the header as the chain hashes it: a version line, then each field as its
-// length and its bytes, so that no two headers share an encoding.
+// length and its bytes, so that no two headers share an encoding. A record of no request is of
+// version 1, which knew of none.
 func (r Record) HeaderBytes() []byte {
+	fields := []string{r.Instance, r.Kind, r.Task, r.User, r.Client, r.Agent, r.Resource, r.JTI, r.Execution}
 	b := []byte("remit-ledger/1\n")
+	if r.Request != "" {
+		b, fields = []byte("remit-ledger/2\n"), append(fields, r.Request)
+	}
 	b = binary.AppendVarint(b, r.Seq)
 	b = binary.AppendVarint(b, r.N)
 	b = binary.AppendVarint(b, r.At.UnixMicro())
-	for _, s := range []string{r.Instance, r.Kind, r.Task, r.User, r.Client, r.Agent, r.Resource, r.JTI, r.Execution} {
+	for _, s := range fields {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}

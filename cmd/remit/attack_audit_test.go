@@ -59,7 +59,9 @@ func au1(t *testing.T, w *world) {
 	f := w.token(t)
 	w.works(t, f)
 	denied(t, w.call(t, f, "get_ticket", blackbox.Object{"project": "OPS", "id": "OPS-1"}), http.StatusForbidden, "argument_limit")
+	named := map[string]string{"token.issued": f.RequestID}
 	must(t, f, (*blackbox.Flow).Refresh)
+	named["token.refreshed"] = f.RequestID
 	w.revoke(t, f.ClientID, f.RefreshToken())
 	w.story(t, f.TaskID(), func(e entry) bool { return e.Kind == "task.ended" })
 	story := w.story(t, f.TaskID(), refusedCall("get_ticket", "argument_limit"))
@@ -74,6 +76,9 @@ func au1(t *testing.T, w *world) {
 		if e.Task != f.TaskID() || e.User == "" || e.Client != w.a {
 			t.Errorf("%s does not say who: %+v", e.Kind, e)
 		}
+		if want := named[e.Kind]; !strings.HasPrefix(e.Request, "req_") || want != "" && e.Request != want {
+			t.Errorf("%s does not say for which request, want %q: %+v", e.Kind, want, e)
+		}
 		if e.Kind == "execution.decided" && (e.Agent != f.Key.JKT() || e.Resource != w.r1.URL || e.JTI == "" || e.Execution == "" || e.text("tool") != "get_ticket" || e.text("arguments_digest") == "" || e.text("policy") == "" || e.text("decision") == "") {
 			t.Errorf("%s does not say what: %+v", e.Kind, e)
 		}
@@ -83,7 +88,7 @@ func au1(t *testing.T, w *world) {
 			t.Errorf("%d records %s, want %d; all: %v", counts[kind], kind, n, counts)
 		}
 	}
-	jot(t, "one record each: who, which key, what, where, by which policy, how decided, when, by which instance")
+	jot(t, "one record each: who, which key, what, where, by which policy, how decided, when, by which instance, for which request")
 }
 
 // au4: what is secret is nowhere in what the server writes.

@@ -49,6 +49,7 @@ type record struct {
 	Client    string          `json:"client"`
 	Resource  string          `json:"resource"`
 	Execution string          `json:"execution"`
+	Request   string          `json:"request"`
 	Payload   json.RawMessage `json:"payload"`
 }
 
@@ -133,7 +134,7 @@ func (r record) line() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%6d  %s  %-20s", r.Seq, r.At.UTC().Format("2006-01-02 15:04:05.000"), plain(r.Kind))
 	for _, field := range []struct{ name, value string }{
-		{"task", r.Task}, {"user", r.User}, {"client", r.Client}, {"resource", r.Resource}, {"execution", r.Execution},
+		{"task", r.Task}, {"user", r.User}, {"client", r.Client}, {"resource", r.Resource}, {"execution", r.Execution}, {"request", r.Request},
 	} {
 		if field.value != "" {
 			fmt.Fprintf(&b, " %s=%s", field.name, plain(field.value))

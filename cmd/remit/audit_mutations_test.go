@@ -22,7 +22,7 @@ type mutation func(t testing.TB, l *ledger, path string, rng *rand.Rand) (first 
 
 var mutations = map[string]mutation{
 	"edit a text": func(t testing.TB, l *ledger, path string, rng *rand.Rand) (int64, bool, bool) {
-		column := []string{"kind", "task", "user", "client", "agent", "resource", "jti", "execution"}[rng.IntN(8)]
+		column := []string{"kind", "task", "user", "client", "agent", "resource", "jti", "execution", "request"}[rng.IntN(9)]
 		seq := 1 + rng.Int64N(l.size)
 		change(t, path, fmt.Sprintf(`UPDATE ledger SET %s = %s || 'x' WHERE seq = %d`, column, column, seq))
 		return seq, true, false

@@ -21,7 +21,7 @@ import (
 type entry struct {
 	Seq, N                                                              int64
 	At                                                                  time.Time
-	Instance, Kind, Task, User, Client, Agent, Resource, JTI, Execution string
+	Instance, Kind, Task, User, Client, Agent, Resource, JTI, Execution, Request string
 	Payload                                                             map[string]any
 }
 

@@ -26,6 +26,7 @@ type Record struct {
 	Resource  string          `json:"resource"`
 	JTI       string          `json:"jti"`
 	Execution string          `json:"execution"`
+	Request   string          `json:"request"`
 	Payload   json.RawMessage `json:"payload"`
 	Hash      string          `json:"hash"`
 
@@ -44,6 +45,7 @@ type Row struct {
 	Resource  string    `json:"resource,omitempty"`
 	JTI       string    `json:"jti,omitempty"`
 	Execution string    `json:"execution,omitempty"`
+	Request   string    `json:"request,omitempty"`
 	said
 	Values json.RawMessage `json:"values,omitempty"` // of arguments
 	Hash   string          `json:"hash"`             // of the chain up to and with this record
@@ -68,7 +70,7 @@ type said struct {
 func (rec Record) row() Row {
 	r := Row{
 		Seq: rec.Seq, At: rec.At.UTC(), Kind: rec.Kind, Task: rec.Task, User: rec.User, Client: rec.Client, Agent: rec.Agent,
-		Resource: rec.Resource, JTI: rec.JTI, Execution: rec.Execution, Values: rec.Values, Hash: rec.Hash,
+		Resource: rec.Resource, JTI: rec.JTI, Execution: rec.Execution, Request: rec.Request, Values: rec.Values, Hash: rec.Hash,
 	}
 	var members map[string]json.RawMessage
 	if json.Unmarshal(rec.Payload, &members) != nil {
@@ -107,13 +109,13 @@ type shape[T any] struct {
 
 var records = shape[Record]{
 	columns: []string{
-		"seq", "at", "kind", "task", "user", "client", "agent", "resource", "jti", "execution",
+		"seq", "at", "kind", "task", "user", "client", "agent", "resource", "jti", "execution", "request",
 		"tool", "method", "decision", "observed", "outcome", "reason", "rule", "by", "person", "arguments_digest", "duration_us", "values", "hash",
 	},
 	cells: func(rec Record) []string {
 		r := rec.row()
 		return []string{
-			strconv.FormatInt(r.Seq, 10), stamp(r.At), r.Kind, r.Task, r.User, r.Client, r.Agent, r.Resource, r.JTI, r.Execution,
+			strconv.FormatInt(r.Seq, 10), stamp(r.At), r.Kind, r.Task, r.User, r.Client, r.Agent, r.Resource, r.JTI, r.Execution, r.Request,
 			r.Tool, r.Method, r.Decision, r.Observed, r.Outcome, r.Reason, r.Rule, r.By, r.Person, r.ArgumentsDigest, number(r.DurationUS), string(r.Values), r.Hash,
 		}
 	},

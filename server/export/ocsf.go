@@ -70,6 +70,7 @@ type unmapped struct {
 	Resource  string `json:"resource,omitempty"`
 	JTI       string `json:"jti,omitempty"`
 	Execution string `json:"execution,omitempty"`
+	Request   string `json:"request,omitempty"` // to this server
 	said
 }
 
@@ -78,7 +79,7 @@ func eventOf(r Row) event {
 	e := event{
 		ActivityID: activity, ActivityName: name, CategoryUID: class / 1000, ClassUID: class, TypeUID: class*100 + activity, SeverityID: 1, Time: r.At.UnixMilli(),
 		Metadata: metadata{ocsfVersion, product{"Remit", "Remit"}, r.Hash, r.Seq, r.Kind, r.Task}, StatusDetail: r.Reason,
-		Unmapped: &unmapped{r.Agent, r.Resource, r.JTI, r.Execution, r.said}, Duration: r.DurationUS / 1000,
+		Unmapped: &unmapped{r.Agent, r.Resource, r.JTI, r.Execution, r.Request, r.said}, Duration: r.DurationUS / 1000,
 	}
 	if r.Kind == "rule.fired" || strings.HasPrefix(r.Kind, "finding.") {
 		e.SeverityID = 3 // medium

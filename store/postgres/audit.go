@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -61,13 +62,24 @@ func (a *Audit) each(query string, row func(scan func(...any) error) error) erro
 	return rows.Err()
 }
 
-const auditRecordsSQL = `SELECT COALESCE(i.name, ''), l.n, l.at, l.kind, l.task, l."user", l.client, l.agent, l.resource, l.jti, l.execution,
+const auditRecordsSQL = `SELECT COALESCE(i.name, ''), l.n, l.at, l.kind, l.task, l."user", l.client, l.agent, l.resource, l.jti, l.execution, l.request,
 l.digest, l.payload, l.salt, l.seq, l.hash FROM ledger l LEFT JOIN instances i ON i.id = l.instance ORDER BY l.seq`
+
+// requestKnownSQL tells whether the database was migrated to records that name their request.
+const requestKnownSQL = `SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('ledger') AND attname = 'request' AND NOT attisdropped`
 
 // Records hands every chained record to each, in the order of the chain. A row that cannot be read
 // is an error, and so is one of each.
 func (a *Audit) Records(each func(store.Record) error) error {
-	return a.each(auditRecordsSQL, func(scan func(...any) error) error {
+	query, known := auditRecordsSQL, false
+	err := a.each(requestKnownSQL, func(func(...any) error) error { known = true; return nil })
+	if err != nil {
+		return err
+	}
+	if !known {
+		query = strings.Replace(query, "l.request", "''", 1)
+	}
+	return a.each(query, func(scan func(...any) error) error {
 		var recs []store.Record
 		if err := scanRecords(&recs)(scan); err != nil {
 			return err

@@ -90,7 +90,7 @@ func (tx *tx) seenByGuard(resource string, recs []store.Record) {
 }
 
 // recordFields are read of a chained record.
-const recordFields = `i.name, l.n, l.at, l.kind, l.task, l."user", l.client, l.agent, l.resource, l.jti, l.execution,
+const recordFields = `i.name, l.n, l.at, l.kind, l.task, l."user", l.client, l.agent, l.resource, l.jti, l.execution, l.request,
 l.digest, l.payload, l.salt, l.seq, l.hash`
 
 func scanRecords(into *[]store.Record) func(func(...any) error) error {
@@ -98,7 +98,7 @@ func scanRecords(into *[]store.Record) func(func(...any) error) error {
 		var r store.Record
 		var payload *string
 		err := scan(&r.Instance, &r.N, at(&r.At), &r.Kind, &r.Task, &r.User, &r.Client, &r.Agent, &r.Resource,
-			&r.JTI, &r.Execution, hash(&r.Digest), &payload, &r.Salt, &r.Seq, hash(&r.Hash))
+			&r.JTI, &r.Execution, &r.Request, hash(&r.Digest), &payload, &r.Salt, &r.Seq, hash(&r.Hash))
 		if payload != nil {
 			r.Payload = []byte(*payload)
 		}

@@ -22,7 +22,7 @@ const (
 const (
 	headSQL      = `SELECT size, head FROM chain`
 	chainSQL     = `SELECT size, head, room, leader, until FROM chain`
-	unchainedSQL = `SELECT p.id, i.name, p.n, p.at, p.kind, p.task, p."user", p.client, p.agent, p.resource, p.jti, p.execution,
+	unchainedSQL = `SELECT p.id, i.name, p.n, p.at, p.kind, p.task, p."user", p.client, p.agent, p.resource, p.jti, p.execution, p.request,
 p.digest, p.payload FROM ledger_inbox p JOIN instances i ON i.id = p.instance ORDER BY p.id LIMIT $1`
 
 	// $1 and $2 are the head as it was read, $3 and $4 what it becomes, $5 who, $6 until when, $7 now.
@@ -34,8 +34,8 @@ moved AS (
 	DELETE FROM ledger_inbox b USING placed p WHERE b.id = p.id AND EXISTS (SELECT 1 FROM fence) RETURNING b.*, p.hash, p.refused, p.place),
 numbers AS (
 	UPDATE instances i SET last_n = m.n FROM (SELECT instance, MAX(n) AS n FROM moved GROUP BY instance) m WHERE i.id = m.instance)
-INSERT INTO ledger (seq, hash, instance, n, at, kind, task, "user", client, agent, resource, jti, execution, digest, payload, salt, refused)
-SELECT $1 + place, hash, instance, n, at, kind, task, "user", client, agent, resource, jti, execution, digest, payload, salt, refused
+INSERT INTO ledger (seq, hash, instance, n, at, kind, task, "user", client, agent, resource, jti, execution, request, digest, payload, salt, refused)
+SELECT $1 + place, hash, instance, n, at, kind, task, "user", client, agent, resource, jti, execution, request, digest, payload, salt, refused
 FROM moved ORDER BY place`
 )
 
@@ -92,7 +92,7 @@ func (s *Store) nextLink(ctx context.Context) (l *link, err error) {
 			var id int64
 			var payload string
 			err := scan(&id, &r.Instance, &r.N, at(&r.At), &r.Kind, &r.Task, &r.User, &r.Client, &r.Agent, &r.Resource,
-				&r.JTI, &r.Execution, hash(&r.Digest), &payload)
+				&r.JTI, &r.Execution, &r.Request, hash(&r.Digest), &payload)
 			r.Payload = []byte(payload)
 			l.ids, l.recs = append(l.ids, id), append(l.recs, r)
 			return err

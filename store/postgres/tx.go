@@ -123,9 +123,9 @@ func (tx *tx) record(recs ...store.Record) error {
 
 // The time of a record that brings none is that of its commit.
 const addRecordsSQL = `INSERT INTO ledger_inbox
-(instance, n, at, kind, task, "user", client, agent, resource, jti, execution, digest, payload, salt)
+(instance, n, at, kind, task, "user", client, agent, resource, jti, execution, request, digest, payload, salt)
 SELECT $1, $2 + place, CASE WHEN at = 0 THEN COALESCE(NULLIF($3::bigint, 0), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) ELSE at END,
-kind, task, person, client, agent, resource, jti, execution, digest, payload, salt
+kind, task, person, client, agent, resource, jti, execution, $16, digest, payload, salt
 FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
 	$13::bytea[], $14::text[], $15::bytea[])
 WITH ORDINALITY AS r (at, kind, task, person, client, agent, resource, jti, execution, digest, payload, salt, place) ORDER BY place`
@@ -134,7 +134,7 @@ func (tx *tx) flushRecords() {
 	if len(tx.recs) == 0 {
 		return
 	}
-	tx.later(addRecordsSQL, append([]any{tx.lane.id, tx.lane.last, tx.timeOfRecords()}, columns(tx.recs)...)...)
+	tx.later(addRecordsSQL, slices.Concat([]any{tx.lane.id, tx.lane.last, tx.timeOfRecords()}, columns(tx.recs), []any{store.RequestOf(tx.ctx)})...)
 }
 
 // timeOfRecords is the time of records without one: the store's, or 0 where the statement can ask

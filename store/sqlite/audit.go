@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/remit-auth/remit/store"
 )
@@ -58,10 +59,19 @@ func (a *Audit) Close() error {
 const auditRecordsSQL = `SELECT ` + recordFields + ` FROM ledger l NOT INDEXED LEFT JOIN instances i ON i.id = l.instance
 WHERE l.seq IS NOT NULL ORDER BY l.seq`
 
+// requestKnownSQL tells whether the database was migrated to records that name their request.
+const requestKnownSQL = `SELECT 1 FROM pragma_table_info('ledger') WHERE name = 'request'`
+
 // Records hands every chained record to each, in the order of the chain. A row that cannot be read
 // is an error, and so is one of each.
 func (a *Audit) Records(each func(store.Record) error) error {
-	return a.c.each(auditRecordsSQL, nil, func(scan func(...any) error) error {
+	query := auditRecordsSQL
+	if known, err := a.c.one(requestKnownSQL, nil); err != nil {
+		return err
+	} else if !known {
+		query = strings.Replace(query, "l.request", "''", 1)
+	}
+	return a.c.each(query, nil, func(scan func(...any) error) error {
 		var recs []store.Record
 		var ids []int64
 		if err := scanRecords(&recs, &ids)(scan); err != nil {

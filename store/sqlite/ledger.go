@@ -11,8 +11,8 @@ import (
 )
 
 const addRecordSQL = `INSERT INTO ledger
-(instance, n, at, kind, task, user, client, agent, resource, jti, execution, digest, payload, salt)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+(instance, n, at, kind, task, user, client, agent, resource, jti, execution, request, digest, payload, salt)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // record adds records to the ledger with the next numbers of this instance.
 func (tx *tx) record(recs ...store.Record) error {
@@ -26,7 +26,7 @@ func (tx *tx) record(recs ...store.Record) error {
 		}
 		r.At, r.Digest = orNow(r.At, tx.now), r.PayloadDigest()
 		_, err := tx.exec(addRecordSQL, tx.instance, tx.last+1, micros(r.At), r.Kind, r.Task, r.User, r.Client,
-			r.Agent, r.Resource, r.JTI, r.Execution, r.Digest[:], string(r.Payload), r.Salt)
+			r.Agent, r.Resource, r.JTI, r.Execution, tx.request, r.Digest[:], string(r.Payload), r.Salt)
 		if err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ const sequenceBatch = 200
 
 const (
 	headSQL      = `SELECT id, seq, hash FROM ledger WHERE seq = (SELECT MAX(seq) FROM ledger)`
-	recordFields = `l.id, i.name, l.n, l.at, l.kind, l.task, l.user, l.client, l.agent, l.resource, l.jti, l.execution,
+	recordFields = `l.id, i.name, l.n, l.at, l.kind, l.task, l.user, l.client, l.agent, l.resource, l.jti, l.execution, l.request,
 l.digest, l.payload, l.salt, COALESCE(l.seq, 0), l.hash`
 	unchainedSQL = `SELECT ` + recordFields + ` FROM ledger l JOIN instances i ON i.id = l.instance
 WHERE l.id > ? ORDER BY l.id LIMIT ?`
@@ -132,7 +132,7 @@ func scanRecords(into *[]store.Record, ids *[]int64) func(func(...any) error) er
 		var id int64
 		var payload []byte
 		err := scan(&id, &r.Instance, &r.N, at(&r.At), &r.Kind, &r.Task, &r.User, &r.Client, &r.Agent, &r.Resource,
-			&r.JTI, &r.Execution, hash(&r.Digest), &payload, &r.Salt, &r.Seq, hash(&r.Hash))
+			&r.JTI, &r.Execution, &r.Request, hash(&r.Digest), &payload, &r.Salt, &r.Seq, hash(&r.Hash))
 		r.Payload = payload
 		*into, *ids = append(*into, r), append(*ids, id)
 		return err

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/remit-auth/remit/store"
 )
 
 // maxBatch bounds how many verbs share a commit, and so how long the first of them waits.
@@ -39,10 +41,11 @@ type writer struct {
 
 // operation is one verb on its way through the writer.
 type operation struct {
-	run   func(*tx) error // may run more than once, so it sets its results anew each time
-	state atomic.Int32
-	err   error
-	done  chan struct{}
+	run     func(*tx) error // may run more than once, so it sets its results anew each time
+	request string          // that it was called for
+	state   atomic.Int32
+	err     error
+	done    chan struct{}
 }
 
 // The states of an operation: who moves it from waiting decides whether it runs.
@@ -59,6 +62,7 @@ type tx struct {
 	instance int64
 	last     int64           // number of the newest ledger record
 	touched  map[string]bool // resources whose feed changed
+	request  string          // that the verb was called for
 }
 
 func startWriter(ctx context.Context, db *sql.DB, clock func() time.Time, hub *hub) (*writer, error) {
@@ -105,7 +109,7 @@ func (w *writer) stop() {
 // write runs one verb and returns its result after the commit. While it waits for its turn the
 // caller may leave, and then it never runs; once begun, its true outcome is reported.
 func (s *Store) write(ctx context.Context, run func(*tx) error) error {
-	op := &operation{run: run, done: make(chan struct{})}
+	op := &operation{run: run, request: store.RequestOf(ctx), done: make(chan struct{})}
 	if err := s.writer.send(ctx, op); err != nil {
 		return err
 	}
@@ -192,7 +196,7 @@ func (w *writer) commit(batch []*operation) error {
 		return answer(batch, err)
 	}
 	for _, op := range batch {
-		tx.failed, tx.wrote, tx.now = nil, false, w.clock()
+		tx.failed, tx.wrote, tx.now, tx.request = nil, false, w.clock(), op.request
 		op.err = op.run(tx)
 		if tx.failed != nil {
 			op.err = tx.failed

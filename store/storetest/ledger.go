@@ -67,6 +67,20 @@ var ledger = map[string]func(*world){
 			w.t.Error("two records share a salt")
 		}
 	},
+	"a record names the request that it was written for": func(w *world) {
+		forged := store.NewRecord("forged", nil)
+		forged.Request = "req_of_another"
+		w.must(w.s.Append(store.WithRequest(w.ctx, "req_1"), store.NewRecord("one", nil), store.NewRecord("two", nil)))
+		w.must(w.s.Append(w.ctx, store.NewRecord("of none", nil)))
+		w.must(w.s.Append(store.WithRequest(w.ctx, "req_2"), forged))
+		var names []string
+		recs := w.chained()
+		for _, r := range recs {
+			names = append(names, r.Request)
+		}
+		w.same("requests", names, []string{"req_1", "req_1", "", "req_2"})
+		w.intact(recs)
+	},
 	"an empty chain": func(w *world) {
 		n, err := w.s.Sequence(w.ctx)
 		w.must(err)

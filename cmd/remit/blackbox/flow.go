@@ -24,6 +24,7 @@ type Flow struct {
 	Landing         Landing // after Consent
 	Code            string  // after Consent
 	Issued          Object  // after Redeem and Refresh: the token response
+	RequestID       string  // after Redeem and Refresh: what the server named the request
 }
 
 // Access and Refresh are the tokens issued last; TaskID is their task.
@@ -137,7 +138,7 @@ func (f *Flow) take(ctx context.Context, form Form) error {
 	if res.Status != 200 || issued["token_type"] != "DPoP" {
 		return fmt.Errorf("blackbox: %s: %s", form.Get("grant_type"), res)
 	}
-	f.Issued = issued
+	f.Issued, f.RequestID = issued, res.Header.Get("X-Request-Id")
 	return nil
 }
 

@@ -230,7 +230,7 @@ CREATE TABLE ledger (
     payload   TEXT,            -- NULL: erased
     salt      BLOB,            -- NULL: erased
     seq       INTEGER UNIQUE,  -- NULL: not yet chained
-    hash      BLOB,
+    hash      BLOB, request TEXT NOT NULL DEFAULT '',
     UNIQUE (instance, n)
 ) STRICT;
 
@@ -265,7 +265,7 @@ CREATE TRIGGER ledger_no_move BEFORE UPDATE ON ledger WHEN NEW.id <> OLD.id
 BEGIN SELECT RAISE(ABORT, 'ledger: a record cannot be changed'); END;
 
 CREATE TRIGGER ledger_no_update
-BEFORE UPDATE OF id, instance, n, at, kind, task, user, client, agent, resource, jti, execution, digest ON ledger
+BEFORE UPDATE OF id, instance, n, at, kind, task, user, client, agent, resource, jti, execution, request, digest ON ledger
 BEGIN SELECT RAISE(ABORT, 'ledger: a record cannot be changed'); END;
 
 CREATE TABLE passkeys (
