@@ -19,10 +19,10 @@ import (
 
 // entry is a ledger record as `remit audit tail --json` prints it.
 type entry struct {
-	Seq, N                                                              int64
-	At                                                                  time.Time
+	Seq, N                                                                       int64
+	At                                                                           time.Time
 	Instance, Kind, Task, User, Client, Agent, Resource, JTI, Execution, Request string
-	Payload                                                             map[string]any
+	Payload                                                                      map[string]any
 }
 
 func (e entry) text(name string) string { s, _ := e.Payload[name].(string); return s }

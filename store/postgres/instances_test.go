@@ -305,3 +305,28 @@ func TestSchema(t *testing.T) {
 		t.Errorf("schema (-want +got):\n%s", diff)
 	}
 }
+
+// TestAuditOfBefore reads a database of before records named their requests, as a backup may be.
+func TestAuditOfBefore(t *testing.T) {
+	url := postgrestest.URL(t)
+	s := openAt(t, url, Options{})
+	check(t, s.Append(t.Context(), store.NewRecord("test", nil)))
+	_, err := s.Sequence(t.Context())
+	check(t, err)
+	_, err = s.pool.Exec(t.Context(), `ALTER TABLE ledger DROP COLUMN request`)
+	check(t, err)
+	a, err := OpenAudit(t.Context(), url)
+	check(t, err)
+	defer a.Close()
+	n := 0
+	check(t, a.Records(func(r store.Record) error {
+		n++
+		if r.Hash != r.ChainHash(store.Hash{}) {
+			t.Errorf("%+v breaks the chain", r)
+		}
+		return nil
+	}))
+	if n != 1 {
+		t.Errorf("%d records", n)
+	}
+}

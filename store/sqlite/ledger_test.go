@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,5 +87,37 @@ func TestErasure(t *testing.T) {
 		if head = r.ChainHash(head); head != r.Hash {
 			t.Errorf("record %d breaks the chain", r.Seq)
 		}
+	}
+}
+
+// TestAuditOfBefore reads a database of before records named their requests, as a backup may be.
+func TestAuditOfBefore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "remit.db")
+	s, err := Open(t.Context(), path, Options{})
+	check(t, err)
+	check(t, s.Append(t.Context(), store.NewRecord("test", nil)))
+	_, err = s.Sequence(t.Context())
+	check(t, err)
+	check(t, s.write(t.Context(), func(tx *tx) error {
+		_, err := tx.exec(`DROP TRIGGER ledger_no_update`)
+		if err == nil {
+			_, err = tx.exec(`ALTER TABLE ledger DROP COLUMN request`)
+		}
+		return err
+	}))
+	check(t, s.Close())
+	a, err := OpenAudit(t.Context(), path)
+	check(t, err)
+	defer a.Close()
+	n := 0
+	check(t, a.Records(func(r store.Record) error {
+		n++
+		if r.Hash != r.ChainHash(store.Hash{}) {
+			t.Errorf("%+v breaks the chain", r)
+		}
+		return nil
+	}))
+	if n != 1 {
+		t.Errorf("%d records", n)
 	}
 }
