@@ -136,6 +136,9 @@ func deviceOf(ask consent.Ask) (id store.Hash) {
 func (s *Server) redeemDevice(r *http.Request, g grantRequest) (provider.Response, error) {
 	id := store.HashOf(g.params.Get("device_code"))
 	d, err := s.store.DeviceByID(r.Context(), id)
+	if errors.Is(err, store.ErrDeviceNotFound) {
+		return provider.Response{}, s.provider.ForgottenDevice(r.Context(), g.client, id, g.jkt)
+	}
 	if err != nil {
 		return provider.Response{}, err
 	}

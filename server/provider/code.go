@@ -86,6 +86,9 @@ type CodeExchange struct {
 	JKT         string
 }
 
+// errKeyPromised refuses tokens without a key where the consent page said that they are bound to one.
+var errKeyPromised = oauth.Refuse(oauth.InvalidDPoPProof, "send a DPoP proof: the user was told that these tokens are bound to a key")
+
 // RedeemCode exchanges a code for tokens (OAuth 2.1 §4.1.3). The code of a step-up puts what was
 // granted there and what was granted before in force as one grant; if another step-up of the task
 // comes first, it is made anew.
@@ -166,7 +169,7 @@ func (p *Provider) checkCode(ctx context.Context, in CodeExchange, st store.Code
 		return store.Grant{}, oauth.Refuse(oauth.InvalidGrant, "redirect_uri is not the one of the authorization request")
 	}
 	if st.Code.KeyBound && in.JKT == "" { // what the user read stays true, whatever the policy says by now
-		return store.Grant{}, oauth.Refuse(oauth.InvalidDPoPProof, "send a DPoP proof: the user was told that these tokens are bound to a key")
+		return store.Grant{}, errKeyPromised
 	}
 	if st.Code.Extends && in.JKT != st.Task.JKT {
 		return store.Grant{}, p.finding(ctx, in.Client, st.Task, in.JKT, "code_with_another_key", oauth.Refuse(oauth.InvalidGrant, "the task that this code extends is bound to another DPoP key"))

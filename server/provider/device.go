@@ -28,6 +28,25 @@ func (p *Provider) ForeignDevice(ctx context.Context, c store.Client, device sto
 	return p.finding(ctx, c, about, jkt, "device_with_another_key", oauth.Refuse(oauth.InvalidGrant, "the device code is bound to another DPoP key"))
 }
 
+// ForgottenDevice is the answer to a device code whose request is no longer kept. The code that the user
+// allowed is, while its task lives and for days after, and who presents it again is told as before.
+func (p *Provider) ForgottenDevice(ctx context.Context, c store.Client, device store.Hash, jkt string) error {
+	st, err := p.store.CodeByID(ctx, device)
+	switch {
+	case errors.Is(err, store.ErrCodeNotFound), err == nil && st.Code.Challenge != "": // an authorization code is no device code
+		return store.ErrDeviceNotFound
+	case err != nil:
+		return err
+	}
+	if d := (store.Device{ClientID: st.Code.ClientID, JKT: st.Code.JKT}); d.ClientID != c.ID || d.JKT != "" && d.JKT != jkt {
+		return p.ForeignDevice(ctx, c, d, jkt)
+	}
+	if !st.Code.Spent || st.Code.KeyBound && jkt == "" {
+		return store.ErrDeviceNotFound
+	}
+	return p.codeReused(ctx, st)
+}
+
 // RedeemDevice exchanges a device code that the user has allowed for tokens. fosite knows no such
 // grant; the store's verb is that of codes. Tokens that were made while the user narrowed the task are
 // made anew, from what is left.
@@ -50,9 +69,12 @@ func (p *Provider) redeemDeviceOnce(ctx context.Context, in DeviceExchange) (Res
 	if err != nil && !st.Task.State.Terminal() {
 		return Response{}, err
 	}
+	if st.Code.KeyBound && in.JKT == "" { // as with codes: what the user read stays true
+		return Response{}, errKeyPromised
+	}
 	switch {
 	case st.Code.Spent:
-		return Response{}, store.ErrCodeSpent
+		return Response{}, p.codeReused(ctx, st)
 	case !p.now().Before(st.Code.ExpiresAt):
 		return Response{}, oauth.Refuse(oauth.ExpiredToken, "the device code has expired; start again at the device endpoint")
 	case st.Task.State.Terminal():
@@ -90,7 +112,11 @@ func (p *Provider) redeemDeviceOnce(ctx context.Context, in DeviceExchange) (Res
 			Scopes: grant.Scopes, ExpiresAt: st.Task.EndsAt, CreatedAt: p.now(),
 		}
 	}
-	if err := p.store.RedeemCode(ctx, redemption, issued("token.issued", claims)); err != nil {
+	err = p.store.RedeemCode(ctx, redemption, issued("token.issued", claims))
+	if errors.Is(err, store.ErrCodeSpent) {
+		return Response{}, p.codeReused(ctx, st)
+	}
+	if err != nil {
 		return Response{}, err
 	}
 	response := p.respond(rec, claims, m.detail)
