@@ -69,6 +69,8 @@ type Config struct {
 	Sources map[string]string `koanf:"-"`
 	// Unknown are variables that look like settings and are none.
 	Unknown []string `koanf:"-"`
+	// SecretFiles are those that secrets were read from.
+	SecretFiles []string `koanf:"-"`
 }
 
 // keys are the settings, and those whose value may be a secret.
@@ -91,7 +93,7 @@ const defaultListen = "127.0.0.1:8080"
 
 // loadConfig reads the settings from flags, environment and config file, and checks none of them.
 func loadConfig(configFile string, flags map[string]any, environ []string) (Config, error) {
-	fromEnv, fromFiles, unknown, err := environment(environ)
+	fromEnv, fromFiles, named, unknown, err := environment(environ)
 	if err != nil {
 		return Config{}, err
 	}
@@ -101,6 +103,9 @@ func loadConfig(configFile string, flags map[string]any, environ []string) (Conf
 	fromConfig, err := configYAML(configFile)
 	if err != nil {
 		return Config{}, err
+	}
+	if holdsSecret(fromConfig) {
+		named = append(named, configFile)
 	}
 	merged := koanf.New(".")
 	sources := map[string]string{}
@@ -122,7 +127,7 @@ func loadConfig(configFile string, flags map[string]any, environ []string) (Conf
 			sources[key] = layer.source
 		}
 	}
-	cfg := Config{Sources: sources, Unknown: unknown}
+	cfg := Config{Sources: sources, Unknown: unknown, SecretFiles: named}
 	if err := merged.Unmarshal("", &cfg); err != nil {
 		return Config{}, fmt.Errorf("settings: %w", err)
 	}
@@ -133,13 +138,13 @@ func loadConfig(configFile string, flags map[string]any, environ []string) (Conf
 }
 
 // environment reads REMIT_* and, for secrets, the files that REMIT_*_FILE name.
-func environment(environ []string) (values, files map[string]any, unknown []string, err error) {
+func environment(environ []string) (values, files map[string]any, named, unknown []string, err error) {
 	k := koanf.New(".")
 	provider := env.Provider(".", env.Opt{Prefix: envPrefix, EnvironFunc: func() []string { return environ }, TransformFunc: func(name, value string) (string, any) {
 		return strings.ToLower(strings.TrimPrefix(name, envPrefix)), value
 	}})
 	if err := k.Load(provider, nil); err != nil {
-		return nil, nil, nil, fmt.Errorf("environment: %w", err)
+		return nil, nil, nil, nil, fmt.Errorf("environment: %w", err)
 	}
 	values, files = map[string]any{}, map[string]any{}
 	for _, key := range slices.Sorted(maps.Keys(k.All())) {
@@ -149,19 +154,20 @@ func environment(environ []string) (values, files map[string]any, unknown []stri
 		case value == "" || key == "config" || strings.HasPrefix(key, "test_"):
 		case slices.Contains(keys, key):
 			if values[key], err = typed(key, value); err != nil {
-				return nil, nil, nil, err
+				return nil, nil, nil, nil, err
 			}
 		case isFile && slices.Contains(secretKeys, secret):
-			raw, err := os.ReadFile(value)
+			raw, err := readSecret(value)
 			if err != nil {
-				return nil, nil, nil, fmt.Errorf("%s: %w", envName(key), err)
+				return nil, nil, nil, nil, fmt.Errorf("%s: %w", envName(key), err)
 			}
+			named = append(named, value)
 			files[secret] = strings.TrimSpace(string(raw))
 		default:
 			unknown = append(unknown, envName(key))
 		}
 	}
-	return values, files, unknown, nil
+	return values, files, named, unknown, nil
 }
 
 // typed turns a variable's text into the type of its setting.
@@ -195,6 +201,16 @@ func configYAML(path string) (map[string]any, error) {
 		if !slices.Contains(keys, key) {
 			return nil, fmt.Errorf("config file %s: %q is no setting; the settings are %s", path, key, strings.Join(keys, ", "))
 		}
+	}
+	if !holdsSecret(values) {
+		return values, nil
+	}
+	info, err := os.Stat(path)
+	if err == nil {
+		err = private(path, info)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("config file: %w", err)
 	}
 	return values, nil
 }

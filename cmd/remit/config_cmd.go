@@ -58,11 +58,21 @@ func hidden(secret string) string {
 	return "(set)"
 }
 
-// redacted hides the password of a URL.
+// redacted hides the passwords of a URL, which PostgreSQL takes as parameters too.
 func redacted(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return "(unreadable)"
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return "(unreadable)"
+	}
+	for name := range q {
+		if strings.Contains(strings.ToLower(name), "password") {
+			q.Set(name, "xxxxx")
+			u.RawQuery = q.Encode()
+		}
 	}
 	return u.Redacted()
 }
@@ -89,9 +99,7 @@ func (c *configValidateCmd) Run(a *app) error {
 		}
 		return nil
 	}
-	for _, name := range cfg.Unknown {
-		fmt.Fprintf(a.err, "remit: %s is no setting of this version\n", name)
-	}
+	cfg.warn(a.err)
 	if err != nil {
 		return err
 	}

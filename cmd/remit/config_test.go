@@ -84,7 +84,7 @@ func TestLoadConfig(t *testing.T) {
 					t.Errorf("%s comes from %q, want %q", key, got.Sources[key], source)
 				}
 			}
-			got.Sources, got.Unknown = nil, nil
+			got.Sources, got.Unknown, got.SecretFiles = nil, nil, nil
 			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
 				t.Error(diff)
 			}

@@ -56,6 +56,11 @@ func (c Config) upstream(into *server.Config) error {
 		return fmt.Errorf("REMIT_UPSTREAM_FILE: %s: %w", c.UpstreamFile, err)
 	}
 	for _, p := range f.Providers {
+		if p.ClientSecret != "" { // the file itself holds a secret
+			if _, err := readSecret(c.UpstreamFile); err != nil {
+				return fmt.Errorf("REMIT_UPSTREAM_FILE: %w", err)
+			}
+		}
 		provider, err := p.config()
 		if err != nil {
 			return fmt.Errorf("REMIT_UPSTREAM_FILE: %s: %w", p.Name, err)
@@ -90,7 +95,7 @@ func (p upstreamProvider) config() (upstream.Config, error) {
 	if p.ClientSecret != "" {
 		return c, errors.New("client_secret and client_secret_file: set one of them")
 	}
-	raw, err := os.ReadFile(p.ClientSecretFile)
+	raw, err := readSecret(p.ClientSecretFile)
 	c.ClientSecret = strings.TrimSpace(string(raw))
 	return c, err
 }

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"io"
+)
 
 // settings are the flags of Config's fields. A flag that is not given is nil, so that it does not
 // hide what the environment or the config file says.
@@ -85,8 +88,16 @@ func (a *app) checkedConfig() (Config, error) {
 	if err := cfg.check(); err != nil {
 		return cfg, err
 	}
-	for _, name := range cfg.Unknown {
-		fmt.Fprintf(a.err, "remit: %s is no setting of this version\n", name)
-	}
+	cfg.warn(a.err)
 	return cfg, nil
+}
+
+// warn names what no server must refuse and its operator should know.
+func (c Config) warn(to io.Writer) {
+	for _, name := range c.Unknown {
+		fmt.Fprintf(to, "remit: %s is no setting of this version\n", name)
+	}
+	for _, path := range groupSecrets(c.secretFiles()) {
+		fmt.Fprintf(to, "remit: %s holds a secret and a group may open it too; chmod 600 it, unless that group is the server's alone\n", path)
+	}
 }

@@ -138,7 +138,7 @@ func (f *gatewayFile) config(environ []string, log *slog.Logger) (gateway.Config
 func (f *gatewayFile) upstream(u gatewayUpstream, environ []string) (up gateway.Upstream, err error) {
 	code := lookup(environ, u.EnrolmentCodeEnv)
 	if u.EnrolmentCodeFile != "" {
-		raw, err := os.ReadFile(f.beside(u.EnrolmentCodeFile))
+		raw, err := readSecret(f.beside(u.EnrolmentCodeFile))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // after the first start it need not be there
 			return up, err
 		}
@@ -160,7 +160,7 @@ func (f *gatewayFile) upstream(u gatewayUpstream, environ []string) (up gateway.
 	g.Introspection, g.IntrospectTools, g.LogArguments = guards.Introspection(u.Introspection), u.IntrospectTools, u.LogArguments
 	g.PolicyFile, g.StateDir, g.EnrolmentCode = f.beside(u.Policy), f.beside(u.StateDir), strings.TrimSpace(code)
 	if u.Credential != nil {
-		raw, err := os.ReadFile(f.beside(u.Credential.File))
+		raw, err := readSecret(f.beside(u.Credential.File))
 		if err != nil {
 			return up, fmt.Errorf("credential: %w", err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/remit-auth/remit/tokens/resource/gateway"
@@ -50,7 +49,7 @@ func (f *gatewayFile) openReplay(ctx context.Context, environ []string, u gatewa
 	r := u.Replay
 	address := lookup(environ, r.URLEnv)
 	if r.URLFile != "" {
-		raw, err := os.ReadFile(f.beside(r.URLFile))
+		raw, err := readSecret(f.beside(r.URLFile))
 		if err != nil {
 			return nil, err
 		}

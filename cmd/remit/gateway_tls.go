@@ -29,7 +29,7 @@ type stamp struct {
 func newKeyPair(cert, key string, log *slog.Logger) (*keyPair, error) {
 	c := &keyPair{cert: cert, key: key, log: log}
 	c.seen = c.stamps()
-	pair, err := tls.LoadX509KeyPair(cert, key)
+	pair, err := loadKeyPair(cert, key)
 	if err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
@@ -56,7 +56,7 @@ func (c *keyPair) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return c.now, nil
 	}
 	c.seen = stamps
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	pair, err := loadKeyPair(c.cert, c.key)
 	if err != nil {
 		c.log.Error("the new TLS certificate is not taken; the old one stays", "error", err)
 		return c.now, nil

@@ -61,16 +61,9 @@ func parseMasterKeys(source, text string) (m tokens.MasterKeys, err error) {
 type masterFile string
 
 func (f masterFile) keys() (tokens.MasterKeys, error) {
-	raw, err := os.ReadFile(string(f))
+	raw, err := readSecret(string(f))
 	if err != nil {
 		return tokens.MasterKeys{}, fmt.Errorf("master key: %w", err)
-	}
-	info, err := os.Stat(string(f))
-	if err != nil {
-		return tokens.MasterKeys{}, fmt.Errorf("master key: %w", err)
-	}
-	if info.Mode().Perm()&0o007 != 0 {
-		return tokens.MasterKeys{}, fmt.Errorf("master key %s: anybody on this machine may read it; chmod 600 it", string(f))
 	}
 	return parseMasterKeys(string(f), string(raw))
 }

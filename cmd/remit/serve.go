@@ -210,7 +210,7 @@ func (c Config) secured() (func(net.Listener) net.Listener, error) {
 	if c.TLSCert == "" {
 		return func(l net.Listener) net.Listener { return l }, nil
 	}
-	certificate, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	certificate, err := loadKeyPair(c.TLSCert, c.TLSKey)
 	if err != nil {
 		return nil, fmt.Errorf("REMIT_TLS_CERT, REMIT_TLS_KEY: %w", err)
 	}

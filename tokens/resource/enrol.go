@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/remit-auth/remit/tokens"
@@ -154,8 +155,12 @@ func total(list []json.RawMessage) (n int) {
 
 func endpoint(issuer, path string) string { return strings.TrimSuffix(issuer, "/") + path }
 
-// guardKey reads the Guard's key, or makes it.
+// guardKey reads the Guard's key, or makes it. A key that anybody on this machine may read is not used; its
+// group may, for Kubernetes gives volumes back to the pod's with 0660.
 func guardKey(path string) (tokens.SigningKey, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows" {
+		return tokens.SigningKey{}, fmt.Errorf("resource: %s is the Guard's key and anybody on this machine may open it (mode %04o); chmod 600 it, and if somebody did, enrol the Guard anew", path, info.Mode().Perm())
+	}
 	raw, err := os.ReadFile(path)
 	if err == nil {
 		return tokens.ParseSigningKey(raw)
