@@ -170,7 +170,7 @@ func (s *spool) begin(seg *segment) (*segment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !known {
-		s.segments = append(s.segments, seg)
+		s.segments, s.arrived = append(s.segments, seg), 0
 	}
 	return seg, nil
 }

@@ -28,12 +28,14 @@ type spool struct {
 	open     map[string]*segment
 	lasting  lasting // what is open of segments that are gone
 	size     int64   // bytes in all segments
+	arrived  int64   // of these, in the segment that is written to, those that have been sent
 	gather   *commit // what the next fsync will make durable
 	spare    []byte  // an empty buffer for the one after it
 	shipped  int64   // records below this number are at the authorization server
 	conflict bool    // the authorization server has records that this spool never wrote
 	usual    int     // how many decisions shared the last fsync
 	closed   bool
+	starting bool // nothing new comes yet: what an earlier process began is finished, however much waits
 
 	wake     chan struct{} // to the writer
 	fresh    chan struct{} // to the shipper: there is something new
@@ -51,7 +53,7 @@ func openSpool(dir string, limit int64, now func() int64, log *slog.Logger) (*sp
 	s := &spool{
 		dir: dir, max: limit, log: log, create: createSegment, open: map[string]*segment{}, shipped: 1,
 		wake: make(chan struct{}, 1), fresh: make(chan struct{}, 1), done: make(chan struct{}),
-		patience: time.NewTimer(time.Hour),
+		patience: time.NewTimer(time.Hour), starting: true,
 	}
 	unfinished, err := s.load()
 	if err != nil {
@@ -61,6 +63,9 @@ func openSpool(dir string, limit int64, now func() int64, log *slog.Logger) (*sp
 	if err := s.finish(unfinished, now()); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	s.mu.Lock()
+	s.starting = false
+	s.mu.Unlock()
 	return s, nil
 }
 
@@ -81,6 +86,9 @@ func (s *spool) finish(unfinished []execution, now int64) error {
 	<-last.done // the groups before it are durable too
 	return last.err
 }
+
+// waiting is how many bytes have not been sent, as far as that is known without reading. Callers hold mu.
+func (s *spool) waiting() int64 { return s.size - s.arrived }
 
 // load reads the segments. What is no record can only be room that was never used, or, in the last
 // segment, a write that a crash tore: nobody was answered on its strength, so it is passed over.
@@ -158,7 +166,7 @@ func (s *spool) shut(id string) {
 func (s *spool) add(e *execution, closing bool) (*commit, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit := s.max
+	limit, waiting := s.max, s.waiting()
 	if closing {
 		limit += limit / 4
 	}
@@ -167,8 +175,9 @@ func (s *spool) add(e *execution, closing bool) (*commit, error) {
 		return nil, fmt.Errorf("%w: the Guard is closed", errSpool)
 	case s.conflict:
 		return nil, fmt.Errorf("%w: the authorization server has newer records of this Guard; its state directory was put back", errSpool)
-	case s.gather != nil && s.size+int64(len(s.gather.lines)) > limit, s.size > limit:
-		return nil, fmt.Errorf("%w: %d bytes wait to be sent", errSpool, s.size)
+	case s.starting:
+	case s.gather != nil && waiting+int64(len(s.gather.lines)) > limit, waiting > limit:
+		return nil, fmt.Errorf("%w: %d bytes wait to be sent", errSpool, waiting)
 	}
 	if s.gather == nil {
 		s.gather = &commit{lines: s.spare, done: make(chan struct{})}
@@ -280,6 +289,9 @@ func (s *spool) sent(next int64) []*segment {
 		return nil
 	}
 	s.shipped = max(s.shipped, next)
+	if next == s.segments[last].next() {
+		s.arrived = s.segments[last].size
+	}
 	n := 0
 	for n < last && s.segments[n].next() <= s.shipped {
 		n++
