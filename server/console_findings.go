@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -115,6 +116,8 @@ func findingText(ctx context.Context, rec store.Record) (title, why, tone string
 	var p struct {
 		Rule    string `json:"rule"`
 		Dispute string `json:"dispute"`
+		Reason  string `json:"reason"`
+		Digest  string `json:"unrecorded"`
 	}
 	if json.Unmarshal(rec.Payload, &p) != nil {
 		p.Rule, p.Dispute = "", say(ctx, textErasedRecord)
@@ -126,7 +129,11 @@ func findingText(ctx context.Context, rec store.Record) (title, why, tone string
 		return say(ctx, textDisputed), p.Dispute + ".", web.ToneWarn
 	}
 	if text, known := textFindingKinds[rec.Kind]; known {
-		return say(ctx, text[0]), say(ctx, text[1]), web.ToneBad
+		title, why = say(ctx, text[0]), say(ctx, text[1])
+		if rec.Kind == kindUnrecorded {
+			why = fmt.Sprintf("%s: %s (%s).", why, p.Reason, p.Digest)
+		}
+		return title, why, web.ToneBad
 	}
 	return say(ctx, textOtherFinding, strings.TrimPrefix(rec.Kind, "finding.")), "", web.ToneBad
 }

@@ -58,6 +58,10 @@ type execution struct {
 	Outcome         string          `json:"outcome"`
 	DurationUS      int64           `json:"duration_us"`
 	Trace           string          `json:"trace"`
+
+	Of         string `json:"of"` // of a stand-in: the kind of what it stands for, and the rest of unrecorded.go
+	Unrecorded string `json:"unrecorded"`
+	Size       int64  `json:"size"`
 }
 
 // check is one step of a Guard's decision.
@@ -91,6 +95,9 @@ type executionPayload struct {
 	Replica         string            `json:"replica,omitempty"` // of the Guard
 	N               int64             `json:"n,omitempty"`       // its own number of the record
 	Said            string            `json:"said,omitempty"`    // to the letter, where the rest does not tell
+
+	Unrecorded string `json:"unrecorded,omitempty"` // digest of what a Guard keeps because we refused it
+	Size       int64  `json:"size,omitempty"`
 }
 
 // appendExecutions serves POST /executions: the Guard's half of the ledger. What a Guard says of
@@ -104,7 +111,10 @@ func (s *Server) appendExecutions(w http.ResponseWriter, r *http.Request) error 
 	if err := readJSON(r, maxLargeBody, &in); err != nil {
 		return err
 	}
-	batch, err := in.parse()
+	batch, bad, err := in.parse()
+	if refused, ok := errors.AsType[*oauth.Error](err); ok && bad >= 0 { // which of them, so that the Guard need not search
+		return writeJSON(w, http.StatusBadRequest, map[string]any{"error": refused.Code, "error_description": refused.Description, "record": bad})
+	}
 	if err != nil {
 		return err
 	}
@@ -123,19 +133,20 @@ func (s *Server) appendExecutions(w http.ResponseWriter, r *http.Request) error 
 	if next < in.First+int64(len(recs)) {
 		return writeJSON(w, http.StatusConflict, map[string]any{"error": "out_of_sequence", "error_description": "send the records from next on", "next": next})
 	}
+	s.countUnrecorded(res, batch)
 	return writeJSON(w, http.StatusOK, map[string]int64{"next": next})
 }
 
-// parse reads the records, and refuses a batch that no Guard of ours would send; it names the first
-// bad record.
-func (b executionBatch) parse() ([]execution, error) {
+// parse reads the records, and refuses a batch that no Guard of ours would send; bad is the first bad
+// record, or -1.
+func (b executionBatch) parse() (batch []execution, bad int, err error) {
 	if !validReplica(b.Replica) {
-		return nil, oauth.Refuse(oauth.InvalidRequest, "replica is no name of one")
+		return nil, -1, oauth.Refuse(oauth.InvalidRequest, "replica is no name of one")
 	}
 	if b.First < 1 || len(b.Records) > maxBatch {
-		return nil, oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("first counts from 1, and a batch has at most %d records", maxBatch))
+		return nil, -1, oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("first counts from 1, and a batch has at most %d records", maxBatch))
 	}
-	batch := make([]execution, len(b.Records))
+	batch = make([]execution, len(b.Records))
 	for i, raw := range b.Records {
 		problem := ""
 		if err := tokens.StrictUnmarshal(raw, &batch[i]); err != nil {
@@ -144,14 +155,16 @@ func (b executionBatch) parse() ([]execution, error) {
 			problem = batch[i].problem()
 		}
 		if problem != "" {
-			return nil, oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("records[%d]: %s", i, problem))
+			return nil, i, oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("records[%d]: %s", i, problem))
 		}
 	}
-	return batch, nil
+	return batch, -1, nil
 }
 
 func (e execution) problem() string {
 	switch {
+	case e.Kind == kindStandIn:
+		return e.standInProblem()
 	case e.Kind != kindDecided && e.Kind != kindFinished:
 		return "kind is execution.decided or execution.finished"
 	case !validID(e.Execution, "exe_"):
@@ -207,6 +220,9 @@ func (s *Server) executionRecords(ctx context.Context, res store.Resource, in ex
 
 // record is the ledger's record of an execution. state is the token that it names, as we issued it.
 func (e execution) record(res store.Resource, state *store.AccessState, replica string, n int64, raw []byte) store.Record {
+	if e.Kind == kindStandIn {
+		return e.unrecorded(res, state, replica, n, raw)
+	}
 	payload := executionPayload{
 		Guard: res.GuardID, GuardAt: e.At, Tool: cut(e.Tool, 128), Method: cut(e.Method, 64), Target: cut(e.Target, 2048), Observed: cut(e.Observed, 64), Decision: e.Decision, Reason: cut(e.Reason, 64),
 		Checks: cutChecks(e.Checks), Definition: cut(e.Definition, 64), Policy: cut(e.Policy, 64),

@@ -107,7 +107,7 @@ func (p *executionPayload) remember(rec store.Record, replica string, n int64, r
 func Said(rec store.Record) (stream string, n int64, digest string, ok bool) {
 	var p executionPayload
 	switch rec.Kind {
-	case kindDecided, kindFinished, kindDisputed:
+	case kindDecided, kindFinished, kindDisputed, kindUnrecorded:
 	default:
 		return "", 0, "", false
 	}
@@ -128,6 +128,9 @@ func Said(rec store.Record) (stream string, n int64, digest string, ok bool) {
 
 // repeats reports whether what the Guard said is what the rest of the record says.
 func (p executionPayload) repeats(rec store.Record) bool {
+	if rec.Kind == kindUnrecorded {
+		return p.repeatsStandIn(rec)
+	}
 	var said saidExecution
 	if json.Unmarshal([]byte(p.Said), &said) != nil {
 		return false

@@ -31,8 +31,8 @@ var openMembers = map[string]bool{
 	"kid": true, "kind": true, "left_out": true, "level": true, "list": true, "max_calls": true, "method": true, "n": true, "name": true, "next": true,
 	"observed": true, "outcome": true, "password": true, "path": true, "person": true, "policy": true, "presented_by": true, "presented_key": true, "provider": true, "purpose": true,
 	"read_args": true, "reason": true, "records": true, "redirect_uri": true, "remembered": true, "replica": true, "role": true, "roles": true, "rule": true,
-	"scope": true, "scopes": true, "seconds": true, "shown": true, "state": true, "subject": true, "switch": true, "tasks_ended": true, "tool": true, "trace": true,
-	"until": true, "use": true, "values_told": true,
+	"scope": true, "scopes": true, "seconds": true, "shown": true, "size": true, "state": true, "subject": true, "switch": true, "tasks_ended": true, "tool": true, "trace": true,
+	"unrecorded": true, "until": true, "use": true, "values_told": true,
 }
 
 // read is the record as this reader may read it. Every way out of the ledger goes through here: the

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/remit-auth/remit/consent"
@@ -122,9 +123,10 @@ type Server struct {
 	fatigue     fatigue
 	rules       rules
 	overviews   overviews
-	hubs        feedHubs // open feeds of Guards
-	live        live     // open pages of users
-	seal        seal     // newest ledger checkpoint
+	unrecorded  atomic.Int64 // records that Guards keep because they were refused here
+	hubs        feedHubs     // open feeds of Guards
+	live        live         // open pages of users
+	seal        seal         // newest ledger checkpoint
 	sealed      func(store.Checkpoint, int64)
 	behind      behind // proof that the database is an older one
 	cimd        CIMD

@@ -68,6 +68,7 @@ func newMeter(i *instance) *meter {
 	m.registry.MustRegister(m.requests, m.seconds, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("remit_feeds_open", "Guards that listen to their feed here.", func() float64 { return float64(i.server.FeedsOpen()) }),
+		counter("remit_executions_unrecorded_total", "Records that Guards keep in quarantine because this server refused them; it should be 0.", nil, func() float64 { return float64(i.server.Unrecorded()) }),
 		gauge("remit_ledger_sealed_records", "Records under the newest checkpoint.", func() float64 { return float64(i.server.SealedRecords()) }),
 		gauge("remit_signing_key_age_seconds", "How long ago the signing key began to sign.", i.server.KeyAge),
 		gauge("remit_database_behind", "1 when the database is proven to be an older one, and no token is issued.", func() float64 {

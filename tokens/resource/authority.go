@@ -38,7 +38,8 @@ type answerError struct {
 	Status int    `json:"-"`
 	Code   string `json:"error"`
 	Text   string `json:"error_description"`
-	Next   int64  `json:"next"` // 409 of /executions
+	Next   int64  `json:"next"`   // 409 of /executions
+	Record *int   `json:"record"` // of /executions: which of the batch is refused
 }
 
 func (e *answerError) Error() string {

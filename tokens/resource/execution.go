@@ -11,6 +11,8 @@ import (
 const (
 	kindDecided  = "execution.decided"
 	kindFinished = "execution.finished"
+	// kindUnrecorded stands in the place of a record that the authorization server would not take.
+	kindUnrecorded = "execution.unrecorded"
 
 	allowed = "allowed"
 	refused = "refused"

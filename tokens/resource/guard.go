@@ -113,7 +113,9 @@ type Guard struct {
 	counts          counts
 	refusals        limiter
 	spool           *spool
-	seen            sighting // the newest checkpoint kept; the feed's goroutine alone
+	quarantine      *quarantine
+	unrecorded      atomic.Int64 // records set aside
+	seen            sighting     // the newest checkpoint kept; the feed's goroutine alone
 	ack             chan struct{}
 	acked           atomic.Int64
 	refusedBy       sync.Map // Code -> *atomic.Int64
@@ -156,6 +158,9 @@ func (g *Guard) open(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	if err := g.loadWitness(); err != nil {
+		return err
+	}
+	if g.quarantine, err = openQuarantine(filepath.Join(g.dir, quarantineDir)); err != nil {
 		return err
 	}
 	now := func() int64 { return g.now().UnixMicro() }

@@ -23,7 +23,7 @@ func (g *Guard) shipRecords(ctx context.Context) {
 	retry := backoff{least: 100 * time.Millisecond, most: 5 * time.Second}
 	company := time.NewTimer(0)
 	defer company.Stop()
-	next, most, at := g.spool.shipped, batchRecords, cursor{}
+	next, most, at, refusals := g.spool.shipped, batchRecords, cursor{}, 0
 	for ctx.Err() == nil {
 		first, records, err := g.spool.read(next, most, batchBytes, &at)
 		if err == nil && len(records) == 0 {
@@ -41,6 +41,7 @@ func (g *Guard) shipRecords(ctx context.Context) {
 		}
 		if err == nil {
 			retry.reset()
+			refusals = 0
 			g.spool.ship(next)
 			if most = batchRecords; len(records) < most {
 				company.Reset(batchDelay)
@@ -55,12 +56,39 @@ func (g *Guard) shipRecords(ctx context.Context) {
 			return
 		}
 		var answer *answerError
-		if errors.As(err, &answer) && answer.Status/100 == 4 && len(records) > 1 {
-			most = max(1, len(records)/2) // one record of them may be what is refused
+		isAnswer := errors.As(err, &answer)
+		switch {
+		case isAnswer && answer.Status/100 == 4 && len(records) > 1:
+			most, refusals = answer.before(len(records)), 0 // one record of them may be what is refused
+		case !isAnswer || !answer.ofContent() || len(records) == 0:
+			refusals = 0
+		default:
+			if refusals++; refusals < contentTries {
+				break
+			}
+			after, asideErr := g.setAside(ctx, next, records[0])
+			if asideErr == nil {
+				next, most, refusals = after, batchRecords, 0
+				retry.reset()
+				g.spool.ship(next)
+				continue
+			}
+			err = errors.Join(err, asideErr)
 		}
 		g.log.Error("execution records could not be sent", "error", err, "first", first, "records", len(records))
 		retry.wait(ctx)
 	}
+}
+
+// before is how many of n records to send next, so that what is refused is found.
+func (e *answerError) before(n int) int {
+	if e.Record != nil && *e.Record > 0 && *e.Record < n {
+		return *e.Record
+	}
+	if e.Record != nil && *e.Record == 0 {
+		return 1
+	}
+	return max(1, n/2)
 }
 
 // shipBatch sends one batch and returns the number that the authorization server expects next.
@@ -101,7 +129,7 @@ func (g *Guard) shipBatch(ctx context.Context, first int64, records []json.RawMe
 	if err != nil {
 		return first, err
 	}
-	if out.Next <= first {
+	if out.Next <= first && len(records) > 0 {
 		return first, fmt.Errorf("resource: the authorization server took none of the records from %d on", first)
 	}
 	return out.Next, nil

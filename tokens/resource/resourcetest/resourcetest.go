@@ -48,6 +48,8 @@ type Issuer struct {
 	tamper    func(map[string]any)
 	asked     int
 	approvals approvals
+	refuse    func(json.RawMessage) *Refusal // of executions
+	refusals  int
 }
 
 // protected is one resource.

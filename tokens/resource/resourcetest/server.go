@@ -34,6 +34,9 @@ type Execution struct {
 	Outcome    string         `json:"outcome"`
 	Duration   int64          `json:"duration_us"`
 	Trace      string         `json:"trace"`
+	Of         string         `json:"of"`         // of execution.unrecorded: the kind of what it stands for
+	Unrecorded string         `json:"unrecorded"` // and the digest of the file that keeps that
+	Size       int            `json:"size"`
 }
 
 // Check is one step of a decision.
@@ -51,6 +54,34 @@ func (i *Issuer) Executions(uri string, n int) (records []Execution) {
 		return len(records) >= n
 	})
 	return records
+}
+
+// Refusal is an answer to records that the issuer does not take.
+type Refusal struct {
+	Status     int
+	Code, Text string
+}
+
+// RefuseExecutions makes the issuer refuse every batch in which refuse finds a record that it does not
+// take; it is asked about the batch itself with no record. Nil: all are taken again.
+func (i *Issuer) RefuseExecutions(refuse func(record json.RawMessage) *Refusal) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.refuse = refuse
+}
+
+// RefusedExecutions is how many batches were refused for that.
+func (i *Issuer) RefusedExecutions() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.refusals
+}
+
+func (i *Issuer) refused(record json.RawMessage) *Refusal {
+	if i.refuse == nil {
+		return nil
+	}
+	return i.refuse(record)
 }
 
 // Manifest returns the policy and the tools that the resource's Guard published last.
@@ -228,6 +259,13 @@ func (i *Issuer) executions(w http.ResponseWriter, r *http.Request, res *protect
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	for _, raw := range append(in.Records, nil) {
+		if refused := i.refused(raw); refused != nil {
+			i.refusals++
+			answer(w, refused.Status, map[string]any{"error": refused.Code, "error_description": refused.Text})
+			return
+		}
+	}
 	if res.next == nil {
 		res.next = map[string]int64{}
 	}
