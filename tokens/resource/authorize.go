@@ -179,14 +179,17 @@ func unbound() *refusal {
 		status(http.StatusForbidden).with(unavailable, "Ask for a key-bound token, with a DPoP proof.")
 }
 
-// limits checks the arguments against the input schema, the consent's limits and the ceiling of any
-// one role; what was checked, in its canonical form, is what the tool will get.
+// limits checks the arguments, and what comes along with them, against the input schema, the consent's limits
+// and the ceiling of any one role; what was checked, in its canonical form, is what the tool will get.
 func (c *call) limits() *refusal {
 	consent, schema := c.reach.detail.Constraints, c.live.schema
 	var first error
 	for i := range c.reach.variants {
 		v := &c.reach.variants[i]
 		canonical, err := consent.CheckUnder(v.ceiling, c.msg.arguments, schema)
+		if err == nil {
+			err = consent.And(v.ceiling).CheckAnswers(c.msg.along())
+		}
 		if err == nil {
 			c.msg.canonical, c.variant = canonical, v
 			return nil
@@ -197,6 +200,9 @@ func (c *call) limits() *refusal {
 	}
 	if c.rules.Mode() == policy.Observe { // what the user said holds all the same
 		canonical, err := consent.Check(c.msg.arguments, schema)
+		if err == nil {
+			err = consent.CheckAnswers(c.msg.along())
+		}
 		if err == nil {
 			c.msg.canonical, c.variant = canonical, &variant{}
 			if first != nil {
@@ -214,7 +220,7 @@ func (c *call) outside(why error) *refusal {
 	f := c.deny(ArgumentLimit)
 	if !slices.ContainsFunc(c.reach.variants, func(v variant) bool {
 		_, err := tokens.Constraints(nil).CheckUnder(v.ceiling, c.msg.arguments, c.live.schema)
-		return err == nil
+		return err == nil && v.ceiling.CheckAnswers(c.msg.along()) == nil
 	}) {
 		f.with(unavailable, "Stay within this server's own limits; a new consent cannot change them.")
 	}

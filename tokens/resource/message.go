@@ -129,6 +129,19 @@ func (m *message) parseCall() error {
 	return nil
 }
 
+// along is what comes with a call besides its tool and its arguments, such as answers to what the tool has asked.
+func (m *message) along() (all []tokens.Member) {
+	if m.besides == "" {
+		return nil
+	}
+	for _, one := range m.params {
+		if one.Name != "name" && one.Name != "arguments" && one.Name != "_meta" {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
 func (m *message) find(name string) int {
 	for i, one := range m.members {
 		if one.Name == name {
