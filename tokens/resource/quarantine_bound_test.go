@@ -74,11 +74,26 @@ func TestRefusedForContent(t *testing.T) {
 		}
 	}
 	for _, e := range []answerError{
-		{Status: 401, Code: "invalid_client"}, {Status: 401, Code: "invalid_request"}, {Status: 403, Code: "access_denied"}, {Status: 404, Code: "invalid_request"},
-		{Status: 405, Code: "invalid_request"}, {Status: 408, Code: "invalid_request"}, {Status: 409, Code: "out_of_sequence"}, {Status: 410, Code: "task_not_active"},
-		{Status: 415, Code: "invalid_request"}, {Status: 421, Code: "invalid_request"}, {Status: 425, Code: "invalid_request"}, {Status: 429, Code: "slow_down"},
-		{Status: 500, Code: "server_error"}, {Status: 502}, {Status: 503, Code: "temporarily_unavailable"}, {Status: 302},
-		{Status: 400}, {Status: 413}, {Status: 400, Code: "invalid_client"}, {Status: 400, Code: "invalid_grant"},
+		{Status: 401, Code: "invalid_client"},
+		{Status: 401, Code: "invalid_request"},
+		{Status: 403, Code: "access_denied"},
+		{Status: 404, Code: "invalid_request"},
+		{Status: 405, Code: "invalid_request"},
+		{Status: 408, Code: "invalid_request"},
+		{Status: 409, Code: "out_of_sequence"},
+		{Status: 410, Code: "task_not_active"},
+		{Status: 415, Code: "invalid_request"},
+		{Status: 421, Code: "invalid_request"},
+		{Status: 425, Code: "invalid_request"},
+		{Status: 429, Code: "slow_down"},
+		{Status: 500, Code: "server_error"},
+		{Status: 502},
+		{Status: 503, Code: "temporarily_unavailable"},
+		{Status: 302},
+		{Status: 400},
+		{Status: 413},
+		{Status: 400, Code: "invalid_client"},
+		{Status: 400, Code: "invalid_grant"},
 	} {
 		if e.ofContent() {
 			t.Errorf("%v", &e)
