@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -133,8 +132,6 @@ func TestConsoleMatrix(t *testing.T) {
 		people[role] = w.staff(string(role)+"@example.com", role)
 	}
 	unknown := people[store.RoleUser].get("/admins")
-	unknown.Header.Del("Date")
-	unknown.Header.Del("X-Request-Id")
 	seen := map[string]bool{}
 	for _, rt := range w.consoleRoutes() {
 		name := rt[0] + " " + rt[1]
@@ -156,11 +153,9 @@ func TestConsoleMatrix(t *testing.T) {
 		}
 		for role, b := range people {
 			got := ask(b)
-			got.Header.Del("Date")
-			got.Header.Del("X-Request-Id")
 			switch {
 			case role == store.RoleUser: // as if there were no console
-				if got.Status != http.StatusNotFound || got.Body != unknown.Body || !maps.EqualFunc(got.Header, unknown.Header, slices.Equal[[]string]) {
+				if got.Status != http.StatusNotFound || !got.like(unknown) {
 					t.Errorf("%s by a user: %d %v %s", name, got.Status, got.Header, got.Body)
 				}
 			case slices.Index(ranks, role) < slices.Index(ranks, need):

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -192,6 +193,17 @@ func (a answer) error() string { s, _ := a.JSON["error"].(string); return s }
 func (a answer) text(name string) string {
 	s, _ := a.JSON[name].(string)
 	return s
+}
+
+// like reports whether nobody could tell the answers apart but by when they came and what their requests are called.
+func (a answer) like(b answer) bool {
+	told := func(h http.Header) http.Header {
+		h = h.Clone()
+		h.Del("Date")
+		h.Del("X-Request-Id")
+		return h
+	}
+	return a.Status == b.Status && a.Body == b.Body && reflect.DeepEqual(told(a.Header), told(b.Header))
 }
 
 func read(t testing.TB, resp *http.Response, err error) answer {

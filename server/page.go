@@ -53,7 +53,7 @@ func (s *Server) refusePage(w http.ResponseWriter, r *http.Request, e *oauth.Err
 	}
 	text, detail := sayRefusal(r.Context(), e)
 	err = s.render(w, r, status, web.MessagePage(web.Message{
-		Page: s.frame(r.Context(), v), Title: say(r.Context(), textRefusedTitle), Text: text, Detail: detail, Tone: web.ToneBad,
+		Page: s.frame(r.Context(), v), Title: say(r.Context(), textRefusedTitle), Text: text, Detail: detail + " · " + store.RequestOf(r.Context()), Tone: web.ToneBad,
 	}))
 	switch {
 	case errors.Is(err, context.Canceled): // whoever asked has left, which strangers can do as often as they like

@@ -47,6 +47,11 @@ func TestRequestsAreNamed(t *testing.T) { // AU1
 		t.Errorf("the end that followed is recorded for %q", rec.Request)
 	}
 
+	page := w.mara().get("/authorize?client_id=" + w.client + "&request_uri=urn:x")
+	if name := nameOf(t, page.Header); page.Status != http.StatusBadRequest || !strings.Contains(page.Body, name) {
+		t.Errorf("a page that refuses does not tell whom to name: %d %s", page.Status, page.words())
+	}
+
 	r := httptest.NewRequest("POST", w.issuer+"/par", nil)
 	r.Header.Set("X-Request-Id", nameOf(t, got.Header))
 	rec := httptest.NewRecorder()
