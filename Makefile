@@ -7,7 +7,7 @@ P5FOR    ?= 60s
 P5RATE   ?= 300
 SOAKFOR  ?= 30m
 
-.PHONY: run test check clients bench bench-large pages image screenshots generate fuzz corpus race chaos p5 soak faults mutants build lint
+.PHONY: run test check clients bench bench-large pages image screenshots generate fuzz corpus catalogue race chaos p5 soak faults mutants build lint
 
 run: build ## the demo: server, MCP server, agent and thief on this machine
 	bin/remit demo
@@ -48,6 +48,11 @@ fuzz: ## every fuzz target for FUZZTIME (5m)
 
 corpus: ## keeps the first of what fuzzing found interesting, for every go test to play
 	.ci/corpus
+
+catalogue: ## the rows of the attack catalogue that count, with as many tries as it names, on each engine
+	.ci/install
+	for engine in sqlite postgres pair; do \
+		$(GO) test -count=1 -timeout 2h -run '^TestAttack(Revoke|Audit|Limits|FT12|TLS)$$' ./cmd/remit -args -full -engine=$$engine || exit 1; done
 
 race: ## the tests under the race detector, ten times
 	$(GO) test -race -count=10 ./...

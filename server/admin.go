@@ -31,7 +31,9 @@ func (s *Server) adminFor(a acting) http.Handler {
 	root.MethodNotAllowed(s.administer(func(http.ResponseWriter, *http.Request) error {
 		return &problem{Status: http.StatusMethodNotAllowed, Detail: "this method is not served here"}
 	}))
-	return named(s.recovered(root))
+	return named(s.recovered(root, s.administer(func(http.ResponseWriter, *http.Request) error {
+		return &problem{Status: http.StatusInternalServerError, Detail: sayPanicked}
+	})))
 }
 
 // adminRoutes are all that an administrator may ask for. Those that tell the ledger or what was granted

@@ -130,8 +130,11 @@ func findingText(ctx context.Context, rec store.Record) (title, why, tone string
 	}
 	if text, known := textFindingKinds[rec.Kind]; known {
 		title, why = say(ctx, text[0]), say(ctx, text[1])
-		if rec.Kind == kindUnrecorded {
+		switch rec.Kind {
+		case kindUnrecorded:
 			why = fmt.Sprintf("%s: %s (%s).", why, p.Reason, p.Digest)
+		case kindPanicked:
+			why = fmt.Sprintf("%s: %s.", why, rec.Request)
 		}
 		return title, why, web.ToneBad
 	}

@@ -91,7 +91,7 @@ func (s *Server) routes() http.Handler {
 	root.Method(http.MethodGet, s.base+"/brand/*", s.brand.Serve())
 	root.NotFound(s.notFound)
 	root.MethodNotAllowed(s.methodNotAllowed)
-	return named(s.recovered(s.admission(root)))
+	return named(s.recovered(s.admission(root), s.refusePanicked))
 }
 
 // notFound answers paths that are not on the map; it never redirects to a cleaned path.
@@ -115,21 +115,5 @@ func named(next http.Handler) http.Handler {
 		id := tokens.NewID("req_")
 		w.Header().Set("X-Request-Id", id)
 		next.ServeHTTP(w, r.WithContext(store.WithRequest(r.Context(), id)))
-	})
-}
-
-// recovered turns a panic into a plain 500 that tells nothing; the process lives on.
-func (s *Server) recovered(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler {
-					panic(p)
-				}
-				s.log.Error("panic", "request", store.RequestOf(r.Context()), "path", r.URL.Path, "panic", p)
-				w.WriteHeader(http.StatusInternalServerError)
-			}
-		}()
-		next.ServeHTTP(w, r)
 	})
 }

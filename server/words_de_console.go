@@ -121,6 +121,8 @@ var textGermanConsole = map[string]string{
 	"A stolen refresh token?":      "Ein gestohlenes Refresh-Token?",
 	"A stolen token?":              "Ein gestohlenes Token?",
 	"A stolen access token?":       "Ein gestohlenes Access-Token?", "A stolen device code?": "Ein gestohlener Gerätecode?",
+	"A defect of this server": "Ein Defekt dieses Servers",
+	"A request made it panic, and got no answer. The log tells what happened, under the request’s name": "Eine Anfrage führte zu einem Absturz und blieb ohne Antwort. Was geschah, steht im Log unter dem Namen der Anfrage",
 	"A call that is not recorded": "Ein Aufruf ohne Aufzeichnung",
 	"A Guard had a record of it that this server refused, and keeps that in the folder quarantine of its state directory. Find out what was called, and why it was refused": "Ein Guard hatte eine Aufzeichnung davon, die dieser Server abgewiesen hat; er hält sie im Ordner quarantine seines Zustandsverzeichnisses. Finden Sie heraus, was aufgerufen wurde und warum sie abgewiesen wurde",
 	"A device code was presented by a client that it was not made for. Nothing was consumed.":                                                                               "Ein Client hat einen Gerätecode vorgelegt, der nicht für ihn gemacht war. Nichts wurde verbraucht.",

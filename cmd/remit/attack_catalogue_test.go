@@ -226,6 +226,9 @@ func tell(id string, kept map[string]sheet, counts []int) (observed, result stri
 		counts[len(engines)+1]++
 		return reason, "left out"
 	}
+	if counted := sizeOf(id); counted != "" {
+		lines = append(lines, counted)
+	}
 	if why := deviates[id]; why != "" {
 		lines = append(lines, "deviates: "+why)
 	}

@@ -99,7 +99,10 @@ func rx4(t *testing.T, w *world) {
 	}
 	w.refusesPush(t, E("invalid_scope", "invalid_request"), map[string]blackbox.Form{"10 000 scopes": form.Set("scope", strings.Repeat("a ", 9_999)+"a"), "a scope of 50 kB": form.Set("scope", strings.Repeat("a", 50_000))})
 	w.refusesPush(t, E("invalid_target", "invalid_request"), map[string]blackbox.Form{"500 resources": many})
-	w.refusesPush(t, want{statuses: []int{413}}, map[string]blackbox.Form{"a scope of 1 MB": form.Set("scope", strings.Repeat("a", 1<<20))})
+	for i := range 9_500 {
+		many = many.Add("resource", fmt.Sprintf("https://r%d.example/mcp", i))
+	}
+	w.refusesPush(t, want{statuses: []int{413}}, map[string]blackbox.Form{"10 000 resources": many, "a scope of 1 MB": form.Set("scope", strings.Repeat("a", 1<<20))})
 }
 
 func rx5(t *testing.T, w *world) {
@@ -115,10 +118,10 @@ func rx5(t *testing.T, w *world) {
 
 func rx6(t *testing.T, w *world) {
 	form := w.flow().PushForm()
-	for i := range 8_000 {
+	for i := range 10_000 {
 		form = append(form, blackbox.Param{Name: fmt.Sprint("x", i), Value: ""})
 	}
-	w.refusesPush(t, E("invalid_request").or(413), map[string]blackbox.Form{"8 000 parameters": form})
+	w.refusesPush(t, E("invalid_request").or(413), map[string]blackbox.Form{"10 000 parameters": form})
 }
 
 func rx14(t *testing.T, w *world) {

@@ -360,7 +360,7 @@ func TestAttackFT12(t *testing.T) {
 	plays(t)
 	w := newWorld(t)
 	var f *blackbox.Flow
-	for range 10 {
+	for range size("FT12") {
 		f = w.token(t)
 		stop := make(chan struct{})
 		var load sync.WaitGroup
@@ -396,5 +396,5 @@ func TestAttackFT12(t *testing.T) {
 	}
 	w.remit(t, nil, "", "audit", "verify")
 	w.start(t)
-	jot(t, "whole after ten kills")
+	jot(t, "whole after every kill")
 }

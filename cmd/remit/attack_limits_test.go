@@ -58,11 +58,11 @@ func limited(t *testing.T, counts map[int]int, n int) {
 // cm11: who names hundreds of hosts is limited; a client that is known is served.
 func cm11(t *testing.T, w *world, v *vendor, known *blackbox.Flow) {
 	_, before := v.counts("")
-	counts := w.floods(t, "127.0.0.111", 300, func(ctx context.Context, i int) (blackbox.Response, error) {
-		id := fmt.Sprintf("https://127.0.1.%d:%s/%d.json", i%250+1, v.port, i)
+	counts := w.floods(t, "127.0.0.111", size("CM11"), func(ctx context.Context, i int) (blackbox.Response, error) {
+		id := fmt.Sprintf("https://127.0.%d.%d:%s/%d.json", 128+i/250, i%250+1, v.port, i)
 		return blackbox.Post(ctx, w.direct(w.server.PAR), w.documented(id).PushForm(), blackbox.DPoP(w.server.Proof(blackbox.NewKey(), w.server.PAR)))
 	})
-	limited(t, counts, 300)
+	limited(t, counts, size("CM11"))
 	if _, after := v.counts(""); after-before > 50 {
 		t.Errorf("%d connections", after-before)
 	}

@@ -194,7 +194,7 @@ func rv6(t *testing.T, w *world) {
 
 // rv7: after the answer to "complete", the resource refuses within promise P1.
 func rv7(t *testing.T, w *world) {
-	for range 20 {
+	for range size("RV7") {
 		f := w.token(t)
 		w.complete(t, f)
 		w.dead(t, f)

@@ -298,8 +298,16 @@ func rx7(t *testing.T, p *process) {
 			all = append(all, slow{name, conn, time.Now()})
 		}
 	}
+	var readers sync.WaitGroup
+	for range 5 {
+		conn, err := p.dialTLS(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		readers.Go(func() { p.readsNothing(t, conn) })
+	}
 	idle := 0
-	for i := range 2000 {
+	for i := range size("RX7") {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(fmt.Sprintf("127.0.0.%d", 70+i/500))}}
 		conn, err := d.DialContext(t.Context(), "tcp", p.listen)
 		if err != nil {
@@ -331,5 +339,18 @@ func rx7(t *testing.T, p *process) {
 		}
 		s.conn.Close()
 	}
+	readers.Wait()
 	jot(t, "closed; others served meanwhile")
+}
+
+// readsNothing asks for more than all buffers on the way hold, and reads none of it, until the server closes.
+func (p *process) readsNothing(t *testing.T, conn net.Conn) {
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(15 * time.Second)); err != nil {
+		t.Error(err)
+	}
+	_, err := io.WriteString(conn, strings.Repeat("GET /jwks HTTP/1.1\r\nHost: "+p.listen+"\r\n\r\n", 100_000))
+	if e, ok := err.(net.Error); err == nil || ok && e.Timeout() {
+		t.Errorf("who reads nothing may ask for 15 seconds: %v", err)
+	}
 }
