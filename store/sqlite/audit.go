@@ -60,15 +60,16 @@ const auditRecordsSQL = `SELECT ` + recordFields + ` FROM ledger l NOT INDEXED L
 WHERE l.seq IS NOT NULL ORDER BY l.seq`
 
 // requestKnownSQL tells whether the database was migrated to records that name their request.
-const requestKnownSQL = `SELECT 1 FROM pragma_table_info('ledger') WHERE name = 'request'`
+const requestKnownSQL = `SELECT COUNT(*) FROM pragma_table_info('ledger') WHERE name = 'request'`
 
 // Records hands every chained record to each, in the order of the chain. A row that cannot be read
 // is an error, and so is one of each.
 func (a *Audit) Records(each func(store.Record) error) error {
-	query := auditRecordsSQL
-	if known, err := a.c.one(requestKnownSQL, nil); err != nil {
+	query, named := auditRecordsSQL, 0
+	if _, err := a.c.one(requestKnownSQL, nil, &named); err != nil {
 		return err
-	} else if !known {
+	}
+	if named == 0 {
 		query = strings.Replace(query, "l.request", "''", 1)
 	}
 	return a.c.each(query, nil, func(scan func(...any) error) error {
