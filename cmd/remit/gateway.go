@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,20 +89,17 @@ func (c *gatewayCmd) announce(a *app, listen net.Listener, file *gatewayFile) er
 
 // open listens, with TLS where the file says so.
 func (f *gatewayFile) open(log *slog.Logger) (net.Listener, error) {
-	var config *tls.Config
+	secured := func(l net.Listener) net.Listener { return l }
 	if f.TLS.Cert != "" {
 		certificate, err := newKeyPair(f.beside(f.TLS.Cert), f.beside(f.TLS.Key), log)
 		if err != nil {
 			return nil, err
 		}
-		config = &tls.Config{GetCertificate: certificate.current, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+		secured = certificate.over
 	}
 	listen, err := net.Listen("tcp", f.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	if config != nil {
-		listen = tls.NewListener(listen, config)
-	}
-	return listen, nil
+	return secured(listen), nil
 }

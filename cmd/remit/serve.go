@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -179,7 +178,7 @@ func (s *service) listen(cfg Config) error {
 		s.public.Close()
 		return err
 	}
-	secured, err := cfg.secured()
+	secured, err := cfg.secured(s.log)
 	if err == nil {
 		err = s.listenAdmin(cfg, secured)
 	}
@@ -206,16 +205,15 @@ func (s *service) listenAdmin(cfg Config, secured func(net.Listener) net.Listene
 }
 
 // secured puts TLS before a listener, where there is a certificate.
-func (c Config) secured() (func(net.Listener) net.Listener, error) {
+func (c Config) secured(log *slog.Logger) (func(net.Listener) net.Listener, error) {
 	if c.TLSCert == "" {
 		return func(l net.Listener) net.Listener { return l }, nil
 	}
-	certificate, err := loadKeyPair(c.TLSCert, c.TLSKey)
+	certificate, err := newKeyPair(c.TLSCert, c.TLSKey, log)
 	if err != nil {
 		return nil, fmt.Errorf("REMIT_TLS_CERT, REMIT_TLS_KEY: %w", err)
 	}
-	config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	return func(l net.Listener) net.Listener { return tls.NewListener(l, config) }, nil
+	return certificate.over, nil
 }
 
 // serve answers on one listener in the background.

@@ -136,6 +136,20 @@ func TestTLS(t *testing.T) {
 	if _, err := old.Get("https://" + s.address() + metadataPath); err == nil {
 		t.Error("TLS 1.1 was spoken")
 	}
+
+	newCert, newKey, newPool := certificate(t)
+	later := time.Now().Add(time.Second) // coarse clocks of file systems
+	for from, to := range map[string]string{newCert: cfg.TLSCert, newKey: cfg.TLSKey} {
+		raw, err := os.ReadFile(from)
+		must(t, err)
+		must(t, os.WriteFile(to, raw, 0o600))
+		must(t, os.Chtimes(to, later, later))
+	}
+	renewed := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: newPool}}}
+	defer renewed.CloseIdleConnections()
+	if status, _, _ := visit(t, renewed, "https://"+s.address()+metadataPath); status != http.StatusOK {
+		t.Errorf("with the new certificate: %d", status)
+	}
 	must(t, s.stop())
 }
 

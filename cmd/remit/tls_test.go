@@ -7,8 +7,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -75,5 +77,21 @@ func TestCertificateIsRenewed(t *testing.T) {
 	serves("three.example")
 	if _, err := newKeyPair(cert, filepath.Join(dir, "nowhere"), slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("starts without a key")
+	}
+}
+
+// TestSlowReaderIsClosed: a write that takes too long closes the connection, so that there is no goodbye to wait for.
+func TestSlowReaderIsClosed(t *testing.T) { // RX7
+	near, far := net.Pipe()
+	defer far.Close()
+	c := promptConn{near}
+	if err := c.SetWriteDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("a late write: %v", err)
+	}
+	if err := c.SetWriteDeadline(time.Time{}); err == nil {
+		t.Error("the connection is open")
 	}
 }

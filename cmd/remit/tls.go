@@ -2,8 +2,10 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -17,6 +19,35 @@ type keyPair struct {
 	mu   sync.Mutex
 	now  *tls.Certificate
 	seen [2]stamp
+}
+
+// over speaks TLS on what l accepts.
+func (c *keyPair) over(l net.Listener) net.Listener {
+	return tls.NewListener(promptListener{l}, &tls.Config{GetCertificate: c.current, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
+}
+
+// promptListener accepts connections that end with the first write that takes too long. TLS alone would then
+// try for five more seconds to say goodbye (crypto/tls.Conn.Close), to somebody who reads nothing.
+type promptListener struct{ net.Listener }
+
+// Accept returns the next connection.
+func (l promptListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return promptConn{c}, nil
+}
+
+type promptConn struct{ net.Conn }
+
+// Write writes, or closes the connection when its time is over.
+func (c promptConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.Close()
+	}
+	return n, err
 }
 
 // stamp is by which a file is known to have changed.
