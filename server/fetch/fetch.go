@@ -151,16 +151,19 @@ func (c *Client) read(ctx context.Context, u *url.URL, most int64) (Document, er
 		return Document{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	defer resp.Body.Close()
-	if err := judge(resp, most); err != nil {
-		return Document{}, err
+	unusable := judge(resp, most)
+	var body []byte
+	if unusable == nil {
+		body, err = io.ReadAll(io.LimitReader(resp.Body, most+1))
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err == nil {
-		err = ctx.Err() // a server that sees the connection close may end the body in good order
+		err = ctx.Err() // a server that sees the connection close may still begin, and end, in good order
 	}
 	switch {
 	case err != nil:
 		return Document{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case unusable != nil:
+		return Document{}, unusable
 	case int64(len(body)) > most:
 		return Document{}, fmt.Errorf("%w: more than %d bytes", ErrAnswer, most)
 	}
