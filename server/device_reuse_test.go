@@ -35,8 +35,17 @@ func (w *world) endedByReuse(t *testing.T, task string) {
 	}
 }
 
+// active is that nobody has ended the task.
+func (w *world) active(t *testing.T, task string) {
+	t.Helper()
+	if got, _, err := w.store.TaskByID(context.Background(), task); err != nil || got.State != store.TaskActive {
+		t.Errorf("strangers ended it: %s (%s), %v", got.State, got.Reason, err)
+	}
+}
+
 // A device code that comes again ends what it began, as an authorization code does (RFC 6749 §10.5): where
-// no key tells a thief from the owner, the second of them is how the first is found.
+// no key tells a thief from the owner, the second of them is how the first is found, while the owner may be
+// polling. After that only somebody who has seen the code would come, and hurts nobody.
 func TestDeviceCodeAgain(t *testing.T) {
 	w := newWorld(t)
 	w.setPolicy("bearer: read_only" + ticketsPolicy)
@@ -72,10 +81,12 @@ func TestDeviceCodeAgain(t *testing.T) {
 				if a.secret != "" {
 					want(t, w.sibling(a).poll(secret), 400, "invalid_grant")
 				}
-				if st, _, err := w.store.TaskByID(context.Background(), got.text("task_id")); err != nil || st.State != store.TaskActive {
-					t.Errorf("strangers ended it: %v %v", st.State, err)
-				}
+				w.active(t, got.text("task_id"))
 				want(t, poll(secret), 400, "invalid_grant")
+				if a.secret == "" && wait > 0 {
+					w.active(t, got.text("task_id"))
+					return
+				}
 				w.endedByReuse(t, got.text("task_id"))
 			})
 		}
@@ -93,4 +104,24 @@ func TestDeviceKeyPromised(t *testing.T) {
 	if got := a.poll(asked.text("device_code")); got.Status != 200 || got.text("token_type") != "DPoP" {
 		t.Errorf("with a key: %d %s", got.Status, got.Body)
 	}
+}
+
+// A key that fixes itself when the code is redeemed tells the owner from a thief too: who has seen the code and shows
+// another key ends nothing once its owner polls no more.
+func TestDeviceCodeSeen(t *testing.T) {
+	w := newWorld(t)
+	a := w.bearerDevice()
+	asked := a.send("/device", a.deviceRequest())
+	secret := asked.text("device_code")
+	w.allowDevice(asked)
+	got := a.poll(secret)
+	if got.Status != 200 {
+		t.Fatalf("token: %d %s", got.Status, got.Body)
+	}
+	w.clock.Add(11 * time.Minute)
+	want(t, w.sibling(a).poll(secret), 400, "invalid_grant")
+	want(t, a.unproven(secret), 400, "invalid_dpop_proof")
+	w.active(t, got.text("task_id"))
+	want(t, a.poll(secret), 400, "invalid_grant")
+	w.endedByReuse(t, got.text("task_id"))
 }

@@ -44,7 +44,22 @@ func (p *Provider) ForgottenDevice(ctx context.Context, c store.Client, device s
 	if !st.Code.Spent || st.Code.KeyBound && jkt == "" {
 		return store.ErrDeviceNotFound
 	}
+	return p.deviceReused(ctx, c, st, jkt)
+}
+
+// deviceReused is codeReused for a device code, of which no verifier tells its owner from who has merely seen
+// it. Where a secret or a key does, it ends the task whenever it comes again. Where neither does, only as long as its
+// owner may still be polling: a code that is found in a log later hurts nobody.
+func (p *Provider) deviceReused(ctx context.Context, c store.Client, st store.CodeState, jkt string) error {
+	if public(c) && (jkt == "" || jkt != st.Task.JKT) && !p.now().Before(st.Code.ExpiresAt) {
+		return store.ErrCodeSpent
+	}
 	return p.codeReused(ctx, st)
+}
+
+// public reports whether a client proves nothing of itself (RFC 6749 §2.1).
+func public(c store.Client) bool {
+	return c.Metadata.TokenEndpointAuthMethod == oauth.AuthNone || c.Metadata.TokenEndpointAuthMethod == "" && c.SecretHash.IsZero()
 }
 
 // RedeemDevice exchanges a device code that the user has allowed for tokens. fosite knows no such
@@ -74,7 +89,7 @@ func (p *Provider) redeemDeviceOnce(ctx context.Context, in DeviceExchange) (Res
 	}
 	switch {
 	case st.Code.Spent:
-		return Response{}, p.codeReused(ctx, st)
+		return Response{}, p.deviceReused(ctx, in.Client, st, in.JKT)
 	case !p.now().Before(st.Code.ExpiresAt):
 		return Response{}, oauth.Refuse(oauth.ExpiredToken, "the device code has expired; start again at the device endpoint")
 	case st.Task.State.Terminal():
@@ -114,7 +129,7 @@ func (p *Provider) redeemDeviceOnce(ctx context.Context, in DeviceExchange) (Res
 	}
 	err = p.store.RedeemCode(ctx, redemption, issued("token.issued", claims))
 	if errors.Is(err, store.ErrCodeSpent) {
-		return Response{}, p.codeReused(ctx, st)
+		return Response{}, p.deviceReused(ctx, in.Client, st, in.JKT)
 	}
 	if err != nil {
 		return Response{}, err
