@@ -17,7 +17,7 @@ const maxAdminBody = 2 << 20
 
 // Admin returns the administration of the server, for a listener that only an administrator can
 // reach: a unix socket of mode 0600. It is never part of Handler.
-func (s *Server) Admin() http.Handler { return s.adminFor(atSocket) }
+func (s *Server) Admin() http.Handler { return named(s.adminFor(atSocket)) }
 
 // adminFor is Admin as one who may read so much is answered.
 func (s *Server) adminFor(a acting) http.Handler {
@@ -31,9 +31,9 @@ func (s *Server) adminFor(a acting) http.Handler {
 	root.MethodNotAllowed(s.administer(func(http.ResponseWriter, *http.Request) error {
 		return &problem{Status: http.StatusMethodNotAllowed, Detail: "this method is not served here"}
 	}))
-	return named(s.recovered(root, s.administer(func(http.ResponseWriter, *http.Request) error {
+	return s.recovered(root, s.administer(func(http.ResponseWriter, *http.Request) error {
 		return &problem{Status: http.StatusInternalServerError, Detail: sayPanicked}
-	})))
+	}))
 }
 
 // adminRoutes are all that an administrator may ask for. Those that tell the ledger or what was granted

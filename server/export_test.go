@@ -17,7 +17,7 @@ func (s *Server) AdminRoutes() [][2]string { return methodsAndPaths(s.adminRoute
 
 // AdminWithoutArgs is the admin API as one who may not read arguments would be answered.
 func (s *Server) AdminWithoutArgs() http.Handler {
-	return s.adminFor(acting{by: store.ByAdmin, role: store.RoleAdmin})
+	return named(s.adminFor(acting{by: store.ByAdmin, role: store.RoleAdmin}))
 }
 
 // PublicRoutes lists method and path of the public side.

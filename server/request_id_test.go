@@ -60,3 +60,50 @@ func TestRequestsAreNamed(t *testing.T) { // AU1
 		t.Errorf("a caller chose the name %s", name)
 	}
 }
+
+// TestEveryAnswerIsNamed: also those that no endpoint gives, and those of the other listeners.
+func TestEveryAnswerIsNamed(t *testing.T) { // AU1
+	w := newWorld(t)
+	long := strings.Repeat("a", 200<<10)
+	public, remote := w.server.Handler(), w.server.RemoteAdmin("right")
+	seen := map[string]bool{"req_mine": true}
+	for name, ask := range map[string]struct {
+		at                        http.Handler
+		method, path, body, token string
+		status                    int
+	}{
+		"metadata":             {at: public, method: "GET", path: "/.well-known/oauth-authorization-server", status: 200},
+		"keys":                 {at: public, method: "GET", path: "/jwks", status: 200},
+		"a page":               {at: public, method: "GET", path: "/signin", status: 200},
+		"nothing":              {at: public, method: "GET", path: "/nothing", status: 404},
+		"no static file":       {at: public, method: "GET", path: "/static/none", status: 404},
+		"a path to be cleaned": {at: public, method: "GET", path: "/static/../token", status: 404},
+		"another method":       {at: public, method: "DELETE", path: "/token", status: 405},
+		"asked by a browser":   {at: public, method: "OPTIONS", path: "/token", status: 405},
+		"too much":             {at: public, method: "POST", path: "/token", body: long, status: 413},
+		"by the socket":        {at: w.server.Admin(), method: "GET", path: "/admin/api/users", status: 200},
+		"nothing there":        {at: w.server.Admin(), method: "GET", path: "/none", status: 404},
+		"another method there": {at: w.server.Admin(), method: "DELETE", path: "/admin/api/users", status: 405},
+		"from afar":            {at: remote, method: "GET", path: "/admin/api/users", token: "right", status: 200},
+		"from afar, refused":   {at: remote, method: "GET", path: "/admin/api/users", token: "wrong", status: 401},
+		"from afar, nobody":    {at: remote, method: "GET", path: "/admin/api/users", status: 401},
+	} {
+		r := httptest.NewRequest(ask.method, w.issuer+ask.path, strings.NewReader(ask.body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("X-Request-Id", "req_mine")
+		if ask.token != "" {
+			r.Header.Set("Authorization", "Bearer "+ask.token)
+		}
+		rec := httptest.NewRecorder()
+		ask.at.ServeHTTP(rec, r)
+		if rec.Code != ask.status {
+			t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
+		}
+		names := rec.Result().Header.Values("X-Request-Id")
+		if len(names) != 1 || !strings.HasPrefix(names[0], "req_") || seen[names[0]] {
+			t.Errorf("%s is named %q", name, names)
+			continue
+		}
+		seen[names[0]] = true
+	}
+}
