@@ -177,6 +177,9 @@ func (s *Server) checkResourceURI(raw string) error {
 	case !strings.HasPrefix(raw, u.Scheme+"://"+strings.ToLower(u.Host)):
 		return bad("uri is written with scheme and host in lower case, as clients will send it")
 	}
+	if err := tokens.CheckResourceURI(raw); err != nil {
+		return bad("uri: " + err.Error())
+	}
 	return nil
 }
 

@@ -213,6 +213,11 @@ func TestAddResource(t *testing.T) {
 			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}
 	}
+	for _, spelling := range spellings() {
+		if got := w.operator("POST", "/admin/api/resources", but(good(), map[string]any{"uri": spelling[0]})); got.Status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", spelling, got.Status, got.Body)
+		}
+	}
 	got := w.operator("POST", "/admin/api/resources", but(good(), map[string]any{"policy": ticketsPolicy, "tools": []any{plainTool("search_tickets")}, "default_on": []string{"search_tickets"}}))
 	code := got.text("enrolment_code")
 	if got.Status != http.StatusCreated || !strings.HasPrefix(code, "enrol_") {

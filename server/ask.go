@@ -3,9 +3,7 @@ package server
 import (
 	"context"
 	"errors"
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/remit-auth/remit/consent"
 	"github.com/remit-auth/remit/server/oauth"
@@ -139,14 +137,14 @@ func (s *Server) readResource(ctx context.Context, client store.Client, named []
 // targets are the resources that a request is about, named by resource, by the details' locations, or
 // by both alike (RFC 8707 §2, RFC 9396 §3), each once.
 func targets(named []string, details tokens.Details) (all []string, err error) {
-	for _, uri := range named {
-		if err := checkResourceURI(uri); err != nil {
-			return nil, oauth.Refuse(oauth.InvalidTarget, err.Error())
-		}
-	}
 	all = slices.Clone(named)
 	for _, t := range details.Tools {
 		all = append(all, t.Locations...)
+	}
+	for _, uri := range all {
+		if err := tokens.CheckResourceURI(uri); err != nil {
+			return nil, oauth.Refuse(oauth.InvalidTarget, err.Error())
+		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
@@ -174,15 +172,6 @@ func (s *Server) findResource(ctx context.Context, client store.Client, uri stri
 
 func mayAsk(c store.Client, r store.Resource) bool {
 	return len(c.Policy.Resources) == 0 || slices.Contains(c.Policy.Resources, r.URI)
-}
-
-// checkResourceURI refuses what RFC 8707 §2 refuses: relative URIs and fragments.
-func checkResourceURI(raw string) error {
-	u, err := url.Parse(raw)
-	if err != nil || !u.IsAbs() || u.Host == "" || strings.Contains(raw, "#") {
-		return errors.New("the resource is an absolute URI without a fragment")
-	}
-	return nil
 }
 
 // checkScopes refuses scopes that the policy does not know, or that the client may not ask for.

@@ -121,6 +121,15 @@ func (c grantCase) walk(t *testing.T, name string) {
 			form.Set("resource", "https://unknown.example/mcp")
 			return a.post("/token", form), nil
 		}},
+		"another spelling of the resource": {[]string{"invalid_target"}, func(form url.Values, _ string) (got answer, undo func()) {
+			for _, form["resource"] = range spellings() {
+				if got = a.post("/token", form); got.Status != 400 || got.error() != "invalid_target" {
+					t.Errorf("%s is taken", form["resource"])
+					break
+				}
+			}
+			return got, nil
+		}},
 		"no resource at all": {[]string{"invalid_target"}, func(form url.Values, _ string) (answer, func()) {
 			form.Set("resource", "tickets")
 			return a.post("/token", form), nil

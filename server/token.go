@@ -9,6 +9,7 @@ import (
 	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/server/provider"
 	"github.com/remit-auth/remit/store"
+	"github.com/remit-auth/remit/tokens"
 )
 
 // grantType is one line of the table of grants: all in which a grant differs from the others. What
@@ -141,7 +142,7 @@ func (s *Server) checkGrantPolicy(g grantType, c store.Client, p oauth.Params) (
 		return nil, oauth.Refuse(oauth.UnauthorizedClient, "this grant is for clients that authenticate")
 	}
 	for _, uri := range append(slices.Clone(p.All("resource")), p.All("audience")...) {
-		if err := checkResourceURI(uri); err != nil {
+		if err := tokens.CheckResourceURI(uri); err != nil {
 			return nil, oauth.Refuse(oauth.InvalidTarget, err.Error())
 		}
 		if !mayAsk(c, store.Resource{URI: uri}) {

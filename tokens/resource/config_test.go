@@ -157,3 +157,18 @@ func TestLogFull(t *testing.T) {
 		t.Error("a tool ran without a record")
 	}
 }
+
+// The one spelling of a resource is a matter of its own, before anybody is asked about it.
+func TestNewRefusesSpellings(t *testing.T) {
+	w := newWorld(t)
+	for _, more := range []string{"/../mcp", "/./mcp", "/%2e%2e/mcp", "/..;/mcp", "/..%3B/mcp", "/%C0%AE%C0%AE/mcp", "%2f", "%2F", `\a`, "%5C", "/%252e", "//a", "%00", "%6D"} {
+		c := w.issuer.Config(w.uri, ticketsPolicy, w.list)
+		c.Resource += more
+		if g, err := resource.New(context.Background(), c); err == nil || !strings.Contains(err.Error(), "one spelling") {
+			t.Errorf("%s: %v", c.Resource, err)
+			if err == nil {
+				g.Close()
+			}
+		}
+	}
+}

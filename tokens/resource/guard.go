@@ -237,6 +237,9 @@ func configure(c Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := tokens.CheckResourceURI(c.Resource); err != nil { // so the server can know it under no other name
+		return nil, fmt.Errorf("resource: Resource %q: %w", c.Resource, err)
+	}
 	htu, err := tokens.NormalizeURI(c.Resource)
 	switch {
 	case err != nil:
