@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/remit-auth/remit/server/oauth"
 	"github.com/remit-auth/remit/store"
 	"github.com/remit-auth/remit/tokens"
 	"github.com/remit-auth/remit/web"
@@ -132,7 +133,7 @@ func findingText(ctx context.Context, rec store.Record) (title, why, tone string
 		title, why = say(ctx, text[0]), say(ctx, text[1])
 		switch rec.Kind {
 		case kindUnrecorded:
-			why = fmt.Sprintf("%s: %s (%s).", why, p.Reason, p.Digest)
+			why = fmt.Sprintf("%s: %s (%s).", why, oauth.Printable(p.Reason), p.Digest) // in its Guard's words
 		case kindPanicked:
 			why = fmt.Sprintf("%s: %s.", why, rec.Request)
 		}

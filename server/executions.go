@@ -122,6 +122,9 @@ func (s *Server) appendExecutions(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
+	if err := s.limitStandIns(r.Context(), res, batch); err != nil {
+		return err
+	}
 	recs, err := s.executionRecords(r.Context(), res, in, batch)
 	if err != nil {
 		return err
@@ -133,7 +136,9 @@ func (s *Server) appendExecutions(w http.ResponseWriter, r *http.Request) error 
 	if next < in.First+int64(len(recs)) {
 		return writeJSON(w, http.StatusConflict, map[string]any{"error": "out_of_sequence", "error_description": "send the records from next on", "next": next})
 	}
-	s.countUnrecorded(res, batch)
+	if next == in.First+int64(len(recs)) { // else it was sent before
+		s.countUnrecorded(res, batch)
+	}
 	return writeJSON(w, http.StatusOK, map[string]int64{"next": next})
 }
 
@@ -153,6 +158,9 @@ func (b executionBatch) parse() (batch []execution, bad int, err error) {
 			problem = oauth.Printable(err.Error())
 		} else {
 			problem = batch[i].problem()
+		}
+		if problem == "" && batch[i].Kind == kindStandIn && len(raw) > maxStandIn {
+			problem = "a stand-in is short"
 		}
 		if problem != "" {
 			return nil, i, oauth.Refuse(oauth.InvalidRequest, fmt.Sprintf("records[%d]: %s", i, problem))

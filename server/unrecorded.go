@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"strings"
@@ -14,7 +15,22 @@ const (
 	kindStandIn = "execution.unrecorded"
 	// kindUnrecorded is what the ledger makes of it: something that a person should look at.
 	kindUnrecorded = "finding.execution_unrecorded"
+	// maxStandIn is more bytes than a Guard of ours needs for one.
+	maxStandIn = 4 << 10
 )
+
+// limitStandIns bounds the findings that a Guard, or a thief of its key, can make. A Guard waits then, and so
+// do its calls when too many wait.
+func (s *Server) limitStandIns(ctx context.Context, res store.Resource, batch []execution) error {
+	for _, e := range batch {
+		if e.Kind == kindStandIn {
+			if err := s.limit(ctx, byStandIn.of("stand-in:"+res.GuardID)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // standInProblem says what is wrong with a stand-in. It is told little, so that little can be wrong.
 func (e execution) standInProblem() string {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/remit-auth/remit/server"
 	"github.com/remit-auth/remit/store"
@@ -46,8 +47,8 @@ func TestStandIn(t *testing.T) {
 	if rec.Task != claims.Task.ID || rec.User != claims.Subject || rec.Client != claims.ClientID || rec.Execution != stands["execution"] || rec.Resource != ticketsURI {
 		t.Errorf("%+v", rec)
 	}
-	if w.server.Unrecorded() == 0 {
-		t.Error("it is not counted")
+	if n := w.server.Unrecorded(); n != 1 {
+		t.Errorf("it is counted %d times", n)
 	}
 	page := w.staff("sam@example.org", store.RoleViewer).get("/admin/findings")
 	for _, text := range []string{"A call that is not recorded", stands["unrecorded"].(string), "records[0]: too &lt;odd&gt;"} {
@@ -107,5 +108,33 @@ func TestStandInRefused(t *testing.T) {
 	}
 	if got := g.call("POST", "/executions", batch(1, standIn(claims))); got.Status != http.StatusOK {
 		t.Errorf("the good one: %d %s", got.Status, got.Body)
+	}
+}
+
+// A stolen key of a Guard fills neither the console nor the ledger with stand-ins, nor with what else they say.
+func TestStandInsAreFew(t *testing.T) {
+	w := newWorld(t)
+	g := w.guard(ticketsURI)
+	_, claims := w.lend()
+	long := standIn(claims)
+	long["reason"] = strings.Repeat("x", 8<<10)
+	if got := g.call("POST", "/executions", batch(1, long)); got.Status != http.StatusBadRequest {
+		t.Errorf("a long one: %d %s", got.Status, got.Body)
+	}
+	many := make([]any, 500)
+	for i := range many {
+		many[i] = standIn(claims)
+	}
+	if got := g.call("POST", "/executions", batch(1, many...)); got.Status != http.StatusTooManyRequests {
+		t.Errorf("500 at once: %d %s", got.Status, got.Body)
+	}
+	w.clock.Add(time.Hour)
+	odd := standIn(claims)
+	odd["reason"] = "call \u202eevil\u202c\nnow"
+	if got := g.call("POST", "/executions", batch(1, odd, decided(claims))); got.Status != http.StatusOK { // a Guard of ours goes on
+		t.Errorf("one later: %d %s", got.Status, got.Body)
+	}
+	if page := w.staff("sam@example.org", store.RoleViewer).get("/admin/findings"); strings.Contains(page.Body, "\u202e") || !strings.Contains(page.Body, "call ?evil") {
+		t.Errorf("the console shows what turns its text around: %s", page.words())
 	}
 }

@@ -87,8 +87,15 @@ func (q *quarantine) keep(number int64, record []byte, now time.Time) (path, dig
 	return path, tokens.HashBytes(raw), nil
 }
 
-// room refuses more than a person would want to look at.
+// room refuses more than a person would want to look at. Who has looked moves files elsewhere.
 func (q *quarantine) room(size int64, now time.Time) error {
+	if q.files >= quarantineFiles || q.bytes+size > quarantineBytes {
+		there, err := openQuarantine(q.dir)
+		if err != nil {
+			return err
+		}
+		q.files, q.bytes = there.files, there.bytes
+	}
 	if q.files >= quarantineFiles || q.bytes+size > quarantineBytes {
 		return fmt.Errorf("%w: %d are in %s; find out why, and move them elsewhere", errQuarantine, q.files, q.dir)
 	}
@@ -126,8 +133,8 @@ type standIn struct {
 // the server takes a batch of nothing and refuses the record once more: what it refuses is
 // not whoever sends, nor everything.
 func (g *Guard) setAside(ctx context.Context, number int64, record []byte) (next int64, err error) {
-	if _, err := g.shipBatch(ctx, number, nil); err != nil {
-		return number, err
+	if next, err = g.shipBatch(ctx, number, nil); err != nil || next > number { // it has this number, from before a restart
+		return next, err
 	}
 	var answer *answerError
 	if next, err = g.shipBatch(ctx, number, []json.RawMessage{record}); !errors.As(err, &answer) || !answer.ofContent() {

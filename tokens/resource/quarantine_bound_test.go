@@ -56,6 +56,15 @@ func TestQuarantineBounds(t *testing.T) {
 	if err := keep(93, "{}"); !errors.Is(err, errQuarantine) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("a full quarantine: %v", err)
 	}
+	if err := os.Rename(filepath.Join(dir, fmt.Sprintf("%016d-x.json", quarantineFiles+999)), filepath.Join(t.TempDir(), "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	if err := keep(93, "{}"); err != nil {
+		t.Errorf("after one was moved elsewhere: %v", err)
+	}
+	if err := keep(95, "{}"); !errors.Is(err, errQuarantine) {
+		t.Errorf("full again: %v", err)
+	}
 	if q, err = openQuarantine(filepath.Join(t.TempDir(), "none")); err != nil {
 		t.Fatal(err)
 	}

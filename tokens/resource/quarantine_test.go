@@ -117,8 +117,19 @@ func TestRestartAfterSettingAside(t *testing.T) {
 	w.restart()
 	w.ready()
 	w.good()
-	if got := w.issuer.Executions(w.uri, 4); len(got) != 4 || !slices.Equal(before, w.setAside()) {
-		t.Errorf("%d records, kept %v and before %v", len(got), w.setAside(), before)
+	if got := w.issuer.Executions(w.uri, 4); len(got) != 4 || !slices.Equal(before, w.setAside()) || w.guard.SetAside() != 0 {
+		t.Errorf("%d records, kept %v and before %v, %d counted again", len(got), w.setAside(), before, w.guard.SetAside())
+	}
+	for _, path := range before { // somebody has looked at it
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.restart()
+	w.ready()
+	w.good()
+	if got := w.issuer.Executions(w.uri, 6); len(got) != 6 || len(w.setAside()) != 0 {
+		t.Errorf("%d records, kept again %v", len(got), w.setAside())
 	}
 }
 
