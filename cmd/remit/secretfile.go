@@ -31,7 +31,7 @@ func readSecret(path string) ([]byte, error) {
 
 // private refuses a file that anybody on this machine may open. A pipe is nobody else's.
 func private(path string, info fs.FileInfo) error {
-	if info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 {
+	if modesTell && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 {
 		return fmt.Errorf("%s holds a secret and anybody on this machine may open it (mode %04o); chmod 600 it, and let it be the server's own (a Kubernetes secret: defaultMode 0440 and an fsGroup)", path, info.Mode().Perm())
 	}
 	return nil
@@ -68,7 +68,10 @@ func (c Config) secretFiles() []string {
 // password, that of a master key where it is the key itself.
 func holdsSecret(values map[string]any) bool {
 	for _, key := range secretKeys {
-		text, _ := values[key].(string)
+		if values[key] == nil {
+			continue
+		}
+		text := fmt.Sprint(values[key]) // digits are a number in YAML
 		if text != "" && (!strings.HasSuffix(key, "_url") || redacted(text) != text) {
 			return true
 		}

@@ -64,15 +64,16 @@ func secretPlaces(t *testing.T) map[string]struct {
 			_, err := openMaster(t.Context(), Config{MasterKeyFile: path})
 			return err
 		}},
-		"database":                      {"postgres://u:p@h/d", variable("REMIT_DATABASE_URL_FILE")},
-		"Redis":                         {"redis://u:p@h/0", variable("REMIT_REDIS_URL_FILE")},
-		"token of admins":               {"a token", variable("REMIT_ADMIN_TOKEN_FILE")},
-		"initial token":                 {"a token", variable("REMIT_REGISTRATION_TOKEN_FILE")},
-		"password of mail":              {"a password", variable("REMIT_MAIL_PASSWORD_FILE")},
-		"config with a key":             {"master_key: " + newMasterKey(), config},
-		"config with a password":        {"database_url: postgres://u:p@h/d", config},
-		"config with a password behind": {"database_url: postgres://h/d?password=p", config},
-		"config with a key's URL":       {"master_key_url: ['base64key://" + newMasterKey() + "']", config},
+		"database":                       {"postgres://u:p@h/d", variable("REMIT_DATABASE_URL_FILE")},
+		"Redis":                          {"redis://u:p@h/0", variable("REMIT_REDIS_URL_FILE")},
+		"token of admins":                {"a token", variable("REMIT_ADMIN_TOKEN_FILE")},
+		"initial token":                  {"a token", variable("REMIT_REGISTRATION_TOKEN_FILE")},
+		"password of mail":               {"a password", variable("REMIT_MAIL_PASSWORD_FILE")},
+		"config with a key":              {"master_key: " + newMasterKey(), config},
+		"config with a password":         {"database_url: postgres://u:p@h/d", config},
+		"config with a password behind":  {"database_url: postgres://h/d?password=p", config},
+		"config with a secret of digits": {"mail_password: 12345678", config},
+		"config with a key's URL":        {"master_key_url: ['base64key://" + newMasterKey() + "']", config},
 		"providers with a secret": {"providers:\n  - {name: acme, issuer: 'https://login.example', client_id: x, client_secret: s}", func(path string) error {
 			return Config{UpstreamFile: path}.upstream(&server.Config{})
 		}},
