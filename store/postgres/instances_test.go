@@ -306,6 +306,33 @@ func TestSchema(t *testing.T) {
 	}
 }
 
+// TestAuditOfNow reads a database as it is, with records of a request and of none.
+func TestAuditOfNow(t *testing.T) {
+	url := postgrestest.URL(t)
+	s := openAt(t, url, Options{})
+	check(t, s.Append(store.WithRequest(t.Context(), "req_1"), store.NewRecord("test", nil)))
+	check(t, s.Append(t.Context(), store.NewRecord("test", nil)))
+	_, err := s.Sequence(t.Context())
+	check(t, err)
+	a, err := OpenAudit(t.Context(), url)
+	check(t, err)
+	defer a.Close()
+	var head store.Hash
+	named := 0
+	check(t, a.Records(func(r store.Record) error {
+		if head = r.ChainHash(head); r.Hash != head {
+			t.Errorf("%+v breaks the chain", r)
+		}
+		if r.Request == "req_1" {
+			named++
+		}
+		return nil
+	}))
+	if named != 1 {
+		t.Errorf("%d records name their request", named)
+	}
+}
+
 // TestAuditOfBefore reads a database of before records named their requests, as a backup may be.
 func TestAuditOfBefore(t *testing.T) {
 	url := postgrestest.URL(t)

@@ -90,6 +90,33 @@ func TestErasure(t *testing.T) {
 	}
 }
 
+// TestAuditOfNow reads a database as it is, with records of a request and of none.
+func TestAuditOfNow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "remit.db")
+	s, err := Open(t.Context(), path, Options{})
+	check(t, err)
+	check(t, s.Append(store.WithRequest(t.Context(), "req_1"), store.NewRecord("test", nil)))
+	check(t, s.Append(t.Context(), store.NewRecord("test", nil)))
+	_, err = s.Sequence(t.Context())
+	check(t, err)
+	check(t, s.Close())
+	a, err := OpenAudit(t.Context(), path)
+	check(t, err)
+	defer a.Close()
+	var head store.Hash
+	var requests []string
+	check(t, a.Records(func(r store.Record) error {
+		if head = r.ChainHash(head); r.Hash != head {
+			t.Errorf("%+v breaks the chain", r)
+		}
+		requests = append(requests, r.Request)
+		return nil
+	}))
+	if diff := cmp.Diff([]string{"req_1", ""}, requests); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestAuditOfBefore reads a database of before records named their requests, as a backup may be.
 func TestAuditOfBefore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "remit.db")
