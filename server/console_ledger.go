@@ -20,7 +20,7 @@ const ledgerShown = 50
 
 // recordsWanted is the filter of records that the parameters of the admin API and of the console say.
 func (s *Server) recordsWanted(ctx context.Context, q url.Values) (store.RecordFilter, error) {
-	f := store.RecordFilter{Task: q.Get("task"), User: q.Get("user"), Kind: q.Get("kind"), Resource: q.Get("resource")}
+	f := store.RecordFilter{Task: q.Get("task"), User: q.Get("user"), Kind: q.Get("kind"), Resource: q.Get("resource"), Request: q.Get("request")}
 	if f.User == "" || strings.HasPrefix(f.User, "usr_") { // the ledger also knows those whom nobody knows any more
 		return f, nil
 	}
@@ -32,7 +32,7 @@ func (s *Server) recordsWanted(ctx context.Context, q url.Values) (store.RecordF
 // ledgerQuery is the filter of the ledger's page, as its address says it.
 func ledgerQuery(q url.Values) (said []string, wanted url.Values) {
 	wanted = url.Values{}
-	for _, name := range []string{web.FieldKind, web.FieldTask, web.FieldUser, web.FieldResource} {
+	for _, name := range []string{web.FieldKind, web.FieldTask, web.FieldUser, web.FieldResource, web.FieldRequest} {
 		if value := strings.TrimSpace(q.Get(name)); value != "" {
 			said = append(said, name, value)
 			wanted.Set(name, value)
@@ -48,7 +48,7 @@ func (s *Server) consoleLedger(w http.ResponseWriter, r *http.Request, d *desk) 
 		return err
 	}
 	said, q := ledgerQuery(r.URL.Query())
-	filters := []string{"--kind", q.Get("kind"), "--task", q.Get("task"), "--user", q.Get("user"), "--resource", q.Get("resource")}
+	filters := []string{"--kind", q.Get("kind"), "--task", q.Get("task"), "--user", q.Get("user"), "--resource", q.Get("resource"), "--request", q.Get("request")}
 	view := web.ConsoleItem{Title: say(ctx, textLedger), Desk: s.desk(ctx, d, "/admin/ledger",
 		cli("audit tail", nil, append([]string{"--last", strconv.Itoa(ledgerShown)}, filters...)...),
 		cli("audit verify", nil), cli("audit export", nil, append([]string{"--format", "csv"}, filters...)...))}
@@ -191,6 +191,7 @@ func (s *Server) ledgerFilter(ctx context.Context, said []string, q url.Values) 
 			{Name: web.FieldKind, Label: say(ctx, textKindOf), Value: q.Get("kind")},
 			{Name: web.FieldTask, Label: say(ctx, "Task"), Value: q.Get("task")},
 			{Name: web.FieldUser, Label: say(ctx, "User (e-mail or id)"), Value: q.Get("user")},
+			{Name: web.FieldRequest, Label: say(ctx, "Request"), Value: q.Get("request")},
 		},
 	}
 	s.narrowed(f, "/admin/ledger", said)

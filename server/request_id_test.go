@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,6 +46,16 @@ func TestRequestsAreNamed(t *testing.T) { // AU1
 	}
 	if rec := byKind["task.ended"]; rec.Request != nameOf(t, disabled.Header) {
 		t.Errorf("the end that followed is recorded for %q", rec.Request)
+	}
+
+	name := nameOf(t, refreshed.Header)
+	found := w.staff("sam@example.org", store.RoleViewer).get("/admin/ledger?request=" + name)
+	if !strings.Contains(found.Body, "A token was refreshed") || strings.Contains(found.Body, "A token was issued") {
+		t.Errorf("the console does not find a request's records by its name: %s", found.words())
+	}
+	read := slices.Collect(strings.Lines(w.operator("GET", "/admin/api/audit/records?request="+name, nil).Body))
+	if len(read) == 0 || slices.ContainsFunc(read, func(line string) bool { return !strings.Contains(line, `"request":"`+name) }) {
+		t.Errorf("an admin asks for the records of %s and reads %q", name, read)
 	}
 
 	page := w.mara().get("/authorize?client_id=" + w.client + "&request_uri=urn:x")

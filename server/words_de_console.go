@@ -146,7 +146,7 @@ var textGermanConsole = map[string]string{
 	"allowed": "erlaubte", "allowed nothing": "erlaubte nichts",
 
 	// Heads of tables, names of facts and filters.
-	"User": "Person", "Agent": "Agent (Client)", "Resource": "Dienst", "Task": "Aufgabe", "State": "Zustand", "Ends": "Endet",
+	"User": "Person", "Agent": "Agent (Client)", "Resource": "Dienst", "Request": "Anfrage", "Task": "Aufgabe", "State": "Zustand", "Ends": "Endet",
 	"Last use": "Zuletzt benutzt", "In force": "Wirksam", "E-mail or name": "E-Mail-Adresse oder Name", "E-mail": "E-Mail-Adresse",
 	"Console role": "Rolle in der Konsole", "Added": "Eingetragen", "Roles at": "Rollen bei", "Known by": "Bekannt durch",
 	"Authentication": "Authentisierung", "Sends users to": "Schickt Personen zu", "Only for": "Nur für", "Tokens": "Token",

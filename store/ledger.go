@@ -120,8 +120,9 @@ type RecordFilter struct {
 	User     string
 	Kind     string
 	Resource string
-	Limit    int // 0: 1000
-	Look     int // of RecordsBefore: how many records it looks at, at most; 0: RecordsLookedAt
+	Request  string // what its answer called it: req_…
+	Limit    int    // 0: 1000
+	Look     int    // of RecordsBefore: how many records it looks at, at most; 0: RecordsLookedAt
 }
 
 // RecordsLookedAt bounds what one page of a narrow filter costs in a long ledger.

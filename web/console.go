@@ -10,6 +10,7 @@ const (
 	FieldUser        = "user"         // e-mail or id
 	FieldClient      = "client"       // client_id
 	FieldResource    = "resource"     // URI
+	FieldRequest     = "request"      // req_…, as its answer named it
 	FieldState       = "state"        // of tasks
 	FieldConsoleRole = "console_role" // user, viewer, revoker, admin
 	FieldReadArgs    = "read_args"    // true, false: may read the values of arguments

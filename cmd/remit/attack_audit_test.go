@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -178,7 +177,7 @@ func au6(t *testing.T, w *world) {
 	}
 	n, newest := 0, int64(0)
 	eventually(t, blackbox.Timeout, "all are in the chain", func() bool {
-		w.chainAfter(t, newest, func(e entry) {
+		w.records(t, "", newest, func(e entry) {
 			if newest++; e.Seq != newest {
 				t.Fatalf("record %d where %d should be", e.Seq, newest)
 			}
@@ -187,22 +186,6 @@ func au6(t *testing.T, w *world) {
 		return n == rounds*racers
 	})
 	jot(t, "no gap, one chain")
-}
-
-// chainAfter reads the ledger's chain behind a record, to its end.
-func (w *world) chainAfter(t *testing.T, seq int64, each func(entry)) {
-	t.Helper()
-	for more := true; more; {
-		more = false
-		for lines := bufio.NewScanner(bytes.NewReader(w.admin(t, fmt.Sprintf("/admin/api/audit/records?limit=10000&after=%d", seq)))); lines.Scan(); more = true {
-			var e entry
-			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-				t.Fatal(err)
-			}
-			each(e)
-			seq = e.Seq
-		}
-	}
 }
 
 // au7: who has the database, and not its owner's rights to change what guards it, changes no record.

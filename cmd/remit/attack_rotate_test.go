@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"net/http"
@@ -31,13 +30,7 @@ func (w *world) signingKeys(t *testing.T) []ringKey {
 // rotations counts what the ledger tells of keys that were rotated.
 func (w *world) rotations(t *testing.T) (n int) {
 	t.Helper()
-	for lines := bufio.NewScanner(bytes.NewReader(w.admin(t, "/admin/api/audit/records?limit=10000"))); lines.Scan(); {
-		var e entry
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			t.Fatalf("ledger: %v: %s", err, lines.Bytes())
-		}
-		n += btoi(e.Kind == "key.rotated")
-	}
+	w.records(t, "kind=key.rotated", 0, func(entry) { n++ })
 	return n
 }
 

@@ -1,11 +1,8 @@
 package main_test
 
 import (
-	"bufio"
-	"bytes"
 	"database/sql"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -286,19 +283,10 @@ func (w *world) rows(t *testing.T) (records int64, tasks int) {
 	if w.db != nil {
 		return w.counted(t)
 	}
-	for lines := bufio.NewScanner(bytes.NewReader(w.admin(t, fmt.Sprintf("/admin/api/audit/records?limit=10000&after=%d", w.seq)))); lines.Scan(); {
-		var r struct {
-			Seq  int64
-			Kind string
-		}
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatalf("ledger: %v: %s", err, lines.Bytes())
-		}
-		w.seq = max(w.seq, r.Seq)
-		if slices.ContainsFunc(granting, func(p string) bool { return strings.HasPrefix(r.Kind, p) }) {
-			w.issued++
-		}
-	}
+	w.records(t, "", w.seq, func(e entry) {
+		w.seq = e.Seq
+		w.issued += int64(btoi(slices.ContainsFunc(granting, func(p string) bool { return strings.HasPrefix(e.Kind, p) })))
+	})
 	var list struct{ Tasks []json.RawMessage }
 	if err := json.Unmarshal(w.admin(t, "/admin/api/tasks?limit=1000"), &list); err != nil {
 		t.Fatal(err)

@@ -31,6 +31,7 @@ type recordsAsked struct {
 	User     string `help:"Of this user: e-mail or id."`
 	Kind     string `help:"Of this kind, such as execution.decided."`
 	Resource string `help:"Of this resource." placeholder:"URI"`
+	Request  string `help:"Of this request, as its answer named it (X-Request-Id)." placeholder:"REQ"`
 }
 
 // pageSize is how many records are asked for at once; followEvery, how often for new ones.
@@ -101,7 +102,7 @@ func (c *auditTailCmd) begin(ctx context.Context, server *admin) (int64, error) 
 
 func (c recordsAsked) query(after int64) url.Values {
 	q := url.Values{"after": {strconv.FormatInt(after, 10)}, "limit": {strconv.Itoa(pageSize)}}
-	for name, value := range map[string]string{"task": c.Task, "user": c.User, "kind": c.Kind, "resource": c.Resource} {
+	for name, value := range map[string]string{"task": c.Task, "user": c.User, "kind": c.Kind, "resource": c.Resource, "request": c.Request} {
 		if value != "" {
 			q.Set(name, value)
 		}

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -33,18 +32,27 @@ func (w *world) story(t *testing.T, task string, wanted func(entry) bool) []entr
 	var told []entry
 	eventually(t, 10*time.Second, "the ledger tells it", func() bool {
 		told = told[:0]
-		for lines := bufio.NewScanner(bytes.NewReader(w.admin(t, "/admin/api/audit/records?limit=10000"))); lines.Scan(); {
-			var e entry
-			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-				t.Fatalf("ledger: %v: %s", err, lines.Bytes())
-			}
-			if e.Task == task {
-				told = append(told, e)
-			}
-		}
+		w.records(t, "task="+task, 0, func(e entry) { told = append(told, e) })
 		return slices.ContainsFunc(told, wanted)
 	})
 	return told
+}
+
+// records reads the ledger's chain behind a record to its end, as far as a filter selects.
+func (p *process) records(t *testing.T, filter string, after int64, each func(entry)) {
+	t.Helper()
+	for more := true; more; {
+		more = false
+		page := p.admin(t, fmt.Sprintf("/admin/api/audit/records?limit=1000&after=%d&%s", after, filter))
+		for line := range bytes.Lines(page) {
+			var e entry
+			if err := json.Unmarshal(line, &e); err != nil {
+				t.Fatalf("ledger: %v: %s", err, line)
+			}
+			each(e)
+			more, after = true, e.Seq
+		}
+	}
 }
 
 // tells checks that the story has these kinds, in this order.

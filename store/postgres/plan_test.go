@@ -47,7 +47,7 @@ func TestPlans(t *testing.T) {
 		"active tasks":                  list(store.TaskFilter{State: store.TaskActive}), "live tasks of a resource": list(store.TaskFilter{Resource: "r", Live: true}),
 	}
 	for name, f := range map[string]store.RecordFilter{
-		"all": {}, "of a task": {Task: "t", Kind: "k"}, "of a user": {User: "u", Kind: "k", Resource: "r"}, "of a kind": {Kind: "k", Resource: "r"},
+		"all": {}, "of a task": {Task: "t", Kind: "k"}, "of a user": {User: "u", Kind: "k", Resource: "r"}, "of a kind": {Kind: "k", Resource: "r"}, "of a request": {Request: "q", Kind: "k"},
 	} {
 		queries["after, "+name], _ = recordsAfterSQL(f)
 		queries["before, "+name], queries["looked at, "+name], _ = recordsBeforeSQL(f)

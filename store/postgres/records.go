@@ -16,6 +16,7 @@ func ledgerIndex(f store.RecordFilter, args []any) (found, rest string, all []an
 		value, condition string
 		indexed          bool
 	}{
+		{f.Request, "l.request = $%[1]d AND l.request <> ''", true},
 		{f.Task, "l.task = $%[1]d AND l.task <> '' AND l.seq > COALESCE((SELECT t.ledger_from FROM tasks t WHERE t.id = $%[1]d), 0)", true},
 		{f.User, `l."user" = $%[1]d AND l."user" <> ''`, true},
 		{f.Kind, "l.kind = $%[1]d", true},

@@ -126,11 +126,12 @@ func TestAuditOfBefore(t *testing.T) {
 	_, err = s.Sequence(t.Context())
 	check(t, err)
 	check(t, s.write(t.Context(), func(tx *tx) error {
-		_, err := tx.exec(`DROP TRIGGER ledger_no_update`)
-		if err == nil {
-			_, err = tx.exec(`ALTER TABLE ledger DROP COLUMN request`)
+		for _, statement := range []string{`DROP TRIGGER ledger_no_update`, `DROP INDEX ledger_request`, `ALTER TABLE ledger DROP COLUMN request`} {
+			if _, err := tx.exec(statement); err != nil {
+				return err
+			}
 		}
-		return err
+		return nil
 	}))
 	check(t, s.Close())
 	a, err := OpenAudit(t.Context(), path)

@@ -88,7 +88,7 @@ func TestPlans(t *testing.T) {
 }
 
 var ledgerFilters = map[string]store.RecordFilter{
-	"all": {}, "of a task": {Task: "t", Kind: "k"}, "of a user": {User: "u", Kind: "k", Resource: "r"}, "of a kind": {Kind: "k", Resource: "r"},
+	"all": {}, "of a task": {Task: "t", Kind: "k"}, "of a user": {User: "u", Kind: "k", Resource: "r"}, "of a kind": {Kind: "k", Resource: "r"}, "of a request": {Request: "q", Kind: "k"},
 }
 
 // harmless reports whether a step's cost does not grow with the tables.

@@ -7,7 +7,7 @@ import (
 )
 
 // The order of commit is the order of the chain, so that a place in it is a place among the rows. In the
-// statements ?1 is a place, ?2 how many, ?3 to ?6 what is asked for, ?7 how many are looked at.
+// statements ?1 is a place, ?2 how many, ?3 to ?7 what is asked for, ?8 how many are looked at.
 const (
 	ledgerAfter  = `l.id > COALESCE((SELECT id FROM ledger WHERE seq = ?1), 0) AND l.seq > ?1`
 	ledgerBefore = `l.id < COALESCE((SELECT id FROM ledger WHERE seq = ?1), 9223372036854775807) AND l.seq IS NOT NULL`
@@ -20,6 +20,7 @@ func ledgerIndex(f store.RecordFilter) (index, found, rest string) {
 		set              bool
 		index, condition string
 	}{
+		{f.Request != "", "INDEXED BY ledger_request", "l.request = ?7 AND l.request <> ''"},
 		{f.Task != "", "INDEXED BY ledger_task", "l.task = ?3 AND l.task <> ''"},
 		{f.User != "", "INDEXED BY ledger_user", "l.user = ?5 AND l.user <> ''"},
 		{f.Kind != "", "INDEXED BY ledger_kind", "l.kind = ?4"},
@@ -46,7 +47,7 @@ func ledgerArgs(f store.RecordFilter, place int64) []any {
 	if look <= 0 {
 		look = store.RecordsLookedAt
 	}
-	return []any{place, limit, f.Task, f.Kind, f.User, f.Resource, look}
+	return []any{place, limit, f.Task, f.Kind, f.User, f.Resource, f.Request, look}
 }
 
 func recordsAfterSQL(f store.RecordFilter) string {
@@ -67,7 +68,7 @@ func (s *Store) Records(ctx context.Context, f store.RecordFilter) (recs []store
 // lookedAt are the rows among which RecordsBefore looks.
 func lookedAt(f store.RecordFilter) string {
 	index, found, _ := ledgerIndex(f)
-	return `(SELECT l.id, l.seq FROM ledger l ` + index + ` WHERE ` + found + ` AND ` + ledgerBefore + ` ORDER BY l.id DESC LIMIT ?7) few`
+	return `(SELECT l.id, l.seq FROM ledger l ` + index + ` WHERE ` + found + ` AND ` + ledgerBefore + ` ORDER BY l.id DESC LIMIT ?8) few`
 }
 
 func recordsBeforeSQL(f store.RecordFilter) string {
@@ -94,7 +95,7 @@ func (s *Store) RecordsBefore(ctx context.Context, f store.RecordFilter) (recs [
 			return nil
 		}
 		var n int
-		if _, err := c.one(lookedAtSQL(f), args, &n, &next); err != nil || n == args[6] {
+		if _, err := c.one(lookedAtSQL(f), args, &n, &next); err != nil || n == args[7] {
 			return err
 		}
 		next = 0

@@ -123,7 +123,7 @@ var ledger = map[string]func(*world){
 		for i := range 10 {
 			r := record([]string{"even", "odd"}[i%2])
 			r.Task, r.User, r.Resource = []string{"tsk_a", "tsk_b", ""}[i%3], []string{"usr_a", ""}[i/5], []string{tickets, mail}[i/8]
-			w.must(w.s.Append(w.ctx, r))
+			w.must(w.s.Append(store.WithRequest(w.ctx, []string{"req_a", "req_b", "", ""}[i%4]), r))
 		}
 		w.chained()
 		for name, tt := range map[string]struct {
@@ -140,6 +140,9 @@ var ledger = map[string]func(*world){
 			"task and kind":  {store.RecordFilter{Task: "tsk_a", Kind: "odd"}, []int64{4, 10}},
 			"user":           {store.RecordFilter{User: "usr_a", AfterSeq: 2}, []int64{3, 4, 5}},
 			"user and kind":  {store.RecordFilter{User: "usr_a", Kind: "even"}, []int64{1, 3, 5}},
+			"request":        {store.RecordFilter{Request: "req_a", AfterSeq: 1}, []int64{5, 9}},
+			"and its task":   {store.RecordFilter{Request: "req_b", Task: "tsk_b"}, []int64{2}},
+			"no request":     {store.RecordFilter{Request: "req_c"}, nil},
 			"resource":       {store.RecordFilter{Resource: mail, Limit: 1}, []int64{9}},
 		} {
 			recs, err := w.s.Records(w.ctx, tt.filter)
@@ -155,7 +158,7 @@ var ledger = map[string]func(*world){
 		for i := range 10 {
 			r := record([]string{"even", "odd"}[i%2])
 			r.Task, r.User, r.Resource = []string{"tsk_a", "tsk_b", ""}[i%3], []string{"usr_a", ""}[i/5], []string{tickets, mail}[i/8]
-			w.must(w.s.Append(w.ctx, r))
+			w.must(w.s.Append(store.WithRequest(w.ctx, []string{"req_a", "req_b", "", ""}[i%4]), r))
 		}
 		w.chained()
 		w.must(w.s.Append(w.ctx, record("unchained")))
@@ -178,6 +181,8 @@ var ledger = map[string]func(*world){
 			"user and resource":          {filter{User: "usr_a", Resource: mail}, nil, 0},
 			"kind":                       {filter{Kind: "odd", Limit: 2}, []int64{10, 8}, 8},
 			"resource":                   {filter{Resource: mail}, []int64{10, 9}, 0},
+			"request":                    {filter{Request: "req_b"}, []int64{10, 6, 2}, 0},
+			"request and kind":           {filter{Request: "req_b", Kind: "even"}, nil, 0},
 			"everything":                 {filter{Task: "tsk_a", User: "usr_a", Kind: "even", Resource: tickets}, []int64{1}, 0},
 			"unchained":                  {filter{Kind: "unchained"}, nil, 0},
 			"not all are looked at":      {filter{Resource: tickets, Look: 3}, []int64{8}, 8},

@@ -241,6 +241,8 @@ WHERE (kind >= 'finding.' AND kind < 'finding/' OR kind = 'rule.fired' OR kind =
 
 CREATE INDEX ledger_kind ON ledger (kind);
 
+CREATE INDEX ledger_request ON ledger (request) WHERE request <> '';
+
 CREATE INDEX ledger_task ON ledger (task) WHERE task <> '';
 
 CREATE INDEX ledger_user ON ledger (user) WHERE user <> '';
