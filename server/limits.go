@@ -29,6 +29,7 @@ var (
 	byClient        = allowance{500, 5000}  // by a client that has proven that it is that client
 	byGuard         = allowance{1000, 5000} // by a resource's Guard
 	byStandIn       = allowance{0.2, 100}   // records that a Guard could not bring: each is a finding that somebody must read
+	byDefect        = allowance{0.1, 10}    // findings of panics at one route; the log tells of all
 	byUser          = allowance{5, 100}     // forms sent by one user
 	byTask          = allowance{0.5, 60}    // refreshes of one task: a token lives for minutes
 )

@@ -54,7 +54,8 @@ func (s *Server) refusePanicked(w http.ResponseWriter, r *http.Request) {
 }
 
 // recordPanic records that a request met a defect, and where; what it was stands in the log alone, as it
-// may hold anything. A store that panics too is not asked twice.
+// may hold anything. Who knows how to bring it about fills no ledger with it; a store that panics too is
+// not asked twice.
 func (s *Server) recordPanic(r *http.Request) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -63,6 +64,9 @@ func (s *Server) recordPanic(r *http.Request) (err error) {
 	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
 	defer cancel()
+	if err := s.limit(ctx, byDefect.of("panic:"+routeOf(r))); err != nil {
+		return err
+	}
 	return s.store.Append(ctx, store.NewRecord(kindPanicked, map[string]string{"method": r.Method, "path": routeOf(r)}))
 }
 

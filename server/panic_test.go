@@ -67,6 +67,13 @@ func TestPanics(t *testing.T) { // FT14
 		t.Errorf("an admin: %d %s", res.Status, res.Body)
 	}
 
+	for range 20 {
+		revoke()
+	}
+	if n := len(w.records("finding.server_panicked")); n < 2 || n > 12 {
+		t.Errorf("%d findings of one defect", n)
+	}
+
 	broken.appends.Store(true) // the store can do nothing any more
 	if refused := revoke(); refused.Status != http.StatusInternalServerError || refused.error() != "server_error" {
 		t.Errorf("without a record: %d %s", refused.Status, refused.Body)
