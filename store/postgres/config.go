@@ -24,6 +24,9 @@ const (
 	defaultConns     = 16
 )
 
+// patient is how long these options wait where others wait for d.
+func (o Options) patient(d time.Duration) time.Duration { return d * max(1, o.patience) }
+
 // poolConfig is the pool for this URL. Settings that the URL makes itself stay.
 func poolConfig(url string, opts Options) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
@@ -36,7 +39,7 @@ func poolConfig(url string, opts Options) (*pgxpool.Config, error) {
 	case !strings.Contains(url, "pool_max_conns"):
 		config.MaxConns = defaultConns
 	}
-	config.ConnConfig.ConnectTimeout = connectTimeout
+	config.ConnConfig.ConnectTimeout = opts.patient(connectTimeout)
 	if opts.dial != nil {
 		config.ConnConfig.DialFunc = opts.dial
 	}
@@ -45,9 +48,9 @@ func poolConfig(url string, opts Options) (*pgxpool.Config, error) {
 		"application_name":                    "remit",
 		"timezone":                            "UTC",
 		"synchronous_commit":                  "on", // an answer is durable
-		"statement_timeout":                   fmt.Sprint(statementTimeout.Milliseconds()),
-		"lock_timeout":                        fmt.Sprint(lockTimeout.Milliseconds()),
-		"idle_in_transaction_session_timeout": fmt.Sprint(idleTxTimeout.Milliseconds()),
+		"statement_timeout":                   fmt.Sprint(opts.patient(statementTimeout).Milliseconds()),
+		"lock_timeout":                        fmt.Sprint(opts.patient(lockTimeout).Milliseconds()),
+		"idle_in_transaction_session_timeout": fmt.Sprint(opts.patient(idleTxTimeout).Milliseconds()),
 		"default_transaction_isolation":       "read committed",
 		"jit":                                 "off",
 	} {

@@ -188,7 +188,7 @@ const attempts = 4
 // again runs f anew when the database took it back as if it had never been: a deadlock, or a
 // connection that was dead before anything was sent. All attempts share the time of one verb.
 func (s *Store) again(ctx context.Context, f func(until time.Time) error) (err error) {
-	until := time.Now().Add(verbTimeout)
+	until := time.Now().Add(s.opts.patient(verbTimeout))
 	for range attempts {
 		if err = f(until); err == nil || ctx.Err() != nil || !takenBack(err) {
 			return err

@@ -130,7 +130,7 @@ func (e *Ephemeral) present() int64 {
 
 // once runs a statement that may have been executed though it is not known: it is not tried again.
 func (e *Ephemeral) once(ctx context.Context, f func(*conn) error) error {
-	return e.s.with(ctx, time.Now().Add(verbTimeout), f)
+	return e.s.with(ctx, time.Now().Add(e.s.opts.patient(verbTimeout)), f)
 }
 
 const (

@@ -85,8 +85,8 @@ func (p *pair) Sequence(ctx context.Context) (int, error) {
 func TestPair(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, now store.Clock) store.Store {
 		url := database(t)
-		other := openAt(t, url, Options{Now: now})
-		return &pair{Store: openAt(t, url, Options{Now: now}), other: other}
+		other := openAt(t, url, Options{Now: now, patience: patience})
+		return &pair{Store: openAt(t, url, Options{Now: now, patience: patience}), other: other}
 	}, storetest.Only("races"))
 }
 
@@ -259,7 +259,7 @@ func TestPoolExhausted(t *testing.T) {
 
 // TestSlowStore sees that a verb which waits for a lock gives up in time, and does nothing later.
 func TestSlowStore(t *testing.T) {
-	s := open(t, nil)
+	s := openAt(t, database(t), Options{})
 	l := world(t, s).lend()
 	blocker, err := s.pool.Begin(t.Context())
 	check(t, err)

@@ -55,6 +55,7 @@ type Options struct {
 	Fanout   store.Fanout     // carries hints that feeds have grown; nil: LISTEN and NOTIFY
 
 	partition int64           // places in a partition of the ledger, in tests; 0: ten million
+	patience  time.Duration   // times as long as others a verb waits, in tests that race; 0: once
 	dial      pgconn.DialFunc // how tests reach the server; nil: as everybody
 }
 

@@ -30,10 +30,13 @@ func database(t testing.TB) string {
 	return migrated.URL(t)
 }
 
+// patience keeps races from ending in timeouts where the race detector, or others on the machine, slow them.
+const patience = 10
+
 // open opens a new database that is closed with the test.
 func open(t testing.TB, now func() time.Time) *Store {
 	t.Helper()
-	return openAt(t, database(t), Options{Now: now})
+	return openAt(t, database(t), Options{Now: now, patience: patience})
 }
 
 func openAt(t testing.TB, url string, opts Options) *Store {
