@@ -113,6 +113,7 @@ func (s *Server) appendExecutions(w http.ResponseWriter, r *http.Request) error 
 	}
 	batch, bad, err := in.parse()
 	if refused, ok := errors.AsType[*oauth.Error](err); ok && bad >= 0 { // which of them, so that the Guard need not search
+		s.note(r, refused)
 		return writeJSON(w, http.StatusBadRequest, map[string]any{"error": refused.Code, "error_description": refused.Description, "record": bad})
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,10 @@ func TestStandIn(t *testing.T) {
 	got := g.call("POST", "/executions", batch(1, decided(claims), bad, decided(claims)))
 	if got.Status != http.StatusBadRequest || got.error() != "invalid_request" || got.JSON["record"] != 1.0 || got.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %s %v", got.Status, got.Body, got.Header)
+	}
+	w.stopped()
+	if counted := w.records("refusals.counted"); !slices.ContainsFunc(counted, func(rec store.Record) bool { return payload(t, rec)["path"] == "/executions" }) {
+		t.Errorf("the refusal is not counted: %d", len(counted))
 	}
 	stands := standIn(claims)
 	if got := g.call("POST", "/executions", batch(1, decided(claims), stands, decided(claims))); got.Status != http.StatusOK || got.JSON["next"] != 4.0 {
