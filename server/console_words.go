@@ -151,7 +151,7 @@ var textFindingKinds = map[string][2]string{
 	"finding.device_of_another_client":     {"A stolen device code?", "A device code was presented by a client that it was not made for. Nothing was consumed."},
 	"finding.device_with_another_key":      {"A stolen device code?", "A device code was presented with another key than its own. Nothing was consumed."},
 	kindUnrecorded:                         {"A call that is not recorded", "A Guard had a record of it that this server refused, and keeps that in the folder quarantine of its state directory. Find out what was called, and why it was refused"},
-	kindPanicked:                           {"A defect of this server", "A request made it panic, and got no answer. The log tells what happened, under the request’s name"},
+	kindPanicked:                           {"A defect of this server", "A request made it panic, and was refused. The log tells what happened, under the request’s name"},
 	"finding.revocation_by_another_client": {"A stolen token?", "A client asked to revoke a token that is not its own. Nothing was revoked."},
 }
 
