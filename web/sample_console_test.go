@@ -123,7 +123,7 @@ func sampleExports(m func(string) string) Exports {
 func sampleConsoleLedger(m func(string) string) ConsoleItem {
 	filter := Filter{
 		Action: "/admin/ledger", Clear: "/admin/ledger", Active: []Active{{m("User: li@acme.example"), "/admin/ledger"}},
-		Texts: []TextField{{"kind", m("Kind, such as task.ended"), ""}, {"task", m("Task"), ""}, {"user", m("User (e-mail or id)"), m("li@acme.example")}},
+		Texts: []TextField{{"kind", m("Kind, such as task.ended"), ""}, {"task", m("Task"), ""}, {"user", m("User (e-mail or id)"), m("li@acme.example")}, {"request", m("Request"), ""}},
 		Picks: []Pick{{"resource", m("Resource"), []Option{{"", m("Any resource"), true}}}},
 	}
 	return ConsoleItem{
