@@ -101,7 +101,8 @@ func (c *call) passed() []check {
 
 // Protect returns a handler that lets through to next only what the Guard allows. It reads the
 // credentials, which next never sees; next gets the request with its principal in the context and,
-// for tools/call, the very arguments that were checked.
+// for tools/call, the very arguments that were checked. When the task ends meanwhile, so do the context
+// of the request and its answer (promise P1).
 func (g *Guard) Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{g: g, w: w, r: r, now: g.now(), rules: g.rules.Load()}
@@ -285,18 +286,13 @@ func (c *call) pass(next http.Handler) {
 	p := newPermit(c)
 	r := c.admitted(p)
 	if !c.msg.recorded() {
-		if c.msg.method == http.MethodGet {
-			ctx, cancel := whilePermitted(r.Context(), p)
-			defer cancel()
-			r = r.WithContext(ctx)
-		}
-		next.ServeHTTP(c.w, r)
+		whilePermitted(p, next, c.w, r)
 		return
 	}
 	w := &watched{ResponseWriter: c.w}
 	returned := false
 	defer func() { c.finish(p, w.status, returned) }() // also when next panics
-	next.ServeHTTP(w, r)
+	whilePermitted(p, next, w, r)
 	returned = true
 }
 

@@ -1,9 +1,6 @@
 package resource
 
-import (
-	"context"
-	"net/http"
-)
+import "net/http"
 
 // stream lets through what carries no message, where the configuration says that the server behind
 // serves it: GET opens a stream of what a server says by itself, or resumes one; DELETE ends a
@@ -20,15 +17,4 @@ func (c *call) stream() *refusal {
 	}
 	c.w.Header().Set("Allow", allow)
 	return refuse(BadRequest, "messages are sent with POST").status(http.StatusMethodNotAllowed)
-}
-
-// whilePermitted is the request's context, until the permit no longer stands.
-func whilePermitted(ctx context.Context, p *Permit) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		if p.Wait(ctx) != "" {
-			cancel()
-		}
-	}()
-	return ctx, cancel
 }

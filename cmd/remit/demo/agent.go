@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/remit-auth/remit/tokens"
@@ -111,11 +112,13 @@ func (a *assistant) call(ctx context.Context, tool string, arguments map[string]
 		}
 		return o, nil
 	}
-	o, ok := a.seen.refusal()
-	if !ok {
-		return outcome{}, fmt.Errorf("call %s: %w", tool, err)
+	if o, ok := a.seen.refusal(); ok {
+		return o, nil
 	}
-	return o, nil
+	if e, ok := errors.AsType[*jsonrpc.Error](err); ok { // a call that had begun and was cut off
+		return outcome{Status: http.StatusOK, Message: e.Message}, nil
+	}
+	return outcome{}, fmt.Errorf("call %s: %w", tool, err)
 }
 
 func contentText(res *mcp.CallToolResult) string {

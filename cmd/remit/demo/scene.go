@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -219,7 +220,7 @@ func (s *scene) finish(ctx context.Context) error {
 	took, err := within(ctx, 2*time.Second, func() (bool, error) { // promise P1
 		var err error
 		o, err = s.agent.call(ctx, "get_ticket", arguments)
-		return !o.Allowed, err
+		return o.Status == http.StatusUnauthorized, err
 	})
 	if err != nil {
 		return fmt.Errorf("a call after the end of the task: %w", err)

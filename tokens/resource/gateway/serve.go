@@ -29,10 +29,8 @@ func (f *failure) Unwrap() error { return f.cause }
 
 // reason is the data of an error.
 type reason struct {
-	Reason string        `json:"reason"`
-	Code   resource.Code `json:"code,omitempty"`
-	Task   string        `json:"task,omitempty"`
-	Hint   string        `json:"hint,omitempty"`
+	Reason string `json:"reason"`
+	Hint   string `json:"hint,omitempty"`
 }
 
 // unavailable is the failure of an exchange with a server that does not answer as it should.
@@ -44,20 +42,10 @@ func unavailable(cause error) *failure {
 }
 
 // ended is the failure of an exchange whose permit no longer stands.
-func ended(code resource.Code, task string) *failure {
-	f := &failure{status: http.StatusForbidden, rpc: rpcError{
-		Code: rpcDenied, Message: "the call was cut off: its task has ended",
-		Data: reason{Reason: "insufficient_authorization", Code: code, Task: task},
-	}}
-	switch code {
-	case resource.StaleView:
+func ended(cut resource.CutOff) *failure {
+	f := &failure{status: http.StatusForbidden, rpc: rpcError{Code: rpcDenied, Message: cut.Message, Data: cut}}
+	if cut.Code == resource.StaleView {
 		f.status, f.retryAfter = http.StatusServiceUnavailable, 2
-		f.rpc.Message = "the call was cut off: this server has not heard from its authorization server"
-		f.rpc.Data = reason{Reason: "temporarily_unavailable", Code: code, Task: task}
-	case resource.TaskSuspended:
-		f.rpc.Message = "the call was cut off: its task is suspended"
-	case resource.TokenRevoked:
-		f.rpc.Message = "the call was cut off: its token was revoked"
 	}
 	return f
 }
@@ -92,7 +80,7 @@ func (r *route) serve(w http.ResponseWriter, req *http.Request) {
 	defer cut(nil)
 	go func() {
 		if code := permit.Wait(ctx); code != "" {
-			cut(ended(code, permit.Principal().Task))
+			cut(ended(permit.CutOff(code)))
 		}
 	}()
 	out := &answer{w: w, ctx: ctx, in: in}

@@ -2,48 +2,48 @@ package mcpauth
 
 import (
 	"context"
-	"net/http"
-	"sync/atomic"
+	"encoding/json"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/remit-auth/remit/tokens/resource"
 )
 
-// cut ends the answer when its permit no longer stands, whatever the tool does meanwhile.
-func cut(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		permit, ok := resource.PermitFrom(r.Context())
-		if !ok {
-			next.ServeHTTP(w, r) // which refuses it
-			return
-		}
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		go func() {
-			if permit.Wait(ctx) != "" {
-				cancel()
-			}
-		}()
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
+// answer is what came of a request.
+type answer struct {
+	result mcp.Result
+	err    error
 }
 
-// whilePermitted runs what may last: its context ends when the permit no longer stands, and then its
-// result goes nowhere. In a session the context is not that of the request, so it has to be told.
+// whilePermitted runs what may last. When the permit ends its context does, and the agent is told at
+// once: what it still does, whether it heeds its context or not, goes nowhere.
 func whilePermitted(ctx context.Context, permit *resource.Permit, next mcp.MethodHandler, method string, req mcp.Request) (mcp.Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var ended atomic.Bool
+	answered, ended := make(chan answer, 1), make(chan resource.Code, 1)
 	go func() {
-		if permit.Wait(ctx) != "" {
-			ended.Store(true)
-			cancel()
+		result, err := next(ctx, method, req)
+		answered <- answer{result, err}
+	}()
+	go func() {
+		if code := permit.Wait(ctx); code != "" {
+			ended <- code
 		}
 	}()
-	result, err := next(ctx, method, req)
-	if ended.Load() {
-		return nil, denied("the call was cut off: its task has ended")
+	select {
+	case code := <-ended:
+		return nil, cutOff(permit.CutOff(code))
+	case a := <-answered:
+		return a.result, a.err
 	}
-	return result, err
+}
+
+// cutOff is what the agent is told.
+func cutOff(c resource.CutOff) error {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return denied(c.Message)
+	}
+	return &jsonrpc.Error{Code: codeDenied, Message: c.Message, Data: data}
 }

@@ -54,7 +54,7 @@ func Protect(g *resource.Guard, server *mcp.Server, opts *Options) http.Handler 
 	}
 	server.AddReceivingMiddleware(secondCheck)
 	sdk := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &options)
-	return g.Protect(cut(withTokenInfo(sdk)))
+	return g.Protect(withTokenInfo(sdk))
 }
 
 // withTokenInfo hands the caller on in the way that the SDK's own middleware does. That middleware

@@ -30,7 +30,7 @@ func read(ctx context.Context, permit *resource.Permit, next mcp.MethodHandler, 
 	if target == "" || target != permit.Target() {
 		return nil, denied("this is not what the guard allowed to be read")
 	}
-	result, err := next(ctx, method, req)
+	result, err := whilePermitted(ctx, permit, next, method, req)
 	permit.SetOutcome(err == nil)
 	return result, err
 }
