@@ -122,7 +122,7 @@ func (b *taskBook) row(ctx context.Context, t store.Task) web.TaskRow {
 	calls := b.calls[t.ID]
 	row := web.TaskRow{
 		ID: t.ID, Client: clientHost(ctx, client), Purpose: t.Purpose, State: stateText(ctx, t), StateTone: stateTone(t),
-		Started: clock(ctx, t.CreatedAt), Ends: clock(ctx, t.EndsAt), Calls: calls.All, Blocked: calls.Blocked,
+		Started: clock(ctx, t.CreatedAt), Ends: clock(ctx, t.EndsAt), Calls: calls.All, Blocked: calls.Blocked, Missing: calls.Unrecorded,
 		CallsURL: b.s.base + "/agents/" + t.ID, Unbound: t.JKT == "" && t.State != store.TaskPending,
 		CanEnd: !t.State.Terminal(), CanSuspend: pausable(t),
 		ChangeURL: b.changeURL(t),

@@ -61,6 +61,8 @@ func TestStandIn(t *testing.T) {
 			t.Errorf("the console does not say %q: %s", text, page.Body)
 		}
 	}
+	shows(t, w.mara().get("/agents"), "Calls 2 1 missing")
+	shows(t, w.mara().get("/agents/"+claims.Task.ID), "Calls 2 1 missing", "could not be kept: 1.")
 	_, _, digests, err := server.SignedBatch(w.records("execution.batch")[0], g.key.PublicJWK())
 	must(t, err)
 	if where, n, digest, ok := server.Said(rec); !ok || where != g.id+"/" || n != 2 || digest != digests[1] {

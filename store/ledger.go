@@ -128,8 +128,9 @@ type RecordFilter struct {
 // RecordsLookedAt bounds what one page of a narrow filter costs in a long ledger.
 const RecordsLookedAt = 20_000
 
-// Calls counts the decisions that Guards took on calls of a task, and those that were no.
-type Calls struct{ All, Blocked int }
+// Calls counts the decisions that Guards took on calls of a task, and those that were no. Unrecorded counts
+// the records about its calls that a Guard could not bring: only what stands for them is in the ledger.
+type Calls struct{ All, Blocked, Unrecorded int }
 
 // Ledger is the one append-only, tamper-evident audit log.
 type Ledger interface {
@@ -151,8 +152,8 @@ type Ledger interface {
 	// found by an index, and what else the filter says is looked for among at most Look of them. next is
 	// the Before with which to go on; 0: there are no others.
 	RecordsBefore(ctx context.Context, f RecordFilter) (recs []Record, next int64, err error)
-	// TaskCalls counts the chained records of kind execution.decided, by task; a task without any is
-	// left out. A decision whose payload was erased counts among All alone.
+	// TaskCalls counts the chained records of the kinds execution.decided and finding.execution_unrecorded,
+	// by task; a task without any is left out. A decision whose payload was erased counts among All alone.
 	TaskCalls(ctx context.Context, taskIDs ...string) (map[string]Calls, error)
 	// NewestCalls returns what TaskCalls counts of one task, newest first; only records before the
 	// given place in the chain, when it is not 0.

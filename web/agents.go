@@ -57,8 +57,12 @@ func stateIcon(t TaskRow) string {
 
 // callsText counts the calls of a finished task.
 func callsText(ctx context.Context, t TaskRow) string {
-	if t.Blocked == 0 {
-		return strconv.Itoa(t.Calls)
+	text := strconv.Itoa(t.Calls)
+	if t.Blocked > 0 {
+		text = fill(say(ctx).CallsBlocked, text, strconv.Itoa(t.Blocked))
 	}
-	return fill(say(ctx).CallsBlocked, strconv.Itoa(t.Calls), strconv.Itoa(t.Blocked))
+	if t.Missing > 0 {
+		text += ", " + fill(say(ctx).MissingCalls, strconv.Itoa(t.Missing))
+	}
+	return text
 }

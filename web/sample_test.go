@@ -210,6 +210,7 @@ func sampleCallRows(m func(string) string) []CallRow {
 
 func sampleCalls(m func(string) string) Calls {
 	a := sampleAgents(m)
+	a.Running[0].Missing = 2
 	return Calls{
 		Page: a.Page, Action: "/agents", Live: a.Live, Task: a.Running[0], Calls: sampleCallRows(m),
 		Newest: "/agents/tsk_1", Older: "/agents/tsk_1?before=17",

@@ -217,6 +217,7 @@ type TaskRow struct {
 	Ends      string
 	Calls     int
 	Blocked   int
+	Missing   int       // records about its calls that could not be kept
 	CallsURL  string    // the page of all calls; empty: there is none
 	ChangeURL string    // the page that cuts it down; empty: there is none
 	Newest    []CallRow // of a running task

@@ -40,6 +40,7 @@ type words struct {
 	AllowTool                                                        string
 	CallsOf, NoCalls, BackToAgents, NewestPage, OlderPage            string
 	Started, Ends, Calls, Blocked                                    string
+	MissingCalls, MissingNote                                        string
 	EndNow, Suspend, Resume, OfTask                                  string
 	Finished, NoneFinished, When, Agent, HowItEnded, CallsBlocked    string
 
@@ -147,6 +148,8 @@ var english = words{
 	Ends:            "Ends",
 	Calls:           "Calls",
 	Blocked:         "{0} blocked",
+	MissingCalls:    "{0} missing",
+	MissingNote:     "Records about calls of this task that could not be kept: {0}. An administrator can see which.",
 	EndNow:          "End now",
 	Suspend:         "Pause",
 	Resume:          "Resume",

@@ -124,9 +124,11 @@ func (s *Store) records(ctx context.Context, query string, args ...any) (recs []
 
 const (
 	calls        = `l.kind = 'execution.decided' AND l.task <> ''`
-	taskCallsSQL = `SELECT ids.id, c.n, c.refused FROM unnest($1::text[]) AS ids (id), LATERAL (
-	SELECT count(*) AS n, count(*) FILTER (WHERE l.refused) AS refused FROM ledger l WHERE l.task = ids.id AND ` + calls + `
-	AND l.seq > COALESCE((SELECT t.ledger_from FROM tasks t WHERE t.id = ids.id), 0)) c`
+	unrecorded   = `l.kind = 'finding.execution_unrecorded' AND l.task <> ''`
+	taskCallsSQL = `SELECT ids.id, c.n, c.refused, u.n FROM
+	(SELECT ids.id, COALESCE(t.ledger_from, 0) AS since FROM unnest($1::text[]) AS ids (id) LEFT JOIN tasks t ON t.id = ids.id) ids, LATERAL (
+	SELECT count(*) AS n, count(*) FILTER (WHERE l.refused) AS refused FROM ledger l WHERE l.task = ids.id AND ` + calls + ` AND l.seq > ids.since) c, LATERAL (
+	SELECT count(*) AS n FROM ledger l WHERE l.task = ids.id AND ` + unrecorded + ` AND l.seq > ids.since) u`
 	newestCallsSQL = `SELECT ` + recordFields + fromLedger + `WHERE l.task = $1 AND ` + calls + sinceTask + `
 AND ($2::bigint = 0 OR l.seq < $2) ORDER BY l.seq DESC LIMIT $3`
 )
@@ -138,8 +140,8 @@ func (s *Store) TaskCalls(ctx context.Context, taskIDs ...string) (map[string]st
 		c.ask(taskCallsSQL, []any{taskIDs}, func(scan func(...any) error) error {
 			var task string
 			var n store.Calls
-			err := scan(&task, &n.All, &n.Blocked)
-			if n.All > 0 {
+			err := scan(&task, &n.All, &n.Blocked, &n.Unrecorded)
+			if n != (store.Calls{}) {
 				counts[task] = n
 			}
 			return err

@@ -182,10 +182,12 @@ func (tx *tx) sequence() (int, error) {
 
 // The order of commit is the order of the chain: what is chained are the rows up to its head.
 const (
-	chainedCalls = `l.kind = 'execution.decided' AND l.task <> '' AND l.id <= (SELECT id FROM ledger WHERE seq = (SELECT MAX(seq) FROM ledger))`
+	chained      = `l.id <= (SELECT id FROM ledger WHERE seq = (SELECT MAX(seq) FROM ledger))`
+	chainedCalls = `l.kind = 'execution.decided' AND l.task <> '' AND ` + chained
 	taskCallsSQL = `SELECT ids.value,
 	(SELECT COUNT(*) FROM ledger l INDEXED BY ledger_calls WHERE l.task = ids.value AND ` + chainedCalls + `),
-	(SELECT COUNT(*) FROM ledger l INDEXED BY ledger_calls WHERE l.task = ids.value AND l.payload ->> '$.decision' = 'refused' AND ` + chainedCalls + `)
+	(SELECT COUNT(*) FROM ledger l INDEXED BY ledger_calls WHERE l.task = ids.value AND l.payload ->> '$.decision' = 'refused' AND ` + chainedCalls + `),
+	(SELECT COUNT(*) FROM ledger l INDEXED BY ledger_unrecorded WHERE l.task = ids.value AND l.kind = 'finding.execution_unrecorded' AND l.task <> '' AND ` + chained + `)
 FROM json_each(?) ids`
 	newestCallsSQL = `SELECT ` + recordFields + ` FROM ledger l INDEXED BY ledger_task JOIN instances i ON i.id = l.instance
 WHERE l.task = ?1 AND ` + chainedCalls + ` AND (?2 = 0 OR l.id < (SELECT id FROM ledger WHERE seq = ?2)) ORDER BY l.id DESC LIMIT ?3`
@@ -198,8 +200,8 @@ func (s *Store) TaskCalls(ctx context.Context, taskIDs ...string) (map[string]st
 		return c.each(taskCallsSQL, []any{words(taskIDs)}, func(scan func(...any) error) error {
 			var task string
 			var n store.Calls
-			err := scan(&task, &n.All, &n.Blocked)
-			if n.All > 0 {
+			err := scan(&task, &n.All, &n.Blocked, &n.Unrecorded)
+			if n != (store.Calls{}) {
 				counts[task] = n
 			}
 			return err

@@ -250,17 +250,20 @@ var ledger = map[string]func(*world){
 		}
 		finished, disputed := record("execution.finished"), record("execution.disputed")
 		finished.Task, disputed.Task = "tsk_a", "tsk_a"
+		missing, stray := record("finding.execution_unrecorded"), record("finding.execution_unrecorded")
+		missing.Task = "tsk_c"
 		w.must(w.s.Append(w.ctx, decide("tsk_a", "allowed"), finished, decide("tsk_b", "refused"), decide("", "refused"),
-			decide("tsk_a", "refused"), disputed, decide("tsk_a", "allowed")))
+			decide("tsk_a", "refused"), disputed, decide("tsk_a", "allowed"),
+			missing, missing, stray))
 		counted := func() map[string]store.Calls {
-			calls, err := w.s.TaskCalls(w.ctx, "tsk_a", "tsk_b", "tsk_none", "")
+			calls, err := w.s.TaskCalls(w.ctx, "tsk_a", "tsk_b", "tsk_c", "tsk_none", "")
 			w.must(err)
 			return calls
 		}
 		w.same("before they are chained", len(counted()), 0)
 		w.chained()
-		w.must(w.s.Append(w.ctx, decide("tsk_a", "refused")))
-		w.same("counts", counted(), map[string]store.Calls{"tsk_a": {All: 3, Blocked: 1}, "tsk_b": {All: 1, Blocked: 1}})
+		w.must(w.s.Append(w.ctx, decide("tsk_a", "refused"), missing))
+		w.same("counts", counted(), map[string]store.Calls{"tsk_a": {All: 3, Blocked: 1}, "tsk_b": {All: 1, Blocked: 1}, "tsk_c": {Unrecorded: 2}})
 		none, err := w.s.TaskCalls(w.ctx)
 		w.must(err)
 		w.same("of no task", len(none), 0)

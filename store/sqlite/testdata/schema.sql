@@ -245,6 +245,8 @@ CREATE INDEX ledger_request ON ledger (request) WHERE request <> '';
 
 CREATE INDEX ledger_task ON ledger (task) WHERE task <> '';
 
+CREATE INDEX ledger_unrecorded ON ledger (task) WHERE kind = 'finding.execution_unrecorded' AND task <> '';
+
 CREATE INDEX ledger_user ON ledger (user) WHERE user <> '';
 
 CREATE TRIGGER ledger_chain_once BEFORE UPDATE OF seq, hash ON ledger
