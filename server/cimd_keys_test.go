@@ -150,7 +150,7 @@ func TestCA9OneReadingAMinute(t *testing.T) {
 		"a private home": {nil, 401, "invalid_client"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := newVendor(t)
+			v := newVendor(t, impatient)
 			key := signingKey(t)
 			uri := v.At("agent.example.com", "/keys.json")
 			if tt.answer == nil {

@@ -37,11 +37,14 @@ func newVendor(t testing.TB, changes ...func(*server.Config)) *vendor {
 	v.Site = fetchtest.NewSite(t, v)
 	allow := func(c *server.Config) {
 		c.CIMD.Enabled = true
-		c.Fetch = fetch.Config{Ports: []uint16{v.Port()}, Roots: v.Roots(), Resolver: v.DNS.Resolver(), Timeout: 500 * time.Millisecond}
+		c.Fetch = fetch.Config{Ports: []uint16{v.Port()}, Roots: v.Roots(), Resolver: v.DNS.Resolver(), Timeout: 20 * time.Second}
 	}
 	v.w = newWorldOn(t, func(s store.Store) store.Store { return s }, append([]func(*server.Config){allow}, changes...)...)
 	return v
 }
+
+// impatient is for tests of a site that does not answer.
+func impatient(c *server.Config) { c.Fetch.Timeout = time.Second }
 
 func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.mu.Lock()
@@ -278,7 +281,7 @@ func TestCM3SpecialAddresses(t *testing.T) {
 }
 
 func TestCM6AnswersThatAreNotDocuments(t *testing.T) { // and CM4, CM8
-	v := newVendor(t)
+	v := newVendor(t, impatient)
 	v.put("/good.json", document(v.id(), nil))
 	good, err := json.Marshal(document(v.id(), nil))
 	must(t, err)

@@ -97,7 +97,7 @@ func trustWorld(t testing.TB) (w *world, enterprise, cluster *foreignIssuer) {
 	must(t, err)
 	w = newWorldOn(t, func(s store.Store) store.Store { return s }, func(c *server.Config) {
 		c.Trust = trust
-		c.Fetch = fetch.Config{Ports: []uint16{site.Port()}, Roots: site.Roots(), Resolver: site.DNS.Resolver(), Timeout: 2 * time.Second}
+		c.Fetch = fetch.Config{Ports: []uint16{site.Port()}, Roots: site.Roots(), Resolver: site.DNS.Resolver(), Timeout: 20 * time.Second}
 	})
 	w.vouches = enterprise
 	return w, enterprise, cluster
