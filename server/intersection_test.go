@@ -182,16 +182,29 @@ type guardedServer struct {
 	w     *world
 	uri   string
 	guard *resource.Guard
-	live  []store.Tool
 	ran   int
 	users []string // roles that the user holds
 	by    map[int]string
+
+	published chan struct{} // receives once the Guard's manifest was taken
+}
+
+// RoundTrip is the Guard's way to the authorization server.
+func (g *guardedServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && r.Method == http.MethodPut && resp.StatusCode == http.StatusOK {
+		select {
+		case g.published <- struct{}{}:
+		default:
+		}
+	}
+	return resp, err
 }
 
 func (w *world) guarded(t *testing.T, adjust ...func(*resource.Config)) *guardedServer {
 	t.Helper()
 	ctx := context.Background()
-	g := &guardedServer{w: w, by: map[int]string{}}
+	g := &guardedServer{w: w, by: map[int]string{}, published: make(chan struct{}, 1)}
 	mcp := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		g.guard.Protect(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { g.ran++ })).ServeHTTP(rw, r)
 	}))
@@ -203,9 +216,7 @@ func (w *world) guarded(t *testing.T, adjust ...func(*resource.Config)) *guarded
 	for _, name := range modelTools {
 		one := tool(t, name, `{"readOnlyHint":true,"openWorldHint":false}`, false)
 		res.Tools, listed = append(res.Tools, one), append(listed, one.Definition)
-		g.live = append(g.live, store.Tool{Name: name, Live: one.Definition, LiveHash: one.Hash})
 	}
-	slices.SortFunc(g.live, func(a, b store.Tool) int { return strings.Compare(a.Name, b.Name) })
 	must(t, w.store.AddResource(ctx, res))
 	for i, origin := range origins {
 		c := store.Client{ID: tokens.NewID("cli_"), CreatedAt: w.clock.Now(), Origin: origin, Metadata: store.ClientMetadata{
@@ -221,6 +232,7 @@ func (w *world) guarded(t *testing.T, adjust ...func(*resource.Config)) *guarded
 	config := resource.Config{
 		Issuer: w.issuer, Resource: g.uri, StateDir: t.TempDir(), EnrolmentCode: w.enrolCode(g.uri), Policy: []byte(text),
 		Tools: func(context.Context) ([]json.RawMessage, error) { return listed, nil }, Now: w.clock.Now, InsecureHTTP: true,
+		HTTPClient: &http.Client{Transport: g},
 	}
 	for _, change := range adjust {
 		change(&config)
@@ -232,14 +244,31 @@ func (w *world) guarded(t *testing.T, adjust ...func(*resource.Config)) *guarded
 	ready, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	must(t, g.guard.Ready(ready))
+	select {
+	case <-g.published:
+	case <-ready.Done():
+		t.Fatal("the Guard publishes nothing")
+	}
 	return g
 }
 
-// enforce puts the policy in force on both sides.
+// enforce puts the policy in force on both sides: the Guard publishes what it enforces.
 func (g *guardedServer) enforce(text string) {
-	_, err := g.w.store.PublishManifest(context.Background(), g.uri, []byte(text), tokens.HashBytes([]byte(text)), g.live)
-	must(g.w.t, err)
+	g.w.t.Helper()
 	must(g.w.t, g.guard.ReloadPolicy([]byte(text)))
+	late := time.After(30 * time.Second)
+	for {
+		res, err := g.w.store.ResourceByURI(context.Background(), g.uri)
+		must(g.w.t, err)
+		if res.PolicyVersion == tokens.HashBytes([]byte(text)) {
+			return
+		}
+		select {
+		case <-g.published:
+		case <-late:
+			g.w.t.Fatal("the Guard does not publish its policy")
+		}
+	}
 }
 
 // assign gives the user exactly these roles.
