@@ -283,16 +283,11 @@ func (c *call) refused(f *refusal, n int) {
 
 // pass hands the request on and records how it ended.
 func (c *call) pass(next http.Handler) {
-	p := newPermit(c)
-	r := c.admitted(p)
-	if !c.msg.recorded() {
-		whilePermitted(p, next, c.w, r)
-		return
+	p, a, returned := newPermit(c), &answering{ResponseWriter: c.w}, false
+	if c.msg.recorded() {
+		defer func() { c.finish(p, a.status, returned) }() // also when next panics
 	}
-	w := &watched{ResponseWriter: c.w}
-	returned := false
-	defer func() { c.finish(p, w.status, returned) }() // also when next panics
-	whilePermitted(p, next, w, r)
+	a.serve(p, next, c.admitted(p))
 	returned = true
 }
 
@@ -336,27 +331,6 @@ func (c *call) finish(p *Permit, status int, returned bool) {
 		c.g.log.Error("an outcome could not be recorded", "error", err, "execution", c.execution)
 	}
 }
-
-// watched notes the status of the answer.
-type watched struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *watched) WriteHeader(status int) {
-	if w.status == 0 && status >= http.StatusOK {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Flush serves writers that stream.
-func (w *watched) Flush() {
-	_ = http.NewResponseController(w.ResponseWriter).Flush() // an answer that cannot stream is sent whole
-}
-
-// Unwrap serves http.ResponseController.
-func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // baseline is the scopes to ask for when there is no better idea.
 func (g *Guard) baseline() string {
