@@ -29,8 +29,8 @@ type CutOff struct {
 var cutOffs = map[Code]string{
 	TaskEnded:     "its task has ended",
 	TaskSuspended: "its task is suspended",
-	TokenRevoked:  "its token was revoked",
-	SwitchedOff:   "its tool was switched off",
+	TokenRevoked:  "its token is no longer active",
+	SwitchedOff:   "an administrator has stopped it for now",
 	StaleView:     "this server has not heard from its authorization server",
 }
 

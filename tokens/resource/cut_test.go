@@ -224,6 +224,43 @@ func TestDeadlinesEndWithTheAnswer(t *testing.T) {
 	w.good()
 }
 
+// TestCutOffIsTrue: why a call was cut off is said as far as it is known.
+func TestCutOffIsTrue(t *testing.T) {
+	for name, tt := range map[string]struct {
+		config func(*resource.Config)
+		end    func(*resourcetest.Issuer, *resourcetest.Token)
+		want   resource.CutOff
+	}{
+		"an admin has stopped the client": {
+			config: func(*resource.Config) {},
+			end: func(i *resourcetest.Issuer, t *resourcetest.Token) {
+				i.ThrowSwitch(resourcetest.Switch{ID: "swt_1", Level: "client", Subject: t.Claims.ClientID}, 0)
+			},
+			want: resource.CutOff{Message: "the call was cut off: an administrator has stopped it for now", Code: resource.SwitchedOff},
+		},
+		"the task has ended, as a Guard sees it that asks": {
+			config: always,
+			end:    func(i *resourcetest.Issuer, t *resourcetest.Token) { i.EndTask(t.Claims.Task.ID) },
+			want:   resource.CutOff{Message: "the call was cut off: its token is no longer active", Code: resource.TokenRevoked},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, tt.config)
+			token, told := w.token(reader()), make(chan resource.CutOff, 1)
+			w.serves(func(_ http.ResponseWriter, r *http.Request) {
+				p, _ := resource.PermitFrom(r.Context())
+				tt.end(w.issuer, token)
+				told <- p.CutOff(p.Wait(r.Context()))
+			})
+			w.call(token, "search_tickets", web)
+			tt.want.Task, tt.want.Reason = token.Claims.Task.ID, "insufficient_authorization"
+			if got := <-told; got != tt.want {
+				t.Errorf("it is told %+v", got)
+			}
+		})
+	}
+}
+
 // patient gives each write a minute.
 type patient struct{ http.ResponseWriter }
 

@@ -25,13 +25,13 @@ const (
 	IntrospectTools Introspection = ""
 	// IntrospectAlways asks about every request and does not listen to the feed (RFC 7662). Each
 	// request then costs one to the authorization server, and the Guard keeps no checkpoints of the
-	// ledger. An open stream is asked about again and again, and ends with its token.
+	// ledger. A call that lasts, or an open stream, is asked about again and again, and ends with its token.
 	IntrospectAlways Introspection = "always"
 )
 
 const (
 	introspectTimeout = 3 * time.Second
-	introspectEvery   = time.Second // of an open stream
+	introspectEvery   = time.Second // of what lasts
 )
 
 // introspected is the answer about a token (RFC 7662 §2.2), as far as the Guard holds it to the token.
@@ -203,7 +203,13 @@ func (p *Permit) waitAsking(ctx context.Context) Code {
 	defer again.Stop()
 	good := p.g.now()
 	for {
-		live, err := p.g.ask(ctx, p.bearer, p.raw)
+		left := p.bearer.Task.Ends.Sub(p.g.now())
+		if left <= 0 {
+			return TaskEnded // by the clock, also when nobody can be asked
+		}
+		asking, cancel := context.WithTimeout(ctx, left)
+		live, err := p.g.ask(asking, p.bearer, p.raw)
+		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return ""

@@ -157,6 +157,22 @@ func TestIntrospectWait(t *testing.T) {
 	}
 }
 
+// A task's time runs out also when nobody can be asked about it.
+func TestIntrospectWaitByTheClock(t *testing.T) {
+	w := newWorld(t, always)
+	ended := make(chan resource.Code, 1)
+	w.serve = func(_ http.ResponseWriter, r *http.Request) {
+		p, _ := resource.PermitFrom(r.Context())
+		w.issuer.Down(true)
+		w.issuer.Advance(time.Hour)
+		ended <- p.Wait(context.WithoutCancel(r.Context()))
+	}
+	w.call(w.token(reader()), "search_tickets", web)
+	if code := <-ended; code != resource.TaskEnded {
+		t.Errorf("it ended with %q", code)
+	}
+}
+
 func TestIntrospectionUnknown(t *testing.T) {
 	w := newWorld(t)
 	c := w.config

@@ -11,7 +11,7 @@ const waitCheck = time.Second
 // Wait returns when the permit no longer stands, with the reason: the task has ended or is suspended,
 // the token was revoked, or the view of all that is stale. It returns "" when ctx ends first. It is
 // for answers that last: what has begun to stream must end with its task. That the token expires
-// meanwhile ends nothing.
+// meanwhile ends nothing, unless the Guard knows of tasks by asking about tokens ([IntrospectAlways]).
 func (p *Permit) Wait(ctx context.Context) Code {
 	if p.g == nil {
 		return BadToken
