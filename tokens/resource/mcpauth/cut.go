@@ -3,6 +3,8 @@ package mcpauth
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
+	"runtime/debug"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -12,8 +14,21 @@ import (
 
 // answer is what came of a request.
 type answer struct {
-	result mcp.Result
-	err    error
+	result   mcp.Result
+	err      error
+	panicked any
+}
+
+// run runs what may last, and keeps its panic for whoever waits for the answer. Where it came from is seen
+// here alone, and after the call was cut off nobody waits.
+func run(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request) (a answer) {
+	defer func() {
+		if a.panicked = recover(); a.panicked != nil {
+			slog.ErrorContext(ctx, "what the guard let through has panicked", "method", method, "panic", a.panicked, "stack", string(debug.Stack()))
+		}
+	}()
+	a.result, a.err = next(ctx, method, req)
+	return a
 }
 
 // whilePermitted runs what may last. When the permit ends its context does, and the agent is told at
@@ -22,10 +37,7 @@ func whilePermitted(ctx context.Context, permit *resource.Permit, next mcp.Metho
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answered, ended := make(chan answer, 1), make(chan resource.Code, 1)
-	go func() {
-		result, err := next(ctx, method, req)
-		answered <- answer{result, err}
-	}()
+	go func() { answered <- run(ctx, next, method, req) }()
 	go func() {
 		if code := permit.Wait(ctx); code != "" {
 			ended <- code
@@ -35,6 +47,9 @@ func whilePermitted(ctx context.Context, permit *resource.Permit, next mcp.Metho
 	case code := <-ended:
 		return nil, cutOff(permit.CutOff(code))
 	case a := <-answered:
+		if a.panicked != nil { // the server's own middleware may be there to catch it
+			panic(a.panicked)
+		}
 		return a.result, a.err
 	}
 }

@@ -3,6 +3,7 @@ package mcpauth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +125,35 @@ func (w *world) searchAsAnother() {
 	result, err := call(w.connect(w.token(grant("mara", "search"))), "search", ticket{Project: "WEB"})
 	if err != nil || result.IsError {
 		w.Errorf("another task's call: %v %v", result, err)
+	}
+}
+
+// TestPanicReachesItsMiddleware: a server that survives the panics of its tools by a middleware of its own
+// still does, with the Guard between the two.
+func TestPanicReachesItsMiddleware(t *testing.T) {
+	w := newWorld(t)
+	w.server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (result mcp.Result, err error) {
+			defer func() {
+				if why := recover(); why != nil {
+					err = &jsonrpc.Error{Code: 7, Message: fmt.Sprint("caught: ", why)}
+				}
+			}()
+			return next(ctx, method, req)
+		}
+	})
+	mcp.AddTool(w.server, &mcp.Tool{Name: "comment", Description: "Does comment"}, func(context.Context, *mcp.CallToolRequest, ticket) (*mcp.CallToolResult, any, error) {
+		panic("the tool is broken")
+	})
+	w.issuer.Advance(2 * time.Second) // so that the live tools are read again
+	_, err := call(w.connect(w.token(grant("mara", "comment"))), "comment", ticket{Project: "WEB"})
+	if e, ok := errors.AsType[*jsonrpc.Error](err); !ok || e.Message != "caught: the tool is broken" {
+		t.Errorf("the client was told %v", err)
+	}
+	w.searchAsAnother()
+	for _, e := range w.issuer.Executions(w.uri, 4) {
+		if e.Tool == "comment" && e.Outcome != "" && e.Outcome != "error" {
+			t.Errorf("the outcome is %q", e.Outcome)
+		}
 	}
 }
