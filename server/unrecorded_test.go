@@ -145,3 +145,19 @@ func TestStandInsAreFew(t *testing.T) {
 		t.Errorf("the console shows what turns its text around: %s", page.words())
 	}
 }
+
+// Where no call of a running task could be recorded at all, its user still gets to the page that says so.
+func TestNothingButStandIns(t *testing.T) {
+	w := newWorld(t)
+	g := w.guard(ticketsURI)
+	_, claims := w.lend()
+	if got := g.call("POST", "/executions", batch(1, standIn(claims))); got.Status != http.StatusOK {
+		t.Fatalf("%d %s", got.Status, got.Body)
+	}
+	w.records("execution.batch") // settles
+	mara := w.mara()
+	if page := mara.get("/agents"); !strings.Contains(page.Body, `href="/agents/`+claims.Task.ID+`"`) {
+		t.Errorf("no way leads there: %s", page.Body)
+	}
+	shows(t, mara.get("/agents/"+claims.Task.ID), "Calls 0 1 missing", "could not be kept: 1.")
+}

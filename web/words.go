@@ -207,7 +207,10 @@ func fill(sentence string, args ...string) string {
 
 // allCallsText is the link to all calls.
 func allCallsText(ctx context.Context, n int) string {
-	if n == 1 {
+	switch n {
+	case 0: // none is recorded
+		return say(ctx).CallsOf
+	case 1:
 		return say(ctx).OneCall
 	}
 	return fill(say(ctx).AllCalls, strconv.Itoa(n))

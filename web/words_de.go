@@ -91,7 +91,7 @@ var german = words{
 	Ends:            "Endet",
 	Calls:           "Aufrufe",
 	Blocked:         "{0} abgelehnt",
-	MissingCalls:    "{0} fehlen",
+	MissingCalls:    "{0} nicht festgehalten",
 	MissingNote:     "Einträge über Aufrufe dieser Aufgabe, die nicht festgehalten werden konnten: {0}. Wer diesen Server betreibt, sieht, welche.",
 	EndNow:          "Jetzt beenden",
 	Suspend:         "Anhalten",
