@@ -211,7 +211,13 @@ func TestSilentAnswersEnd(t *testing.T) {
 func TestDeadlinesEndWithTheAnswer(t *testing.T) {
 	w := newWorld(t)
 	left := make(chan http.ResponseWriter, 1)
-	w.serves(func(rw http.ResponseWriter, _ *http.Request) { left <- rw })
+	w.serves(func(rw http.ResponseWriter, _ *http.Request) {
+		if conn, _, err := http.NewResponseController(rw).Hijack(); err == nil {
+			t.Error("the server has taken over the connection")
+			conn.Close()
+		}
+		left <- rw
+	})
 	w.call(w.token(reader()), "search_tickets", web)
 	rw := <-left
 	if err := http.NewResponseController(rw).SetWriteDeadline(time.Now()); err == nil {

@@ -102,7 +102,7 @@ func (c *call) passed() []check {
 // Protect returns a handler that lets through to next only what the Guard allows. It reads the
 // credentials, which next never sees; next gets the request with its principal in the context and,
 // for tools/call, the very arguments that were checked. When the task ends meanwhile, so do the context
-// of the request and its answer (promise P1).
+// of the request and its answer (promise P1); next cannot take over the connection, on which it could go on.
 func (g *Guard) Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{g: g, w: w, r: r, now: g.now(), rules: g.rules.Load()}
