@@ -18,6 +18,7 @@ import (
 
 	"github.com/remit-auth/remit/tokens"
 	"github.com/remit-auth/remit/tokens/agent"
+	"github.com/remit-auth/remit/tokens/resource"
 )
 
 // purpose is the task in the agent's words, as the consent page quotes them.
@@ -115,8 +116,9 @@ func (a *assistant) call(ctx context.Context, tool string, arguments map[string]
 	if o, ok := a.seen.refusal(); ok {
 		return o, nil
 	}
-	if e, ok := errors.AsType[*jsonrpc.Error](err); ok { // a call that had begun and was cut off
-		return outcome{Status: http.StatusOK, Message: e.Message}, nil
+	var cut resource.CutOff // of a call that had begun
+	if e, ok := errors.AsType[*jsonrpc.Error](err); ok && json.Unmarshal(e.Data, &cut) == nil && cut.Code != "" {
+		return outcome{Status: http.StatusOK, Code: string(cut.Code), Message: e.Message}, nil
 	}
 	return outcome{}, fmt.Errorf("call %s: %w", tool, err)
 }
