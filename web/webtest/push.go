@@ -20,9 +20,17 @@ func (t *Tab) MayNotify(origin string) {
 	})
 }
 
-// Pushed hands a message to the worker of an origin, as the browser does that got it from its push service.
+// atWork waits for the page's worker: what is pushed to one that is not active yet is lost.
+const atWork = `navigator.serviceWorker.ready.then(({active}) => new Promise(done => {
+	active.onstatechange = () => active.state === "activated" && done("yes")
+	active.onstatechange()
+}))`
+
+// Pushed hands a message to the worker of an origin, whose page is open, as the browser does that got it from
+// its push service.
 func (t *Tab) Pushed(origin, message string) {
 	t.T.Helper()
+	t.Awaits(atWork)
 	ctx, cancel := context.WithTimeout(t.ctx, patience)
 	defer cancel()
 	events := chromedp.Events(ctx, serviceworker.WorkerRegistrationUpdated)
