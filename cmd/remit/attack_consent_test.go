@@ -252,7 +252,7 @@ func cs9(t *testing.T, w *world) {
 	_, page, form, _ := w.asking(t, w.flow())
 	answer := blackbox.Choice{Duration: 1800}.Fill(form)
 	codes := 0
-	for _, res := range together(t, w.submits(t, page, form, answer)) {
+	for _, res := range settled(t, racers, w.submits(t, page, form, answer)) {
 		if sane(t, res); strings.Contains(res.Header.Get("Location"), "code=") {
 			codes++
 		}
@@ -356,7 +356,7 @@ func rc3(t *testing.T, w *world) {
 		f, page, form, _ := w.asking(t, w.flow())
 		allow := blackbox.Choice{Duration: 1800}.Fill(form)
 		send, codes, denials := w.submitsAs(t, page, form, w.mara.Cookies()), 0, 0
-		for _, res := range together(t, func(i int) (blackbox.Response, error) {
+		for _, res := range settled(t, racers, func(i int) (blackbox.Response, error) {
 			if i%4 < 2 || round == 0 { // once without a no, which is the quicker
 				return send(allow)
 			}

@@ -119,7 +119,7 @@ func inTurn(t *testing.T, addresses ...string) string {
 func race(t *testing.T, success int, refusal want, send func(racer int) (blackbox.Response, error)) int {
 	t.Helper()
 	won := 0
-	for _, res := range together(t, send) {
+	for _, res := range settled(t, racers, send) {
 		if res.Status == success {
 			won++
 			continue
@@ -156,6 +156,31 @@ func atOnce(t *testing.T, n int, send func(racer int) (blackbox.Response, error)
 	return answers
 }
 
+// settled is atOnce, after which whoever was told to come again, as a busy server may say of a part of them, has
+// come again alone, as racer n+i.
+func settled(t *testing.T, n int, send func(racer int) (blackbox.Response, error)) []blackbox.Response {
+	t.Helper()
+	answers := atOnce(t, n, send)
+	busy := 0
+	for i, res := range answers {
+		if res.Status != http.StatusServiceUnavailable {
+			continue
+		}
+		if busy++; res.Header.Get("Retry-After") == "" {
+			t.Errorf("not told when to come again: %s", res)
+		}
+		again, err := send(n + i)
+		if err != nil {
+			t.Errorf("racer %d, again: %v", i, err)
+		}
+		answers[i] = again
+	}
+	if busy > n/2 {
+		t.Errorf("%d of %d were told to come again", busy, n)
+	}
+	return answers
+}
+
 // raceCode: one code.
 func raceCode(t *testing.T, w *world) int {
 	f := w.code(t)
@@ -179,7 +204,7 @@ func raceRequestURI(t *testing.T, w *world) int {
 	}
 	answer := form.Filled().Set("duration", "1800").Set("decision", "allow")
 	won := 0
-	for _, res := range together(t, w.submits(t, page, form, answer)) {
+	for _, res := range settled(t, racers, w.submits(t, page, form, answer)) {
 		if strings.HasPrefix(res.Header.Get("Location"), redirectA+"?code=") {
 			won++
 			continue
@@ -231,7 +256,7 @@ func raceRefreshGrace(t *testing.T, w *world) int {
 	f := w.token(t)
 	form, proofs := f.RefreshForm(), w.ready(t, f.Key, w.server.Token)
 	successors := map[string]bool{}
-	for _, res := range atOnce(t, 1+graceUses, func(i int) (blackbox.Response, error) {
+	for _, res := range settled(t, 1+graceUses, func(i int) (blackbox.Response, error) {
 		return blackbox.Post(t.Context(), w.server.Token, form, proofs[i])
 	}) {
 		if res.Status != http.StatusOK {
@@ -341,7 +366,7 @@ func raceCallDecision(t *testing.T, w *world) int {
 	}
 	allow := w.submits(t, at.Page, form, form.Filled().Set("decision", "allow"))
 	deny := w.submits(t, at.Page, form, form.Filled().Set("decision", "deny"))
-	for _, res := range together(t, func(i int) (blackbox.Response, error) {
+	for _, res := range settled(t, racers, func(i int) (blackbox.Response, error) {
 		if i%4 < 2 { // one and the other at each instance
 			return allow(i)
 		}
@@ -370,13 +395,13 @@ func raceApproval(t *testing.T, w *world) int {
 	})
 }
 
-// ready makes a good proof for every racer, with a nonce fetched just now.
+// ready makes good proofs for every racer, one to come with and one to come again with, with a nonce fetched just now.
 func (w *world) ready(t *testing.T, k blackbox.Key, address string) []blackbox.Header {
 	t.Helper()
 	if _, err := w.server.FreshNonce(t.Context(), w.a); err != nil {
 		t.Fatal(err)
 	}
-	all := make([]blackbox.Header, racers)
+	all := make([]blackbox.Header, 2*racers)
 	for i := range all {
 		all[i] = blackbox.DPoP(w.server.Proof(k, address))
 	}

@@ -60,7 +60,7 @@ func (w *world) oneNewKey(t *testing.T, rotate func(racer int) (blackbox.Respons
 	t.Helper()
 	before := w.signingKeys(t)
 	done := 0
-	for _, res := range together(t, rotate) {
+	for _, res := range settled(t, racers, rotate) {
 		switch sane(t, res); res.Status {
 		case http.StatusSeeOther:
 			done++
