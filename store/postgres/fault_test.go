@@ -16,7 +16,7 @@ import (
 func TestFaults(t *testing.T) {
 	storetest.RunFaults(t, func(t *testing.T, now store.Clock, f *storetest.Fault) store.Store {
 		w := &wire{fault: f}
-		return openAt(t, database(t), Options{Now: now, MaxConns: 1, dial: w.dial, Fanout: quiet{}})
+		return connectTo(t, database(t), Options{Now: now, MaxConns: 1, dial: w.dial, Fanout: quiet{}})
 	}, tables, storetest.Refused, storetest.Lost)
 }
 

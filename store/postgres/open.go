@@ -76,6 +76,11 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err := Migrate(ctx, url); err != nil {
 		return nil, err
 	}
+	return connect(ctx, url, opts)
+}
+
+// connect opens a database that has been migrated.
+func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 	config, err := poolConfig(url, opts)
 	if err != nil {
 		return nil, err

@@ -36,12 +36,20 @@ const patience = 10
 // open opens a new database that is closed with the test.
 func open(t testing.TB, now func() time.Time) *Store {
 	t.Helper()
-	return openAt(t, database(t), Options{Now: now, patience: patience})
+	return connectTo(t, database(t), Options{Now: now, patience: patience})
 }
 
+// openAt opens the database at the URL, until the test ends.
 func openAt(t testing.TB, url string, opts Options) *Store {
 	t.Helper()
-	s, err := Open(context.Background(), url, opts)
+	check(t, Migrate(context.Background(), url))
+	return connectTo(t, url, opts)
+}
+
+// connectTo is openAt for a database that is migrated.
+func connectTo(t testing.TB, url string, opts Options) *Store {
+	t.Helper()
+	s, err := connect(context.Background(), url, opts)
 	check(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s

@@ -286,16 +286,21 @@ func (t *Tab) Address() string { return t.Read(`location.href`) }
 
 // Text is all that the page shows.
 func (t *Tab) Text() string {
+	return t.glance(`location.origin + location.pathname + ": " + (document.body ? document.body.innerText : "")`)
+}
+
+// glance evaluates an expression on a page that may be about to go away; then it is the error.
+func (t *Tab) glance(expression string) string {
 	ctx, cancel := context.WithTimeout(t.ctx, patience)
 	defer cancel()
-	s, err := chromedp.Run(ctx, chromedp.EvaluateAsDevTools[string](`location.origin + location.pathname + ": " + (document.body ? document.body.innerText : "")`))
+	s, err := chromedp.Run(ctx, chromedp.EvaluateAsDevTools[string](expression))
 	if err != nil {
 		return err.Error()
 	}
 	return s
 }
 
-// Waits waits until the page, by itself, shows the texts.
+// Waits waits until the page, by itself, shows the texts, and has loaded.
 func (t *Tab) Waits(texts ...string) {
 	t.T.Helper()
 	t.Until(fmt.Sprintf("%q", texts), func() bool {
@@ -305,7 +310,7 @@ func (t *Tab) Waits(texts ...string) {
 				return false
 			}
 		}
-		return true
+		return t.glance("document.readyState") == "complete"
 	})
 }
 

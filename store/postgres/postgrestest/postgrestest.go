@@ -74,25 +74,40 @@ func (s *Server) Database(name string) string {
 }
 
 func (s *Server) create(name, template string) error {
-	return s.do(fmt.Sprintf(`CREATE DATABASE %s TEMPLATE %s`, name, template))
+	return do(s.URL, fmt.Sprintf(`CREATE DATABASE %s TEMPLATE %s`, name, template))
 }
 
 func (s *Server) drop(name string) error {
-	return s.do(fmt.Sprintf(`DROP DATABASE IF EXISTS %s WITH (FORCE)`, name))
+	return do(s.URL, fmt.Sprintf(`DROP DATABASE IF EXISTS %s WITH (FORCE)`, name))
 }
 
-func (s *Server) do(statement string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	c, err := pgx.Connect(ctx, s.URL)
+// patience is how long connecting, or a script, may take.
+const patience = 30 * time.Second
+
+// do runs a script in the database at the URL.
+func do(url, script string) error {
+	c, err := connect(url)
 	if err != nil {
 		return fmt.Errorf("postgrestest: %w", err)
 	}
-	defer c.Close(ctx)
-	if _, err := c.Exec(ctx, statement); err != nil {
-		return fmt.Errorf("postgrestest: %s: %w", statement, err)
+	defer c.Close(context.Background())
+	if err := run(c, script); err != nil {
+		return fmt.Errorf("postgrestest: %s: %w", script, err)
 	}
 	return nil
+}
+
+func connect(url string) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return pgx.Connect(ctx, url)
+}
+
+func run(c *pgx.Conn, script string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, err := c.PgConn().Exec(ctx, script).ReadAll()
+	return err
 }
 
 // programs is the folder of the newest PostgreSQL that is installed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -18,7 +17,13 @@ type Template struct {
 	err  error
 	name string
 	mu   sync.Mutex
-	free []string // databases as Fill left them
+	free []*copied // databases as Fill left them
+}
+
+// copied is a database made from a template, and a connection that knows its tables already.
+type copied struct {
+	name   string
+	washer *pgx.Conn
 }
 
 // URL returns the URL of a database as Fill leaves it, for this test alone. The test may write rows,
@@ -33,28 +38,39 @@ func (m *Template) URL(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.mu.Lock()
-	var name string
-	if n := len(m.free); n > 0 {
-		name, m.free = m.free[n-1], m.free[:n-1]
-	}
-	m.mu.Unlock()
-	if name == "" {
-		name = newName()
-		if err := s.create(name, m.name); err != nil {
-			t.Fatal(err)
-		}
+	d, err := m.take(s)
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if wash(s.Database(name)) != nil {
-			s.drop(name)
+		if d.wash() != nil {
+			d.washer.Close(context.Background())
+			s.drop(d.name)
 			return
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.free = append(m.free, name)
+		m.free = append(m.free, d)
 	})
-	return s.Database(name)
+	return s.Database(d.name)
+}
+
+// take is a free database, or a new one.
+func (m *Template) take(s *Server) (*copied, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.free); n > 0 {
+		d := m.free[n-1]
+		m.free = m.free[:n-1]
+		return d, nil
+	}
+	d := &copied{name: newName()}
+	if err := s.create(d.name, m.name); err != nil {
+		return nil, err
+	}
+	var err error
+	d.washer, err = connect(s.Database(d.name))
+	return d, err
 }
 
 // keepSQL keeps the rows that Fill left, in a schema beside.
@@ -94,19 +110,7 @@ func (m *Template) prepare(s *Server) error {
 	if err := m.Fill(s.Database(m.name)); err != nil {
 		return err
 	}
-	return run(s.Database(m.name), keepSQL)
+	return do(s.Database(m.name), keepSQL)
 }
 
-func wash(url string) error { return run(url, washSQL) }
-
-func run(url, script string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	c, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer c.Close(ctx)
-	_, err = c.PgConn().Exec(ctx, script).ReadAll()
-	return err
-}
+func (d *copied) wash() error { return run(d.washer, washSQL) }

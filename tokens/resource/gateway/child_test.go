@@ -90,7 +90,12 @@ func TestNobodyGetsAnothersAnswer(t *testing.T) {
 			client := w.token("/mcp", fmt.Sprintf("user %d", n), "echo").Client()
 			for i := range 5 {
 				want := fmt.Sprintf("call %d of user %d", i, n)
-				resp := w.post("/mcp", client, body("echo", map[string]string{"text": want}))
+				call := body("echo", map[string]string{"text": want})
+				resp := w.post("/mcp", client, call)
+				if resp.StatusCode == http.StatusServiceUnavailable { // so many calls can keep the Guard from hearing the server in time
+					w.ready()
+					resp = w.post("/mcp", client, call)
+				}
 				if raw := text(t, resp); resp.StatusCode != http.StatusOK || said(t, raw) != want {
 					t.Errorf("%s: %d %s", want, resp.StatusCode, raw)
 				}

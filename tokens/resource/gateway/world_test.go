@@ -101,13 +101,19 @@ func newWorld(t testing.TB, upstreams map[string]gateway.Upstream) *world {
 			t.Error(err)
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := w.gateway.Ready(ctx); err != nil {
-		t.Fatal(err)
-	}
+	w.ready()
 	handler = w.gateway
 	return w
+}
+
+// ready waits until every Guard's view is fresh.
+func (w *world) ready() {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
+	defer cancel()
+	if err := w.gateway.Ready(ctx); err != nil {
+		w.Error(err)
+	}
 }
 
 func (w *world) token(path, user string, tools ...string) *resourcetest.Token {
