@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
 )
@@ -135,7 +136,7 @@ func ad4(t *testing.T, s *staff) {
 				s.refuses(t, want{statuses: []int{400, 401}}, func() (blackbox.Response, error) {
 					return s.server.Send(t.Context(), f.Key, s.server.Token, f.RefreshForm())
 				})
-				eventually(t, soon, "the resource refuses it", func() bool {
+				eventually(t, 2*time.Second, "the resource refuses it", func() bool {
 					res, err := tt.at.Call(t.Context(), f.Key, f.Access(), "get_ticket", readArguments)
 					return err == nil && res.Status == http.StatusUnauthorized && blackbox.Challenged(res, "invalid_token")
 				})

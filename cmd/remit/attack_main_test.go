@@ -222,10 +222,6 @@ func (p *process) admin(t *testing.T, path string) []byte {
 	return res.Body
 }
 
-// soon is how long what DESIGN §6, P1, gives two seconds may take on a machine that does much else. What no feed told
-// would be found out later.
-const soon = 8 * time.Second
-
 // eventually asks until the condition holds.
 func eventually(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	t.Helper()

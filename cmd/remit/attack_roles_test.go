@@ -246,7 +246,7 @@ func rs13(t *testing.T, w *world) {
 	}})
 	f, other := w.scoped(t, r, "tickets.read"), w.scoped(t, r, "tickets.read")
 	w.at(t, r, other, "get_ticket", readArguments) // which learns the nonce
-	var closed [2]chan struct{}
+	var closed [2]chan time.Time
 	for i, g := range []*blackbox.Flow{f, other} {
 		conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(r.URL, "http://"), "/mcp"))
 		if err != nil {
@@ -264,18 +264,22 @@ func rs13(t *testing.T, w *world) {
 				t.Fatalf("the stream: %s", lines.Text())
 			}
 		}
-		closed[i] = make(chan struct{})
+		closed[i] = make(chan time.Time, 1)
 		go func() {
 			for lines.Scan() {
 			}
-			close(closed[i])
+			closed[i] <- time.Now()
 		}()
 	}
 	w.remit(t, nil, "", "task", "end", f.TaskID())
+	ended := time.Now()
 	select {
-	case <-closed[0]:
+	case at := <-closed[0]:
 		jot(t, "closed")
-	case <-time.After(soon):
+		if at.Sub(ended) > 2*time.Second {
+			t.Errorf("closed after %v", at.Sub(ended))
+		}
+	case <-time.After(10 * time.Second):
 		t.Fatal("the stream outlives its task")
 	}
 	select {

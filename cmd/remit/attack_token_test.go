@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/remit-auth/remit/cmd/remit/blackbox"
 )
@@ -141,7 +142,7 @@ func (w *world) dead(t *testing.T, f *blackbox.Flow) {
 func (w *world) refusedBy(t *testing.T, r *protected, f *blackbox.Flow) {
 	t.Helper()
 	var res blackbox.Response
-	eventually(t, soon, "the resource refuses the dead token", func() bool {
+	eventually(t, 2*time.Second, "the resource refuses the dead token", func() bool {
 		var err error
 		res, err = r.Call(t.Context(), f.Key, f.Access(), "get_ticket", readArguments)
 		return err == nil && res.Status != http.StatusOK

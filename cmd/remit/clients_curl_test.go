@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -140,7 +141,7 @@ func TestCurl(t *testing.T) {
 	s.wants(again, http.StatusOK)
 	s.write("# Done: the agent completes its task, and everything that was issued for it is dead.")
 	s.wants(s.curl(w.issuer+"/tasks/"+issued.Text("task_id")+"/complete", "-d", "client_id="+id, "-d", "refresh_token="+again.Text("refresh_token")), http.StatusOK)
-	eventually(t, soon, "the Guard refuses the ended task", func() bool {
+	eventually(t, 2*time.Second, "the Guard refuses the ended task", func() bool {
 		res, err := w.r1.Post(t.Context(), "tools/call", "get_ticket", blackbox.CallBody("get_ticket", aTicket), blackbox.Header{Name: "Authorization", Value: "Bearer " + again.Text("access_token")})
 		return err == nil && res.Status == http.StatusUnauthorized
 	})

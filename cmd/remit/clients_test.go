@@ -228,7 +228,7 @@ func (c *sdkClient) run(t *testing.T, session *mcp.ClientSession) {
 	c.leave()
 	c.remit(t, nil, "", "task", "end", c.task, "--reason", "the test is over")
 	c.write("(An admin ends the task.)")
-	eventually(t, soon, "the Guard refuses the ended task", func() bool {
+	eventually(t, 2*time.Second, "the Guard refuses the ended task", func() bool {
 		tok, err := c.Token()
 		if err != nil {
 			t.Fatal(err)

@@ -83,7 +83,7 @@ func (a *sdkAgent) ends(tool string, arguments map[string]any) {
 	if err := a.session.CompleteTask(a.t.Context()); err != nil {
 		a.t.Fatal(err)
 	}
-	eventually(a.t, soon, "the Guard refuses the ended task", func() bool {
+	eventually(a.t, 2*time.Second, "the Guard refuses the ended task", func() bool {
 		status, _ := a.call(tool, arguments)
 		return status == http.StatusUnauthorized
 	})

@@ -103,7 +103,7 @@ func (w *world) called(t *testing.T, f *blackbox.Flow, tool string, arguments bl
 func (w *world) ends(t *testing.T, f *blackbox.Flow, tool string, arguments blackbox.Object) {
 	t.Helper()
 	w.remit(t, nil, "", "task", "end", f.TaskID(), "--reason", "the test is over")
-	eventually(t, soon, "the gateway refuses the ended task", func() bool {
+	eventually(t, 2*time.Second, "the gateway refuses the ended task", func() bool {
 		res, err := w.r1.Call(t.Context(), f.Key, f.Access(), tool, arguments)
 		return err == nil && res.Status == http.StatusUnauthorized && blackbox.Denial(res)["code"] == "task_ended"
 	})

@@ -160,7 +160,7 @@ func TestScenario2TokenKeptAfterTheTask(t *testing.T) {
 	w.refuses(t, E("invalid_grant"), func() (blackbox.Response, error) { // the server, at once
 		return w.server.Send(t.Context(), f.Key, w.server.Token, f.RefreshForm())
 	})
-	eventually(t, soon, "the Guard refuses the token of the ended task", func() bool {
+	eventually(t, 2*time.Second, "the Guard refuses the token of the ended task", func() bool {
 		res := w.call(t, f, "get_ticket", readArguments)
 		code, _ := blackbox.Denial(res)["code"].(string)
 		return res.Status == http.StatusUnauthorized && code == "task_ended"

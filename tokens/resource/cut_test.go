@@ -46,7 +46,7 @@ func TestAnswersEndWithTheirTask(t *testing.T) {
 				ended := time.Now()
 				end(w.issuer, victim)
 				rest, err := io.ReadAll(mine)
-				if took := time.Since(ended); err == nil || took > patience {
+				if took := time.Since(ended); err == nil || took > 2*time.Second { // P1
 					t.Errorf("after %v the answer ended with %v: %.40q", took, err, rest)
 				}
 				if err := <-stopped; err == nil {
@@ -193,7 +193,7 @@ func TestSilentAnswersEnd(t *testing.T) {
 					if err == nil {
 						t.Error("the answer looks complete")
 					}
-				case <-time.After(patience):
+				case <-time.After(10 * time.Second):
 					t.Error("the agent still waits")
 				}
 				close(release)

@@ -19,13 +19,10 @@ import (
 	"github.com/remit-auth/remit/tokens/resource/resourcetest"
 )
 
-// patience is how long anything is waited for. What P1 gives two seconds has them on a machine of its own.
-const patience = 10 * time.Second
-
 // ready waits until the Guard's view is fresh again.
 func (w *world) ready() {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := w.guard.Ready(ctx); err != nil {
 		w.Fatal(err)
@@ -35,7 +32,7 @@ func (w *world) ready() {
 // eventually asks until it holds, for what has no event to wait for.
 func (w *world) eventually(what string, holds func() bool) {
 	w.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		if holds() {
 			return
 		}

@@ -101,19 +101,18 @@ func newWorld(t testing.TB, upstreams map[string]gateway.Upstream) *world {
 			t.Error(err)
 		}
 	})
-	w.ready()
+	if err := w.ready(); err != nil {
+		t.Fatal(err)
+	}
 	handler = w.gateway
 	return w
 }
 
 // ready waits until every Guard's view is fresh.
-func (w *world) ready() {
-	w.Helper()
+func (w *world) ready() error {
 	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
-	if err := w.gateway.Ready(ctx); err != nil {
-		w.Error(err)
-	}
+	return w.gateway.Ready(ctx)
 }
 
 func (w *world) token(path, user string, tools ...string) *resourcetest.Token {
