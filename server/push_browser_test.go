@@ -51,14 +51,8 @@ func TestBrowserPush(t *testing.T) {
 	message, err := json.Marshal(map[string]string{"title": m.Title, "body": m.Body, "path": m.Path})
 	must(t, err)
 	tab.Pushed(x.issuer, string(message))
-	shown := tab.Awaits(`new Promise(async done => {
-		const worker = await navigator.serviceWorker.ready
-		for (;;) {
-			const all = await worker.getNotifications()
-			if (all.length) return done(all.map(n => n.body + " " + n.data).join())
-			await new Promise(next => setTimeout(next, 20))
-		}
-	})`)
+	shown := tab.Awaits(`navigator.serviceWorker.ready.then(worker => worker.getNotifications())
+		.then(all => all.map(n => n.body + " " + n.data).join())`)
 	if shown != "An agent waits for your answer. "+path {
 		t.Errorf("the browser shows %q", shown)
 	}
